@@ -1,0 +1,212 @@
+"""What a layer file can say, as types. `gis.catalog.read` fills them; each visitor (DDL, pygeoapi, style …) reads them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field as Of, model_validator
+
+Name = Annotated[str, Of(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+Role = Literal["anonymous", "planner", "water", "drainage", "gas", "heat", "power", "telecom", "address", "admin"]
+GeometryType = Literal[
+    "Point", "PointZ", "LineString", "LineStringZ", "MultiPolygon", "MultiPolygonZ", "Raster"
+]
+Level = Literal["info", "warning", "error", "fatal"]
+"""info and warning: the row is loaded; error: the row is rejected and kept; fatal: the whole batch is rejected."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(Strict):
+    """A text in Chinese and English."""
+
+    zh: str
+    en: str
+
+
+class Column(Strict):
+    """One field: its type, unit, range, code list and titles; `source` lists the names it has in deliveries."""
+
+    type: Literal["text", "code", "int", "real", "bool", "date", "timestamp", "texts"]
+    title: Text
+    description: Text | None = None
+    unit: str | None = None
+    """UCUM: mm, m, L/s, %, [‰] …; shown behind the value."""
+    required: bool = False
+    min: float | dt.date | None = None
+    max: float | dt.date | None = None
+    max_length: int = 1000
+    codes: str | None = None
+    """A code list of `gis.standards`, `table.list`; for type code only."""
+    pattern: str | None = None
+    source: tuple[str, ...] = ()
+    references: str | None = None
+    """`layer.column` that must hold this value (within the same scope); checked after mapping as a finding."""
+    index: Literal["btree", "trgm"] | None = None
+    default: str | int | float | bool | None = None
+
+    @model_validator(mode="after")
+    def _codes_iff_code(self):
+        if (self.type == "code") != (self.codes is not None):
+            raise ValueError("a field of type code names its list in `codes`, and no other field does")
+        return self
+
+
+class Source(Strict):
+    """Where deliveries of this layer come from and how to understand them."""
+
+    files: tuple[str, ...] = ()
+    """Patterns of file names in a delivery folder."""
+    layer: str | None = None
+    """The layer inside the file, where it holds several."""
+    encoding: str | None = None
+    """The encoding to assume where the file declares none."""
+    crs: str | None = None
+    """The CRS to assume where the file declares none."""
+    lon: tuple[str, ...] = ("lon", "lng", "longitude", "经度", "x", "X")
+    lat: tuple[str, ...] = ("lat", "latitude", "纬度", "y", "Y")
+    max_rejected: float = 0.5
+    """The share of rejected rows above which the whole batch is rejected."""
+
+
+class Check(Strict):
+    """A check that the types do not imply. `rule` is an SQL condition over the row's columns that must hold;
+    `counterexample` is a row (columns that differ from the good row) that it must catch."""
+
+    code: Annotated[str, Of(pattern=r"^[A-Z]{2,4}[0-9]{2,3}$")]
+    level: Level
+    rule: str
+    title: Text
+    remedy: Text
+    source: str | None = None
+    """Standard and clause."""
+    counterexample: dict = {}
+
+
+class Access(Strict):
+    """Who reads, who writes. `columns` narrows: column -> roles that see it. admin always reads and writes."""
+
+    label: Literal["公开", "内部", "敏感"] = "内部"
+    read: tuple[Role, ...] = ()
+    write: tuple[Role, ...] = ()
+    columns: dict[str, tuple[Role, ...]] = {}
+
+
+class Tiles(Strict):
+    min_zoom: int = 10
+    max_zoom: int = 16
+    """Tiles above it are not made; clients over-zoom."""
+    columns: tuple[str, ...] = ()
+    simplify_px: float = 0.5
+    """Tolerance of simplification in pixels of a 512-pixel tile, below max_zoom."""
+    min_px: float = 0.5
+    """Lines and areas smaller than this many pixels are left out below max_zoom."""
+    thin_below: int | None = None
+    """Points: below this zoom at most one feature per cell of 4 px."""
+
+
+class Case(Strict):
+    """One class of a categorised style."""
+
+    value: str | int
+    color: str
+    title: Text | None = None
+
+
+class Style(Strict):
+    color: str = "#666666"
+    width: float = 1.5
+    radius: float = 4.0
+    opacity: float = 1.0
+    outline: str | None = None
+    dash: tuple[float, ...] = ()
+    by: str | None = None
+    """The column that the cases distinguish."""
+    cases: tuple[Case, ...] = ()
+    label: str | None = None
+    label_min_zoom: int = 16
+    order: int = 50
+    """Drawing order, low is below."""
+    visible: bool = True
+    """Shown when the map opens."""
+
+
+class Layer(Strict):
+    """One layer, one file. `id` and `group` come from the file's name and folder."""
+
+    id: Name
+    group: Literal["base", "pipe", "address", "service", "grid", "sensor"]
+    title: Text
+    description: Text
+    geometry: GeometryType
+    key: tuple[str, ...] = ()
+    """The columns that identify a feature; the feature id of the APIs is their values joined by `:`."""
+    scope: str | None = None
+    """A key column (`network`) that splits the layer: a replacing load touches only the scope that it delivers."""
+    survey: bool = False
+    """Surveyed: coordinates keep 1 mm (9 decimals of a degree); else 7 decimals are enough."""
+    fields: dict[Name, Column] = {}
+    source: Source = Source()
+    checks: tuple[Check, ...] = ()
+    example: dict = {}
+    """A good row: its values pass every check (the tests prove it); `geometry` as WKT in EPSG:4490."""
+    access: Access = Access()
+    tiles: Tiles = Tiles()
+    style: Style = Style()
+
+    @property
+    def is_raster(self) -> bool:
+        return self.geometry == "Raster"
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """All columns in order, the two of valid time last."""
+        return {**self.fields, **VALID_TIME} if not self.is_raster else {}
+
+
+VALID_TIME: dict[str, Column] = {
+    "valid_from": Column(
+        type="date", title=Text(zh="生效日期", en="Valid from"), source=("valid_from", "建成日期", "敷设日期", "启用日期"),
+        description=Text(zh="自该日起在用，空为自始", en="In service from this day on; empty means since ever"),
+    ),
+    "valid_to": Column(
+        type="date", title=Text(zh="失效日期", en="Valid to"), source=("valid_to", "废弃日期", "停用日期"),
+        description=Text(zh="该日起不再在用，空为至今", en="No longer in service from this day on; empty means until further notice"),
+    ),
+}
+
+
+class City(Strict):
+    """The city whose map this is (`layers/city.yaml`)."""
+
+    code: Annotated[str, Of(pattern=r"^[0-9]{6}$")]
+    name: Text
+    extent: tuple[float, float, float, float]
+    """West, south, east, north in degrees (EPSG:4490)."""
+    working_crs: Annotated[str, Of(pattern=r"^EPSG:[0-9]+$")]
+    """The projected CRS of all metric work."""
+    center: tuple[float, float]
+    zoom: float = 13
+
+
+class Catalog(Strict):
+    """The city and its layers, by id, in drawing order of their groups."""
+
+    city: City
+    layers: dict[str, Layer]
+    root: Path
+
+    def layer(self, layer_id: str) -> Layer:
+        """The layer with this id. Raises NotFound with the nearest names."""
+        from difflib import get_close_matches
+
+        from gis.errors import NotFound
+
+        if layer_id in self.layers:
+            return self.layers[layer_id]
+        near = get_close_matches(layer_id, self.layers, 3)
+        raise NotFound(f"no layer {layer_id!r}", remedy=f"Did you mean {', '.join(near)}?" if near else "See `onemap layers list`")

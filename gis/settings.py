@@ -1,0 +1,58 @@
+"""The settings, in one place: each is an environment variable `ONEMAP_…`; nothing else in the platform reads the environment."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where things are and how large they may get. Paths are absolute; seconds, bytes and counts as named."""
+
+    model_config = SettingsConfigDict(env_prefix="ONEMAP_", env_ignore_empty=True)
+
+    home: Path = ROOT / ".onemap"
+    """The embedded cluster, kept sources, built networks, logs: everything that is not in git."""
+
+    dsn: str | None = None
+    """An existing PostgreSQL server (libpq DSN of the owner); without it the embedded cluster is used."""
+
+    dsn_serving: str | None = None
+    """The DSN of the serving login role on that server, which owns nothing; without it it is derived from `dsn`."""
+
+    layers: Path = ROOT / "layers"
+    """The folder of layer files."""
+
+    city: Path | None = None
+    """The city file; without it `city.yaml` in the folder of layer files."""
+
+    pool_size: int = 8
+    """Connections to the database per process."""
+
+    statement_timeout_s: float = 30.0
+    """How long a statement of a reader may run."""
+
+    jobs_poll_s: float = 1.0
+    """How often the worker looks for a job when nothing wakes it."""
+
+    host: str = "127.0.0.1"
+    port: int = 5080
+    workers: int = 2
+    threads: int = 8
+
+    public_url: str | None = None
+    """The URL that clients see (behind a proxy); without it http://host:port."""
+
+    @property
+    def city_file(self) -> Path:
+        return self.city or self.layers / "city.yaml"
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings of this process, read once. Tests that change the environment call `settings.cache_clear()`."""
+    return Settings()
