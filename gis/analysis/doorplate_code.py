@@ -7,8 +7,8 @@ grid cell (6+3+3+3). building: serial of the gate or building within its grid ce
 (单元) within the building and four digits of the serial within that unit; 000000 is the gate or building itself,
 UU0000 the entrance of unit UU. check: ISO/IEC 7064:2003, hybrid system MOD 11,10.
 
-What the check digit proves: *every* wrong single digit is found. Of two exchanged neighbours it finds most, not all (see
-`adjacent_transpositions_found`); nothing more is claimed. The code is an attribute that may be issued anew after a
+What the check digit proves: *every* wrong single digit is found. Of two exchanged neighbours it finds most, not all
+(see `adjacent_transpositions_found`); nothing more is claimed. The code is an attribute that may be issued anew after a
 boundary changes; the identity of a plate is its permanent key, never this code.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,10 +49,17 @@ def _step_table() -> np.ndarray:
 _STEP = _step_table()
 
 
-def _digit_matrix(codes, length: int) -> np.ndarray:
-    """(n, length) code points minus that of "0", of n strings that all have this length."""
-    array = np.array(codes, dtype=f"<U{length}", ndmin=1, copy=True)
-    return array.view(np.uint32).reshape(len(array), length).astype(np.int64) - ord("0")
+def _digit_matrix(texts, length: int) -> np.ndarray:
+    """(n, length) digits of n strings that all have this length; anything but 0..9 gives a value outside 0..9."""
+    array = np.array(texts, dtype=f"<U{length}", ndmin=1, copy=True)
+    points = array.view(np.uint32).reshape(len(array), length) - np.uint32(ord("0"))
+    return np.minimum(points, 99).astype(np.int8)
+
+
+def _text_of(digits: np.ndarray) -> np.ndarray:
+    """(n,) strings of (n, k) digits."""
+    points = np.ascontiguousarray(digits).astype(np.uint32) + np.uint32(ord("0"))
+    return points.view(f"<U{digits.shape[1]}").reshape(len(digits))
 
 
 def _check_of(digits: np.ndarray) -> np.ndarray:
@@ -59,17 +67,40 @@ def _check_of(digits: np.ndarray) -> np.ndarray:
     product = np.full(len(digits), 10, dtype=np.uint8)
     for column in range(digits.shape[1]):
         product = _STEP[product, digits[:, column]]
-    return (11 - product.astype(np.int64)) % 10
+    return ((11 - product.astype(np.int8)) % 10).astype(np.int8)
 
 
 def _strings(codes) -> np.ndarray:
-    """(n,) object array of str; None and NaN become the empty text."""
-    return np.array(["" if code is None or code != code else str(code) for code in np.ravel(np.asarray(codes, dtype=object))],
-                    dtype=object)
+    """(n,) array of str; None and NaN become the empty text."""
+    values = np.ravel(codes if isinstance(codes, np.ndarray) else np.asarray(codes, dtype=object))
+    if values.dtype.kind == "U":
+        return values
+    return np.array(["" if value is None or value != value else str(value) for value in values], dtype=object)
 
 
 def _lengths(texts: np.ndarray) -> np.ndarray:
-    return np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    return np.strings.str_len(texts) if texts.dtype.kind == "U" else np.array([len(text) for text in texts], dtype=int)
+
+
+def _digits_of(values, width: int, name: str) -> np.ndarray:
+    """(n, width) digits of numbers (padded with zeros) or of digit strings of exactly this width."""
+    array = np.atleast_1d(values if isinstance(values, np.ndarray) else np.asarray(values, dtype=object))
+    if array.dtype == object and all(isinstance(value, (int, np.integer)) for value in array):
+        array = array.astype(np.int64)
+    if np.issubdtype(array.dtype, np.integer):
+        wrong = np.flatnonzero((array < 0) | (array >= 10**width))
+        digits = np.column_stack([(array // 10**place % 10).astype(np.int8) for place in range(width - 1, -1, -1)])
+    else:
+        texts = _strings(array)
+        wrong = np.flatnonzero(_lengths(texts) != width)
+        digits = _digit_matrix(texts, width)
+        wrong = wrong if len(wrong) else np.flatnonzero(((digits < 0) | (digits > 9)).any(axis=1))
+    if len(wrong):
+        raise InputError(
+            f"{name} of a door-plate code has {width} digits 0 to 9, not {str(array[wrong[0]])[:40]!r}",
+            where=f"item {wrong[0] + 1}",
+        )
+    return digits
 
 
 def check_digit(bodies) -> np.ndarray:
@@ -77,45 +108,26 @@ def check_digit(bodies) -> np.ndarray:
 
     bodies: (n,) array-like of str, 26 digits each. Raises InputError with the first that is not.
     """
-    texts = _strings(bodies)
-    wrong = np.flatnonzero(_lengths(texts) != BODY)
-    if len(wrong):
-        raise InputError(f"the body of a door-plate code has {BODY} digits, not {len(texts[wrong[0]])}", where=f"item {wrong[0] + 1}")
-    digits = _digit_matrix(texts, BODY)
-    wrong = np.flatnonzero(((digits < 0) | (digits > 9)).any(axis=1))
-    if len(wrong):
-        raise InputError("the body of a door-plate code holds the digits 0 to 9 only", where=f"item {wrong[0] + 1}")
-    return (_check_of(digits) + ord("0")).astype(np.uint32).view("<U1")
-
-
-def _padded(values, width: int, name: str, size: int) -> np.ndarray:
-    """(size,) numbers or digit strings as strings of exactly `width` digits."""
-    texts = np.array([str(value).zfill(width) for value in np.broadcast_to(np.asarray(values, dtype=object), (size,))], dtype=object)
-    for row, text in enumerate(texts):
-        if len(text) != width or not (text.isascii() and text.isdigit()):
-            raise InputError(f"{name} of a door-plate code has {width} digits, not {text[:40]!r}", where=f"item {row + 1}")
-    return texts
+    return _text_of(_check_of(_digits_of(_strings(bodies), BODY, "the body"))[:, None])
 
 
 def compose(area, grid, building, unit=0) -> np.ndarray:
     """The 27-digit codes from their parts, check digit included, as an (n,) array of str.
 
-    area: 12-digit strings; grid, building, unit: numbers or digit strings; arrays of one length, or single values.
-    Raises InputError naming the part and the item that does not fit its width.
+    area: 12-digit strings; grid, building, unit: numbers, or digit strings of their full width; arrays of one length,
+    or single values. Raises InputError naming the part and the item that does not fit its width.
     """
-    parts = [np.atleast_1d(np.asarray(part, dtype=object)) for part in (area, grid, building, unit)]
-    size = np.broadcast_shapes(*(part.shape for part in parts))[0]
-    short = [text for text in map(str, parts[0]) if len(text) != AREA]
-    if short:
-        raise InputError(f"area of a door-plate code has {AREA} digits, not {short[0][:40]!r}")
-    names = (("area", AREA), ("grid", GRID), ("building", BUILDING), ("unit", UNIT))
-    columns = [_padded(part, width, name, size) for part, (name, width) in zip(parts, names, strict=True)]
-    bodies = columns[0] + columns[1] + columns[2] + columns[3]
-    return np.char.add(bodies.astype(f"<U{BODY}"), check_digit(bodies)) if size else np.array([], dtype=f"<U{LENGTH}")
+    widths = {"area": AREA, "grid": GRID, "building": BUILDING, "unit": UNIT}
+    parts = [
+        _digits_of(part, widths[name], name) for name, part in zip(widths, (area, grid, building, unit), strict=True)
+    ]
+    size = np.broadcast_shapes(*((len(part),) for part in parts))[0]
+    body = np.hstack([np.broadcast_to(part, (size, part.shape[1])) for part in parts])
+    return _text_of(np.column_stack([body, _check_of(body)]))
 
 
 def normalised(code: str) -> str:
-    """A code as typed or scanned, brought to plain digits: full-width digits, spaces, hyphens and dots between groups."""
+    """A code as typed or scanned, brought to plain digits: full-width digits, spaces, hyphens, dots."""
     text = unicodedata.normalize("NFKC", code)
     return "".join(char for char in text if not (char.isspace() or char in "-‐‑–—·._"))
 
@@ -169,13 +181,14 @@ def parse(code: str) -> DoorplateCode:
     fault = int(faults([text])[0])
     if fault != OK:
         zh, en = REASONS[fault]
-        raise InputError(f"{zh} ({en})", where=f"{len(text)} characters: {text[:40]}", remedy="Compare it with the plate digit by digit")
+        where = f"{len(text)} characters: {text[:40]}"
+        raise InputError(f"{zh} ({en})", where=where, remedy="Compare it with the plate digit by digit")
     ends = np.cumsum([0, AREA, GRID, BUILDING, UNIT, CHECK])
-    return DoorplateCode(*(text[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)))
+    return DoorplateCode(*(text[start:end] for start, end in pairwise(ends)))
 
 
 def adjacent_transpositions_found(codes) -> float:
-    """The share (0..1) of exchanges of two different neighbouring digits that `faults` notices over these valid codes."""
+    """The share (0..1) of exchanges of two different neighbouring digits in valid codes that `faults` notices."""
     digits = _digit_matrix(_strings(codes), LENGTH)
     tried = found = 0
     for column in range(LENGTH - 1):

@@ -47,7 +47,7 @@ def test_most_but_not_all_exchanged_neighbours_are_found():
 
 
 def test_compose_and_parse_are_inverse():
-    made = code.compose(["999901001001", "999901001002"], [1, "002"], [12, 99999], [0, 10203])
+    made = code.compose(["999901001001", "999901001002"], ["001", "002"], [12, 99999], [0, 10203])
     parts = code.parse(made[0])
     assert (parts.area, parts.grid, parts.building, parts.unit) == ("999901001001", "001", "00012", "000000")
     assert parts.grid_code == "999901001001001"
@@ -63,22 +63,46 @@ def test_full_width_digits_are_read():
 
 
 def test_compose_of_nothing_is_empty():
-    assert code.compose([], [], []).tolist() == []
+    assert code.compose([], np.array([], int), np.array([], int)).tolist() == []
 
 
-@pytest.mark.parametrize("parts", [
-    ("99990100100", 1, 1, 0), ("999901001001", 1000, 1, 0), ("999901001001", 1, 100000, 0), ("999901001001", 1, 1, 10**6),
-    ("999901001001", -1, 1, 0), ("99990100100x", 1, 1, 0), ("999901001001", "１", 1, 0),
-])
+def test_one_endless_text_among_many_costs_nothing():
+    good = str(code.compose("999901001001", 1, 1)[0])
+    answer = code.faults([good] * 50_000 + ["9" * 1_000_000, None, float("nan")])
+    assert (answer[:50_000] == code.OK).all()
+    assert answer[50_000:].tolist() == [code.WRONG_LENGTH, code.EMPTY, code.EMPTY]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("99990100100", 1, 1, 0),
+        ("999901001001", 1000, 1, 0),
+        ("999901001001", 1, 100000, 0),
+        ("999901001001", 1, 1, 10**6),
+        ("999901001001", -1, 1, 0),
+        ("99990100100x", 1, 1, 0),
+        ("999901001001", "１", 1, 0),
+    ],
+)
 def test_parts_that_do_not_fit_are_refused(parts):
     with pytest.raises(InputError):
         code.compose(*parts)
 
 
-@pytest.mark.parametrize(("text", "fault"), [
-    ("", code.EMPTY), (None, code.EMPTY), (float("nan"), code.EMPTY), ("123", code.WRONG_LENGTH), ("9" * 10_000, code.WRONG_LENGTH),
-    ("x" * 27, code.NOT_DIGITS), ("１" * 27, code.NOT_DIGITS), ("9" * 15 + "00000" + "0" * 6 + plain_check("9" * 15 + "0" * 11), code.NO_BUILDING),
-])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", code.EMPTY),
+        (None, code.EMPTY),
+        (float("nan"), code.EMPTY),
+        ("123", code.WRONG_LENGTH),
+        ("9" * 10_000, code.WRONG_LENGTH),
+        ("x" * 27, code.NOT_DIGITS),
+        ("１" * 27, code.NOT_DIGITS),
+        ("9" * 15 + "00000" + "0" * 6 + plain_check("9" * 15 + "0" * 11), code.NO_BUILDING),
+    ],
+)
 def test_each_fault_has_its_reason(text, fault):
     assert code.faults([text])[0] == fault
     assert all(code.REASONS[fault])
