@@ -1,0 +1,64 @@
+"""The command `onemap`: assembles the commands and catches every named error once."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+
+import psycopg2
+import typer
+
+from gis.cli.output import console, emit
+from gis.errors import OneMapError
+
+COMMANDS = ("db", "layers", "load", "city", "analysis", "doorplate", "access", "serve", "doctor")
+"""Modules of `gis.cli`, each with `register(app)`, in the order of the help page."""
+
+
+def application() -> typer.Typer:
+    """The command with all its subcommands."""
+    app = typer.Typer(
+        name="onemap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+        help="One Map (一张图): the spatio-temporal map of a city. 城市时空一张图。",
+    )  # fmt: skip
+    for name in COMMANDS:
+        try:
+            module = importlib.import_module(f"gis.cli.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"gis.cli.{name}":
+                raise
+            continue
+        module.register(app)
+    return app
+
+
+def report(error: OneMapError, *, json: bool) -> int:
+    """Say what was wrong, where, and what to do; the exit code."""
+    if json:
+        emit({"error": error.as_dict()}, json=True)
+    else:
+        console.print(f"[bold red]{type(error).__name__}[/]", end=" ")
+        console.print(str(error), markup=False, soft_wrap=True)
+    return error.exit_code
+
+
+def main() -> None:
+    """Run the command line; exit codes: 0 done, 1 platform, 2 caller's mistake, 3 source unreadable, 4 batch rejected."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    as_json = "--json" in sys.argv
+    try:
+        application()()
+    except OneMapError as error:
+        sys.exit(report(error, json=as_json))
+    except psycopg2.Error as error:
+        from gis.db.connection import translated
+
+        sys.exit(report(translated(error), json=as_json))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Backup and restore: the database as one pg_dump archive, the roles, the kept source files and a ledger of row counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg2.extensions
+from psycopg2 import sql
+
+from gis.db import cluster, migrations
+from gis.db.binaries import binaries
+from gis.db.connection import close_pool, owner, owner_parameters
+from gis.errors import InputError, SourceError, StoreError
+from gis.settings import settings
+
+SCHEMAS = ("core", "history", "meta", "access", "pub")
+
+
+def row_counts() -> dict[str, int]:
+    """Rows of every table of the platform's schemas (stage is transient), by `schema.table`."""
+    counts = {}
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) ORDER BY 1, 2", (list(SCHEMAS),)
+        )
+        for schema, table in cursor.fetchall():
+            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
+            counts[f"{schema}.{table}"] = cursor.fetchone()[0]
+    return counts
+
+
+def _tool(name: str, *arguments: str | Path, database: str | None = None) -> None:
+    """Run pg_dump or pg_restore with the owner's rights; the password travels in the environment, not in the command line."""
+    dsn = owner_parameters() | ({"dbname": database} if database else {})
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE", "sslmode": "PGSSLMODE"}
+    env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"} | {names[key]: str(value) for key, value in dsn.items() if key in names}
+    done = subprocess.run([binaries() / name, *arguments], env=env, capture_output=True, text=True)
+    if done.returncode != 0:
+        said = " / ".join(done.stderr.strip().splitlines()[-3:])
+        raise StoreError(f"{name} failed", remedy=f"It said: {said}")
+
+
+def backup(folder: Path) -> dict:
+    """Write database.dump, sources/ and backup.json into an empty or new folder.
+
+    The dump is one consistent snapshot, taken while readers read; the row counts are those of the restored copy's test.
+    Raises InputError where the folder is not empty.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError("The folder of the backup is not empty", where=str(folder), remedy="Name a new one for each backup")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    dump = folder / "database.dump"
+    before = row_counts()
+    _tool("pg_dump", "--format=custom", "--compress=3", "--exclude-schema=stage", "--file", dump)
+    if before != row_counts():
+        raise StoreError("A load was published while the backup ran", remedy="Run the backup again")
+    sources = settings().home / "sources"
+    if sources.is_dir():
+        shutil.copytree(sources, folder / "sources")
+    ledger = {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"), "rows": before, "sha256": _digest(dump),
+        "migrations": [m.name for m in migrations.migrations()],
+    }  # fmt: skip
+    (folder / "backup.json").write_text(json.dumps(ledger, indent=1))
+    return {"folder": str(folder), "tables": len(before), "rows": sum(before.values()), "bytes": dump.stat().st_size}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def restore(folder: Path) -> dict:
+    """Put a backup in the place of the database, verified by its digest beforehand and its row counts afterwards.
+
+    It is restored beside the present database and takes its name only when every count agrees; before that nothing is lost.
+    Raises SourceError where the backup is incomplete or damaged.
+    """
+    folder = Path(folder)
+    ledger, dump = _read_ledger(folder), folder / "database.dump"
+    name = owner_parameters()["dbname"]
+    fresh = f"{name}_restoring"
+    _make_roles()
+    with owner(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(fresh)))
+        cursor.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'").format(sql.Identifier(fresh))
+        )
+    _tool("pg_restore", "--exit-on-error", "--jobs=2", "--dbname", fresh, dump)
+    found = _counts_of(fresh)
+    wrong = {table: (n, found.get(table)) for table, n in ledger["rows"].items() if found.get(table) != n}
+    if wrong:
+        raise StoreError("The restored copy does not hold what the backup's ledger says", where=", ".join(list(wrong)[:5]),
+                         remedy="The present database is untouched; use another backup")  # fmt: skip
+    _swap(name, fresh)
+    if (folder / "sources").is_dir():
+        shutil.copytree(folder / "sources", settings().home / "sources", dirs_exist_ok=True)
+    migrations.migrate()
+    return {"tables": len(found), "rows": sum(found.values()), "made_at": ledger["made_at"]}
+
+
+def _read_ledger(folder: Path) -> dict:
+    try:
+        ledger = json.loads((folder / "backup.json").read_text())
+        if _digest(folder / "database.dump") != ledger["sha256"]:
+            raise SourceError("The backup is damaged: its digest differs", where=str(folder), remedy="Use another backup")
+    except (OSError, KeyError, ValueError) as error:
+        raise SourceError("This folder is no complete backup", where=str(folder), remedy="Name a folder that `onemap db backup` made") from error
+    return ledger
+
+
+def _make_roles() -> None:
+    """Roles belong to the server, not to the dump; the migrations make them, whatever the present database holds."""
+    text = next(m.sql for m in migrations.migrations() if m.name.endswith("_roles"))
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS pub; CREATE SCHEMA IF NOT EXISTS meta")
+        cursor.execute(text)
+
+
+def _counts_of(database: str) -> dict[str, int]:
+    counts = {}
+    connection = psycopg2.connect(**owner_parameters() | {"dbname": database})
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) ORDER BY 1, 2", (list(SCHEMAS),)
+            )
+            for schema, table in cursor.fetchall():
+                cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
+                counts[f"{schema}.{table}"] = cursor.fetchone()[0]
+            cursor.execute("ANALYZE")
+        connection.commit()
+    finally:
+        connection.close()
+    return counts
+
+
+def _swap(name: str, fresh: str) -> None:
+    """Let the restored database take the name; the old one goes."""
+    close_pool()
+    connection = psycopg2.connect(**owner_parameters() | {"dbname": "postgres"})
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            cursor.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(fresh), sql.Identifier(name)))
+    finally:
+        connection.close()
