@@ -160,20 +160,26 @@ def _socket_folder() -> Path:
 
 
 def _create() -> Cluster:
-    folder = binaries()
-    data = _data_folder()
+    folder, data, sockets = binaries(), _data_folder(), _socket_folder()
+    making = settings().home / "cluster.making"
+    if making.exists():  # an earlier attempt was cut off halfway: nothing of it is worth keeping
+        shutil.rmtree(data)
+        data = _data_folder()
     if (data / "PG_VERSION").exists():
-        raise StoreError("The database's description is lost", where=str(data), remedy="Restore cluster.json, or `onemap db reset`")
-    password = secret(OWNER)
-    done = run(
-        [folder / "initdb", "-D", data, "-U", OWNER, "--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256",
-         "--pwfile=/dev/stdin", "--data-checksums"],
-        input=password + "\n",
-    )  # fmt: skip
+        raise StoreError(
+            "The database's description is lost", where=str(data), remedy="Restore cluster.json, or `onemap db reset`"
+        )
+    making.touch()
+    password = sockets / "password"
+    _write(password, secret(OWNER) + "\n")
+    done = run([folder / "initdb", "-D", data, "-U", OWNER, "--encoding=UTF8", "--locale=C.UTF-8",
+                "--auth=scram-sha-256", f"--pwfile={password}", "--data-checksums"])  # fmt: skip
+    password.unlink()
     if done.returncode != 0:
         raise StoreError("The database cluster could not be made", remedy=_last_words(done.stderr))
-    cluster = Cluster(str(data), str(_socket_folder()), _free_port(), major_version(folder))
-    return _remember(cluster)
+    cluster = _remember(Cluster(str(data), str(sockets), _free_port(), major_version(folder)))
+    making.unlink()
+    return cluster
 
 
 def _remember(cluster: Cluster) -> Cluster:
