@@ -119,9 +119,10 @@ def require_known_datum(name: str | int) -> None:
 
     Raises SourceError with the reason.
     """
-    datum = crs(name).to_wkt()
+    geodetic = crs(name).geodetic_crs
+    datum = (geodetic.datum.name if geodetic is not None and geodetic.datum else "").replace("_", " ").removeprefix("D ")
     for refused in _REFUSED_DATUMS:
-        if refused in datum or refused.replace(" ", "_") in datum:
+        if datum.startswith(refused):
             raise SourceError(
                 f"the source is in {crs(name).name}, datum {refused}",
                 remedy="Transform it to CGCS2000 with the local parameters first: without them it would be off by tens of metres",

@@ -1,0 +1,62 @@
+"""A finding: what is wrong with a delivery, as data: code, level, source row, key, field, raw value, message, remedy, geometry.
+
+Codes of the road in itself (a code never changes its meaning; the checks of a layer have theirs in `gis.catalog.checks`):
+
+SRC01 the source holds no rows            SRC02 a line of a text file has the wrong number of columns
+SRC03 the encoding was detected           SRC04 the declared encoding is not the one the bytes are in
+CRS01 the CRS was assumed                 CRS02 the declared CRS cannot be true for this city
+CRS03 X was taken as northing             CRS04 converted from GCJ-02 or BD-09: not survey grade
+MAP01 source columns without a field      MAP02 a required field has no source column
+TYP01 a value is not of its field's type  TYP02 a coordinate is not a number    TYP03 a geometry cannot be read
+LOD01 the old row of a rejected key stays LOD02 the key is there already (append)
+LOD03 more rows rejected than allowed
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import shapely
+
+from gis import crs
+
+COLUMNS = ["layer", "code", "level", "src_row", "key", "field", "value", "message", "remedy", "geom"]
+MAX_VALUE = 500
+"""Raw values are kept up to this many characters in a finding; the whole record is in `meta.reject` or in the kept source."""
+
+
+class Findings:
+    """Findings as they are gathered, in batches: one list of frames. `counts()` is {code: n}."""
+
+    def __init__(self) -> None:
+        self._frames: list[pd.DataFrame] = []
+
+    def add(self, layer: str, code: str, level: str, message: str, remedy: str = "", *, field: str | None = None,
+            value: str | None = None) -> None:
+        """One finding about the whole file."""
+        self.extend(layer, code, level, message, remedy, field=field, rows=[None], values=[value])
+
+    def extend(self, layer: str, code: str, level: str, message: str, remedy: str = "", *, rows, field: str | None = None,
+               values=None, geometries=None) -> None:
+        """One finding per source row (1-based); `values` are the raw values, `geometries` shapely objects in EPSG:4490."""
+        rows = list(rows)
+        if not rows:
+            return
+        values = [None] * len(rows) if values is None else [None if v is None else str(v)[:MAX_VALUE] for v in values]
+        geom = [None] * len(rows) if geometries is None else shapely.to_wkb(
+            shapely.set_srid(geometries, crs.STORED), hex=True, include_srid=True
+        )
+        self._frames.append(pd.DataFrame({
+            "layer": layer, "code": code, "level": level, "src_row": pd.array(rows, dtype="Int64"), "key": None, "field": field,
+            "value": values, "message": message, "remedy": remedy, "geom": geom,
+        }, columns=COLUMNS))
+
+    def frame(self) -> pd.DataFrame:
+        """All findings, columns as `COLUMNS`; `geom` is hexadecimal EWKB."""
+        return pd.concat(self._frames, ignore_index=True) if self._frames else pd.DataFrame(columns=COLUMNS)
+
+    def counts(self) -> dict[str, int]:
+        """How many findings of each code."""
+        return self.frame()["code"].value_counts().sort_index().to_dict()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._frames))
