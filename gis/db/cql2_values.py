@@ -1,0 +1,148 @@
+"""The literals of CQL2 (OGC 21-065r2) as values to bind: geometries in EPSG:4490 and moments, checked first."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from dataclasses import dataclass
+
+import orjson
+import shapely
+
+from gis import crs
+from gis.errors import InputError
+
+MAX_VERTICES = 10_000
+
+Moment = dt.date | dt.datetime
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time: from `start` to `end` inclusive; None is open. A single date or moment has start == end."""
+
+    start: Moment | None
+    end: Moment | None
+    is_interval: bool
+
+
+def _parsed_date(text) -> dt.date:
+    if not (isinstance(text, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text)):
+        raise InputError(f"not a date: {str(text)[:40]!r}", remedy="Write DATE('2024-05-31')")
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"no such day: {text!r}", remedy="Write DATE('2024-05-31')") from None
+
+
+def _parsed_timestamp(text) -> dt.datetime:
+    if not (isinstance(text, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z", text)):
+        remedy = "Write TIMESTAMP('2024-05-31T08:00:00Z'), in UTC with the Z"
+        raise InputError(f"not a timestamp: {str(text)[:40]!r}", remedy=remedy)
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"no such moment: {text!r}", remedy="Write TIMESTAMP('2024-05-31T08:00:00Z')") from None
+
+
+def moment(value) -> Moment:
+    """A date or a UTC moment from {date}, {timestamp} or an ISO text. Raises InputError where there is no such day."""
+    match value:
+        case {"date": text}:
+            return _parsed_date(text)
+        case {"timestamp": text}:
+            return _parsed_timestamp(text)
+        case str() as text:
+            return _parsed_timestamp(text) if "T" in text else _parsed_date(text)
+    raise InputError("a date or timestamp is wanted here", remedy="Write DATE('2024-05-31')")
+
+
+def span(value) -> Span:
+    """What a temporal operator compares with: a moment, or an interval whose open ends are '..'."""
+    match value:
+        case {"interval": [first, last]}:
+            start, end = (None if part == ".." else moment(part) for part in (first, last))
+            if start is not None and end is not None and _midnight(start) > _midnight(end):
+                raise InputError("an interval ends before it starts", where=f"{start} … {end}")
+            return Span(start, end, True)
+        case {"interval": _}:
+            raise InputError("an interval has a start and an end", remedy="INTERVAL('2020-01-01','..')")
+    single = moment(value)
+    return Span(single, single, False)
+
+
+def _midnight(value: Moment) -> dt.datetime:
+    return value if isinstance(value, dt.datetime) else dt.datetime.combine(value, dt.time(), dt.UTC)
+
+
+def _to_stored(geometry: shapely.Geometry, filter_crs: str) -> shapely.Geometry:
+    """From `filter_crs`, axes as its authority orders them, to longitude and latitude of EPSG:4490."""
+    name = re.sub(r"^https?://www\.opengis\.net/def/crs/EPSG/[0-9.]+/", "EPSG:", filter_crs)
+    if name.rstrip("/").endswith("OGC/1.3/CRS84") or name in ("CRS84", "OGC:CRS84"):
+        return geometry
+    if not re.fullmatch(r"EPSG:[0-9]{4,6}", name):
+        remedy = "Use http://www.opengis.net/def/crs/EPSG/0/4490 or CRS84"
+        raise InputError(f"unknown filter-crs {filter_crs[:80]!r}", remedy=remedy)
+    if crs.is_northing_easting(name):
+        geometry = shapely.transform(geometry, lambda xy: xy[:, ::-1])
+    return crs.project([geometry], name)[0]
+
+
+def _numbers(values, count: tuple[int, ...]) -> list[float]:
+    if not isinstance(values, list) or len(values) not in count:
+        raise InputError(f"a bbox has {' or '.join(map(str, count))} numbers")
+    if not all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) for value in values
+    ):
+        raise InputError("a bbox holds finite numbers only")
+    return [float(value) for value in values]
+
+
+def _bbox(values) -> shapely.Geometry:
+    numbers = _numbers(values, (4, 6))
+    west, south, east, north = numbers if len(numbers) == 4 else (numbers[0], numbers[1], numbers[3], numbers[4])
+    if west > east or south > north:
+        raise InputError("a bbox is west, south, east, north", where=str(values)[:80])
+    return shapely.box(west, south, east, north)
+
+
+def _geojson(value: dict) -> shapely.Geometry:
+    try:
+        return shapely.from_geojson(orjson.dumps({key: value[key] for key in value if key in _GEOJSON_KEYS}))
+    except (shapely.errors.GEOSException, TypeError, ValueError, orjson.JSONEncodeError):
+        raise InputError("a filter geometry cannot be read", where=str(value.get("type"))[:40]) from None
+
+
+_GEOJSON_KEYS = ("type", "coordinates", "geometries")
+
+
+def geometry(value, filter_crs: str = "CRS84") -> shapely.Geometry:
+    """A literal geometry (GeoJSON object or {bbox}) in longitude and latitude of EPSG:4490, two-dimensional.
+
+    Raises InputError for what cannot be read, is empty, invalid, outside the earth, or has too many vertices.
+    """
+    match value:
+        case {"bbox": numbers}:
+            found = _bbox(numbers)
+        case {"type": str()}:
+            found = _geojson(value)
+        case _:
+            raise InputError("a geometry is wanted here", remedy="Write it as WKT, for example POINT(117.01 32.02)")
+    if found is None or shapely.is_empty(found):
+        raise InputError("a filter geometry is empty")
+    if shapely.get_num_coordinates(found) > MAX_VERTICES:
+        raise InputError(f"a filter geometry has more than {MAX_VERTICES:,} vertices", remedy="Simplify it")
+    found = _to_stored(shapely.force_2d(found), filter_crs)
+    west, south, east, north = shapely.bounds(found)
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        remedy = "Coordinates are longitude, latitude unless filter-crs says otherwise"
+        raise InputError("a filter geometry lies outside the earth", where=f"{west:g} {south:g}", remedy=remedy)
+    if not shapely.is_valid(found):
+        raise InputError("a filter geometry is invalid", where=shapely.is_valid_reason(found)[:80])
+    return found
+
+
+def ewkb_hex(found: shapely.Geometry) -> str:
+    """The geometry as hexadecimal EWKB with the stored SRID, to be bound and cast to geometry."""
+    return shapely.to_wkb(shapely.set_srid(found, crs.STORED), hex=True, include_srid=True)

@@ -1,0 +1,413 @@
+"""CQL2 filters on a real PostGIS: against brute force in Python, and against everything that should not get through."""
+
+import datetime as dt
+import itertools
+import operator
+
+import psycopg2.extras
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gis.catalog.model import Column, Layer, Text
+from gis.db import connection, cql2
+from gis.errors import InputError
+
+
+def titled(zh: str) -> Text:
+    return Text(zh=zh, en=zh)
+
+
+LAYER = Layer(
+    id="thing", group="base", title=titled("物"), description=titled("物"), geometry="Point", key=("id",),
+    fields={
+        "id": Column(type="int", title=titled("编号")),
+        "a": Column(type="int", title=titled("甲")),
+        "b": Column(type="real", title=titled("乙")),
+        "name": Column(type="text", title=titled("名称")),
+        "flag": Column(type="bool", title=titled("标志")),
+        "seen": Column(type="timestamp", title=titled("时刻")),
+        "tags": Column(type="texts", title=titled("标签")),
+        "secret": Column(type="text", title=titled("密")),
+    },
+)  # fmt: skip
+VISIBLE = set(LAYER.columns) - {"secret"}
+
+NAMES = ["府前街", "府前街81号", "O'Brien", "50%_a", "", "abc", "ABC", None]
+DAYS = [dt.date(2019, 12, 31), dt.date(2020, 1, 1), dt.date(2020, 6, 1), None]
+MOMENTS = [dt.datetime(2020, 1, 1, hour, tzinfo=dt.UTC) for hour in (0, 12, 23)] + [None]
+ROWS = [
+    dict(id=i, a=a, b=b, name=NAMES[i % 8], flag=[True, False, None][i % 3], seen=MOMENTS[i % 4],
+         valid_from=DAYS[i % 4], secret="hush", lon=117 + i / 100, lat=32 + (i % 5) / 100)
+    for i, (a, b) in enumerate(itertools.product([None, 0, 1, 2], [None, -0.5, 1.0, 2.5, 7.0]))
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(template):
+    """A connection that holds the rows in a temporary table `thing`."""
+    with connection.owner() as conn, conn.cursor() as cursor:
+        cursor.execute("SET TIME ZONE 'Asia/Shanghai'")
+        cursor.execute(
+            "CREATE TEMP TABLE thing (id bigint, a bigint, b double precision, name text, flag boolean, seen"
+            " timestamptz, tags text[], secret text, valid_from date, valid_to date, geom geometry(Point,4490))"
+        )
+        psycopg2.extras.execute_batch(
+            cursor,
+            "INSERT INTO thing VALUES (%(id)s, %(a)s, %(b)s, %(name)s, %(flag)s, %(seen)s, '{x}', %(secret)s,"
+            " %(valid_from)s, NULL, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))",
+            ROWS,
+        )
+        yield conn
+
+
+def ids(conn, text, **options) -> set[int]:
+    condition, params = cql2.where(text, LAYER, VISIBLE, **options)
+    with conn.cursor() as cursor:
+        cursor.execute(psycopg2.sql.SQL("SELECT id FROM thing WHERE {}").format(condition), params)
+        return {row[0] for row in cursor}
+
+
+# --- against brute force ----------------------------------------------------------------------------------------------
+# An expression is (text, precedence, function of a row -> True, False or None). The text has parentheses only where the
+# precedence of CQL2 (not, then and, then or) needs them.
+
+OPERATORS = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _compared(column, sign, value, written):
+    def test(row):
+        return None if row[column] is None else OPERATORS[sign](row[column], value)
+
+    return f"{column} {sign} {written}", 3, test
+
+
+def _between(low, high):
+    return f"a BETWEEN {low} AND {high}", 3, lambda row: None if row["a"] is None else low <= row["a"] <= high
+
+
+def _among(values):
+    text = f"name IN ({', '.join(map(_quoted, values))})"
+    return text, 3, lambda row: None if row["name"] is None else row["name"] in values
+
+
+def _starts(prefix):
+    return f"name LIKE '{prefix}%'", 3, lambda row: None if row["name"] is None else row["name"].startswith(prefix)
+
+
+def _no_case(word):
+    return (
+        f"casei(name) = casei('{word}')",
+        3,
+        lambda row: None if row["name"] is None else row["name"].lower() == word.lower(),
+    )
+
+
+leaves = st.one_of(
+    st.builds(lambda s, v: _compared("a", s, v, str(v)), st.sampled_from(list(OPERATORS)), st.integers(-1, 3)),
+    st.builds(
+        lambda s, v: _compared("b", s, v, repr(v)), st.sampled_from(list(OPERATORS)), st.sampled_from([-0.5, 1.0, 2.6])
+    ),
+    st.builds(
+        lambda s, v: _compared("name", s, v, _quoted(v)), st.sampled_from(["=", "<>"]), st.sampled_from(NAMES[:-1])
+    ),
+    st.builds(
+        lambda s, v: _compared("valid_from", s, v, f"DATE('{v}')"),
+        st.sampled_from(list(OPERATORS)),
+        st.sampled_from(DAYS[:-1]),
+    ),
+    st.builds(lambda v: _compared("flag", "=", v, str(v).lower()), st.booleans()),
+    st.builds(_between, st.integers(-1, 2), st.integers(0, 3)),
+    st.builds(_among, st.lists(st.sampled_from(NAMES[:-1]), min_size=1, max_size=3)),
+    st.builds(_starts, st.sampled_from(["府前街", "a", "O"])),
+    st.builds(_no_case, st.sampled_from(["abc", "ABC"])),
+    st.just(("name IS NULL", 3, lambda row: row["name"] is None)),
+    st.just(("flag", 3, lambda row: row["flag"])),
+)
+
+
+def _wrapped(part, precedence):
+    return part[0] if part[1] >= precedence else f"({part[0]})"
+
+
+def _not(part):
+    return f"NOT {_wrapped(part, 3)}", 2, lambda row: None if part[2](row) is None else not part[2](row)
+
+
+def _and(parts):
+    def test(row):
+        found = [part[2](row) for part in parts]
+        return False if False in found else None if None in found else True
+
+    return " AND ".join(_wrapped(part, 2) for part in parts), 1, test
+
+
+def _or(parts):
+    def test(row):
+        found = [part[2](row) for part in parts]
+        return True if True in found else None if None in found else False
+
+    return " OR ".join(_wrapped(part, 1) for part in parts), 0, test
+
+
+def _deeper(parts):
+    several = st.lists(parts, min_size=2, max_size=3)
+    return st.one_of(st.builds(_not, parts), st.builds(_and, several), st.builds(_or, several))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.recursive(leaves, _deeper, max_leaves=8))
+def test_any_filter_gives_the_rows_of_brute_force(table, expression):
+    text, _, test = expression
+    assert ids(table, text) == {row["id"] for row in ROWS if test(row)}, text
+
+
+def test_or_binds_weaker_than_and(table):
+    everything = ids(table, "a = 1 OR a = 2 AND b = 1.0")
+    assert everything == ids(table, "a = 1 OR (a = 2 AND b = 1.0)") != ids(table, "(a = 1 OR a = 2) AND b = 1.0")
+
+
+def test_json_means_the_same_as_text(table):
+    tree = {
+        "op": "or",
+        "args": [{"op": "=", "args": [{"property": "a"}, 1]}, {"op": "isNull", "args": [{"property": "name"}]}],
+    }
+    assert ids(table, tree) == ids(table, "a = 1 OR name IS NULL")
+    assert ids(table, '{"op": "between", "args": [{"property": "a"}, 1, 2]}') == ids(table, "a BETWEEN 1 AND 2")
+
+
+def test_chinese_titles_are_names_in_double_quotes(table):
+    assert ids(table, '"名称" = \'府前街\' AND "甲" > 0') == ids(table, "name = '府前街' AND a > 0")
+
+
+def test_alias_qualifies_every_column(table):
+    condition, params = cql2.where("a = 1 AND s_intersects(geom, BBOX(116,31,118,33))", LAYER, VISIBLE, alias="t")
+    with table.cursor() as cursor:
+        cursor.execute(
+            psycopg2.sql.SQL("SELECT count(*) FROM thing t, thing u WHERE {} AND u.id = t.id").format(condition), params
+        )
+        assert cursor.fetchone()[0] == len(ids(table, "a = 1"))
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "test"),
+    [
+        ("t_after(seen, DATE('2019-12-31'))", lambda row: row["seen"] is not None),
+        ("t_after(seen, DATE('2020-01-01'))", lambda row: False),
+        ("t_before(seen, TIMESTAMP('2020-01-01T12:00:00Z'))", lambda row: row["seen"] == MOMENTS[0]),
+        ("t_intersects(seen, DATE('2020-01-01'))", lambda row: row["seen"] is not None),
+        ("t_intersects(valid_from, INTERVAL('2020-01-01','..'))", lambda row: row["valid_from"] in DAYS[1:3]),
+        ("t_during(valid_from, INTERVAL('2019-12-31','2020-06-01'))", lambda row: row["valid_from"] == DAYS[1]),
+        ("t_disjoint(valid_from, INTERVAL('2020-01-01','2020-06-01'))", lambda row: row["valid_from"] == DAYS[0]),
+        ("NOT t_after(valid_from, INTERVAL('2020-01-01','..'))", lambda row: row["valid_from"] is not None),
+        ("t_after(DATE('2020-01-02'), valid_from)", lambda row: row["valid_from"] in DAYS[:2]),
+        ("t_equals(valid_from, DATE('2020-01-01'))", lambda row: row["valid_from"] == DAYS[1]),
+        ("valid_from >= '2020-01-01'", lambda row: row["valid_from"] in DAYS[1:3]),
+        ("valid_from < TIMESTAMP('2020-01-01T00:00:01Z')", lambda row: row["valid_from"] in DAYS[:2]),
+        ("seen = TIMESTAMP('2020-01-01T12:00:00Z')", lambda row: row["seen"] == MOMENTS[1]),
+        ("seen = valid_from", lambda row: row["seen"] == MOMENTS[0] and row["valid_from"] == DAYS[1]),
+    ],
+)
+def test_time_whatever_the_time_zone_of_the_session(table, text, test):
+    assert ids(table, text) == {row["id"] for row in ROWS if test(row)}
+
+
+# --- space ------------------------------------------------------------------------------------------------------------
+
+BOX = "POLYGON((117.005 31.995, 117.055 31.995, 117.055 32.025, 117.005 32.025, 117.005 31.995))"
+
+
+def in_box(row):
+    return 117.005 < row["lon"] < 117.055 and 31.995 < row["lat"] < 32.025
+
+
+@pytest.mark.parametrize(
+    "text", [f"s_intersects(geom, {BOX})", f"s_within(geometry, {BOX})", f"s_contains({BOX}, geom)"]
+)
+def test_inside_an_area(table, text):
+    assert ids(table, text) == {row["id"] for row in ROWS if in_box(row)}
+
+
+def test_disjoint_and_bbox(table):
+    assert ids(table, f"s_disjoint(geom, {BOX})") == {row["id"] for row in ROWS if not in_box(row)}
+    assert ids(table, "s_intersects(geom, BBOX(117.005,31.995,117.055,32.025))") == ids(
+        table, f"s_intersects(geom, {BOX})"
+    )
+
+
+def test_filter_crs_has_the_axes_of_its_authority(table):
+    turned = "POLYGON((31.995 117.005, 31.995 117.055, 32.025 117.055, 32.025 117.005, 31.995 117.005))"
+    for name in ("EPSG:4490", "http://www.opengis.net/def/crs/EPSG/0/4326"):
+        assert ids(table, f"s_intersects(geom, {turned})", filter_crs=name) == ids(table, f"s_intersects(geom, {BOX})")
+    northing_easting = "POLYGON((3541000 500500, 3541000 505000, 3545000 505000, 3545000 500500, 3541000 500500))"
+    assert ids(table, f"s_intersects(geom, {northing_easting})", filter_crs="EPSG:4548") == {
+        row["id"] for row in ROWS if 117.0053 < row["lon"] < 117.0529 and 31.99 < row["lat"] < 32.028
+    }
+
+
+def test_the_index_serves_every_spatial_operator(table):
+    with table.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE many AS SELECT ST_SetSRID(ST_MakePoint(i % 100, i / 1000.0), 4490) AS geom"
+                       " FROM generate_series(1, 20000) i")  # fmt: skip
+        cursor.execute("CREATE INDEX ON many USING gist (geom)")
+        cursor.execute("ANALYZE many")
+        for text in ("s_intersects(geom, BBOX(1,1,2,2))", "s_within(geom, BBOX(1,1,2,2))"):
+            condition, params = cql2.where(text, LAYER, VISIBLE)
+            cursor.execute(psycopg2.sql.SQL("EXPLAIN SELECT * FROM many WHERE {}").format(condition), params)
+            assert "many_geom_idx" in " ".join(row[0] for row in cursor)
+
+
+# --- what must not get through ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   ",
+        "a",
+        "a =",
+        "a == 1",
+        "a = 1; DROP TABLE thing",
+        "a = 1 -- x",
+        "a = 1 UNION SELECT 1",
+        "1 = 1",
+        "'x' = 'x'",
+        "pg_sleep(5) = 1",
+        "pg_sleep(5)",
+        "lower(name) = 'x'",
+        "a + 1 = 2",
+        "a = 2 ^ 2",
+        "a = --1",
+        "nosuch = 1",
+        "secret = 'hush'",
+        "\"密\" = 'hush'",
+        "secret IS NULL",
+        "t_after(secret, DATE('2020-01-01'))",
+        "casei(secret) = 'x'",
+        "name IN (secret)",
+        "a = secret",
+        "geom = 1",
+        "a = 'x'",
+        "name = 1",
+        "flag = 1",
+        "tags = 'x'",
+        "name = NULL",
+        "a = 1e400",
+        "a = 99999999999999999999",
+        "valid_from = DATE('2024-13-01')",
+        "valid_from = DATE('2024-02-30')",
+        "valid_from = '2024'",
+        "seen > '2020-01-01T00:00:00'",
+        "t_during(valid_from, DATE('2020-01-01'))",
+        "t_during(valid_from, INTERVAL('2021-01-01','2020-01-01'))",
+        "t_after(name, DATE('2020-01-01'))",
+        "name LIKE 'x\\'",
+        "a LIKE 'x'",
+        "s_intersects(geom, POINT(500 1))",
+        "s_intersects(geom, POLYGON EMPTY)",
+        "s_intersects(geom, geom)",
+        "s_intersects(geom, POLYGON((0 0, 1 1, 0 1, 1 0, 0 0)))",
+        "s_intersects(name, POINT(1 1))",
+        "s_dwithin(geom, POINT(1 1), 5)",
+        "s_intersects(geom, BBOX(3,1,2,2))",
+        "s_crosses(geom, POINT(1 1))",
+        "a IN ()",
+        "name = 'a\0b'",
+        "(" * 5000 + "a = 1" + ")" * 5000,
+        "NOT " * 5000 + "a = 1",
+        "a = " + "-" * 5000 + "1",
+        "x" * 70_000,
+        "a IN (" + ",".join(["1"] * 1001) + ")",
+        " AND ".join(["a = 1"] * 3000),
+        "accenti(name) = 'x'",
+    ],
+)
+def test_refused_with_a_reason(text):
+    with pytest.raises(InputError) as error:
+        cql2.where(text, LAYER, VISIBLE)
+    assert str(error.value)
+    assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        [],
+        {},
+        {"op": "="},
+        {"op": "=", "args": 1},
+        {"op": "=", "args": [{"property": "a"}]},
+        {"op": ["and"], "args": []},
+        {"op": "=", "args": [{"property": ["a"]}, 1]},
+        {"op": "=", "args": [{"property": "a"}, {"op": "x"}]},
+        {"op": "=", "args": [{"property": "a", "x": 1}, 1]},
+        {"op": "and", "args": [True]},
+        {"op": "in", "args": [{"property": "a"}, "x"]},
+        {"op": "s_intersects", "args": [{"property": "geom"}, {"type": "Point", "coordinates": ["x", 1]}]},
+        {"op": "s_intersects", "args": [{"property": "geom"}, {"type": "Point"}]},
+        {"op": "s_intersects", "args": [{"property": "geom"}, {"bbox": [1, 2, 3, float("nan")]}]},
+        {"op": "=", "args": [{"property": "a"}, {"date": 5}]},
+        {"op": "=", "args": [{"property": "name"}, "\ud800"]},
+        {"op": "like", "args": [{"property": "name"}, {"op": "casei", "args": []}]},
+        {"op": "=", "args": [{"op": "casei"}, 1]},
+        {"op": "=", "args": [{"property": "a"}, 1], "extra": 1},
+    ],
+)
+def test_strange_json_is_refused(tree):
+    with pytest.raises(InputError):
+        cql2.where(tree, LAYER, VISIBLE)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:999999", "x", "EPSG:4548); DROP", "urn:ogc:def:crs:EPSG::4490", ""])
+def test_unknown_filter_crs_is_refused(crs):
+    with pytest.raises(InputError):
+        cql2.where("s_intersects(geom, POINT(1 1))", LAYER, VISIBLE, filter_crs=crs)
+
+
+NASTY = [
+    "' OR 1=1 --",
+    "'; DROP TABLE thing; --",
+    "%s",
+    "%(cql0)s",
+    "\\",
+    "\\'",
+    "{}",
+    "$$",
+    "\u02bc",
+    "x' || pg_sleep(5) || '",
+    "%",
+    '"',
+    "$1",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_hostile_texts_stay_texts(table, text):
+    with table.cursor() as cursor:
+        cursor.execute("SAVEPOINT before")
+        cursor.execute("INSERT INTO thing (id, name) VALUES (1000, %s)", (text,))
+        assert ids(table, f"name = {_quoted(text)}") == {1000}
+        assert ids(table, f"name IN ({_quoted(text)})") == {1000}
+        cursor.execute("ROLLBACK TO before")
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_hostile_names_are_unknown_properties(name):
+    with pytest.raises(InputError, match="no property"):
+        cql2.where({"op": "=", "args": [{"property": name}, 1]}, LAYER, VISIBLE)
