@@ -52,7 +52,8 @@ def status(json: Json = False) -> None:
     if answer["state"] in ("running", "external"):
         with owner() as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT current_setting('server_version'), (SELECT extversion FROM pg_extension WHERE extname = 'postgis'),"
+                "SELECT current_setting('server_version'),"
+                " (SELECT extversion FROM pg_extension WHERE extname = 'postgis'),"
                 " pg_size_pretty(pg_database_size(current_database()))"
             )
             answer |= dict(zip(("postgresql", "postgis", "size"), cursor.fetchone(), strict=True))

@@ -44,7 +44,8 @@ def report(error: OneMapError, *, json: bool) -> int:
 
 
 def main() -> None:
-    """Run the command line; exit codes: 0 done, 1 platform, 2 caller's mistake, 3 source unreadable, 4 batch rejected."""
+    """Run the command line; exit codes: 0 done, 1 platform, 2 caller's mistake, 3 source unreadable, 4 batch
+    rejected."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     as_json = "--json" in sys.argv
     try:

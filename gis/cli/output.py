@@ -1,4 +1,5 @@
-"""What the commands say: answers on stdout (a table for people, one JSON document for programs), progress and faults on stderr."""
+"""What the commands say: answers on stdout (a table for people, one JSON document for programs), progress and faults
+on stderr."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def as_json(value: Any) -> bytes:
 
 
 def emit(value: Any, json: bool = False, table: Callable[[], Table | str] | Table | str | None = None) -> None:
-    """Print the answer: as JSON where asked, else `table` (a rich table, a text, or a function that makes one), else name and value."""
+    """Print the answer: as JSON where asked, else `table` (a rich table, a text, or a function that makes one), else
+    name and value."""
     if json:
         sys.stdout.buffer.write(as_json(value) + b"\n")
         sys.stdout.flush()
@@ -59,7 +61,9 @@ def pairs(values: Mapping) -> Table:
     """Names and values, one per line."""
     sheet = Table(show_header=False, box=None, pad_edge=False)
     for name, value in values.items():
-        sheet.add_row(f"[dim]{name}[/]", as_json(value).decode() if isinstance(value, Mapping | list | tuple) else str(value))
+        sheet.add_row(
+            f"[dim]{name}[/]", as_json(value).decode() if isinstance(value, Mapping | list | tuple) else str(value)
+        )
     return sheet
 
 

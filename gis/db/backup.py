@@ -1,4 +1,5 @@
-"""Backup and restore: the database as one pg_dump archive, the roles, the kept source files and a ledger of row counts."""
+"""Backup and restore: the database as one pg_dump archive, the roles, the kept source files and a ledger of row
+counts."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from pathlib import Path
 import psycopg2.extensions
 from psycopg2 import sql
 
-from gis.db import cluster, migrations
+from gis.db import migrations
 from gis.db.binaries import binaries
 from gis.db.connection import close_pool, owner, owner_parameters
 from gis.errors import InputError, SourceError, StoreError
@@ -36,10 +37,20 @@ def row_counts() -> dict[str, int]:
 
 
 def _tool(name: str, *arguments: str | Path, database: str | None = None) -> None:
-    """Run pg_dump or pg_restore with the owner's rights; the password travels in the environment, not in the command line."""
+    """Run pg_dump or pg_restore with the owner's rights; the password travels in the environment, not in the command
+    line."""
     dsn = owner_parameters() | ({"dbname": database} if database else {})
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE", "sslmode": "PGSSLMODE"}
-    env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"} | {names[key]: str(value) for key, value in dsn.items() if key in names}
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "password": "PGPASSWORD",
+        "dbname": "PGDATABASE",
+        "sslmode": "PGSSLMODE",
+    }
+    env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"} | {
+        names[key]: str(value) for key, value in dsn.items() if key in names
+    }
     done = subprocess.run([binaries() / name, *arguments], env=env, capture_output=True, text=True)
     if done.returncode != 0:
         said = " / ".join(done.stderr.strip().splitlines()[-3:])
@@ -54,7 +65,9 @@ def backup(folder: Path) -> dict:
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise InputError("The folder of the backup is not empty", where=str(folder), remedy="Name a new one for each backup")
+        raise InputError(
+            "The folder of the backup is not empty", where=str(folder), remedy="Name a new one for each backup"
+        )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     dump = folder / "database.dump"
     before = row_counts()
@@ -80,7 +93,8 @@ def _digest(path: Path) -> str:
 def restore(folder: Path) -> dict:
     """Put a backup in the place of the database, verified by its digest beforehand and its row counts afterwards.
 
-    It is restored beside the present database and takes its name only when every count agrees; before that nothing is lost.
+    It is restored beside the present database and takes its name only when every count agrees; before that nothing is
+    lost.
     Raises SourceError where the backup is incomplete or damaged.
     """
     folder = Path(folder)
@@ -91,14 +105,19 @@ def restore(folder: Path) -> dict:
     with owner(autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(fresh)))
         cursor.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'").format(sql.Identifier(fresh))
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'").format(
+                sql.Identifier(fresh)
+            )
         )
     _tool("pg_restore", "--exit-on-error", "--jobs=2", "--dbname", fresh, dump)
     found = _counts_of(fresh)
     wrong = {table: (n, found.get(table)) for table, n in ledger["rows"].items() if found.get(table) != n}
     if wrong:
-        raise StoreError("The restored copy does not hold what the backup's ledger says", where=", ".join(list(wrong)[:5]),
-                         remedy="The present database is untouched; use another backup")  # fmt: skip
+        raise StoreError(
+            "The restored copy does not hold what the backup's ledger says",
+            where=", ".join(list(wrong)[:5]),
+            remedy="The present database is untouched; use another backup",
+        )
     _swap(name, fresh)
     if (folder / "sources").is_dir():
         shutil.copytree(folder / "sources", settings().home / "sources", dirs_exist_ok=True)
@@ -110,9 +129,13 @@ def _read_ledger(folder: Path) -> dict:
     try:
         ledger = json.loads((folder / "backup.json").read_text())
         if _digest(folder / "database.dump") != ledger["sha256"]:
-            raise SourceError("The backup is damaged: its digest differs", where=str(folder), remedy="Use another backup")
+            raise SourceError(
+                "The backup is damaged: its digest differs", where=str(folder), remedy="Use another backup"
+            )
     except (OSError, KeyError, ValueError) as error:
-        raise SourceError("This folder is no complete backup", where=str(folder), remedy="Name a folder that `onemap db backup` made") from error
+        raise SourceError(
+            "This folder is no complete backup", where=str(folder), remedy="Name a folder that `onemap db backup` made"
+        ) from error
     return ledger
 
 
@@ -130,7 +153,8 @@ def _counts_of(database: str) -> dict[str, int]:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) ORDER BY 1, 2", (list(SCHEMAS),)
+                "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) ORDER BY 1, 2",
+                (list(SCHEMAS),),
             )
             for schema, table in cursor.fetchall():
                 cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
@@ -150,6 +174,8 @@ def _swap(name: str, fresh: str) -> None:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-            cursor.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(fresh), sql.Identifier(name)))
+            cursor.execute(
+                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(fresh), sql.Identifier(name))
+            )
     finally:
         connection.close()

@@ -1,4 +1,5 @@
-"""Where PostgreSQL's own programs are, and as whom they run: never as root, which PostgreSQL refuses for good reason."""
+"""Where PostgreSQL's own programs are, and as whom they run: never as root, which PostgreSQL refuses for good
+reason."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ def major_version(folder: Path) -> int:
 
 @lru_cache
 def binaries(version: int | None = None) -> Path:
-    """The folder of initdb, pg_ctl, postgres, pg_dump; of this major version where one is given (a cluster stays with its own).
+    """The folder of initdb, pg_ctl, postgres, pg_dump; of this major version where one is given (a cluster stays with
+    its own).
 
     Raises StoreError where there is none that is new enough.
     """
@@ -63,7 +65,8 @@ def binaries(version: int | None = None) -> Path:
                 return folder
     wanted = f"PostgreSQL {version}" if version else f"PostgreSQL {MIN_VERSION} or newer"
     raise StoreError(
-        f"{wanted} is not installed", remedy="Run `./run setup` (or install the packages postgresql and postgresql-postgis)"
+        f"{wanted} is not installed",
+        remedy="Run `./run setup` (or install the packages postgresql and postgresql-postgis)",
     )
 
 
@@ -83,13 +86,16 @@ def account() -> Account | None:
         capture_output=True, text=True,
     )  # fmt: skip
     if made.returncode != 0:
-        raise StoreError("No account to run PostgreSQL as", remedy="Create a system user `onemap`, or run as a normal user")
+        raise StoreError(
+            "No account to run PostgreSQL as", remedy="Create a system user `onemap`, or run as a normal user"
+        )
     entry = pwd.getpwnam(ACCOUNTS[0])
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
 def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
-    """Run a program of the server as its account, with an English UTF-8 locale; the answer carries stdout and stderr as text."""
+    """Run a program of the server as its account, with an English UTF-8 locale; the answer carries stdout and stderr
+    as text."""
     as_user = account()
     if as_user:
         options |= {"user": as_user.uid, "group": as_user.gid, "extra_groups": []}

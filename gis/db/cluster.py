@@ -1,6 +1,8 @@
-"""The embedded PostGIS: a cluster of our own under `settings().home`, made, started and stopped without the system's services.
+"""The embedded PostGIS: a cluster of our own under `settings().home`, made, started and stopped without the system's
+services.
 
-`cluster.json` in the home remembers where the data, the sockets and the port are; the passwords lie beside it, readable by the caller only.
+`cluster.json` in the home remembers where the data, the sockets and the port are; the passwords lie beside it,
+readable by the caller only.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -62,7 +63,9 @@ def secret(name: str) -> str:
     try:
         return path.read_text()
     except PermissionError as error:
-        raise StoreError("The database's password is not readable", remedy="Run as the user who installed the platform") from error
+        raise StoreError(
+            "The database's password is not readable", remedy="Run as the user who installed the platform"
+        ) from error
 
 
 def described() -> Cluster | None:
@@ -72,7 +75,8 @@ def described() -> Cluster | None:
 
 
 def parameters(database: str = DATABASE) -> dict:
-    """libpq connection parameters of the cluster's owner: by socket, by TCP where the socket's folder was swept away."""
+    """libpq connection parameters of the cluster's owner: by socket, by TCP where the socket's folder was swept
+    away."""
     cluster = described()
     if cluster is None:
         raise StoreError("There is no database yet", remedy="Run `onemap db start`")
@@ -132,7 +136,8 @@ def _mark() -> str:
 
 
 def _data_folder() -> Path:
-    """`home/cluster`; where the server's account cannot get there (a project in /root), a folder in /var/lib linked from there."""
+    """`home/cluster`; where the server's account cannot get there (a project in /root), a folder in /var/lib linked
+    from there."""
     inside = settings().home / "cluster"
     if reachable(inside):
         return _own(inside)
@@ -145,7 +150,8 @@ def _data_folder() -> Path:
 
 
 def _socket_folder() -> Path:
-    """`home/run`; where its path is too long for a socket or out of the server's reach, a short one among the temporary files."""
+    """`home/run`; where its path is too long for a socket or out of the server's reach, a short one among the
+    temporary files."""
     inside = settings().home / "run"
     room = SOCKET_PATH_LIMIT - len("/.s.PGSQL.65535.lock")
     if len(os.fsencode(inside)) <= room and reachable(inside) and not set("',") & set(str(inside)):
@@ -155,7 +161,9 @@ def _socket_folder() -> Path:
         short = Path("/tmp") / f"onemap-{_mark()}"
     owner = account().uid if account() else os.geteuid()
     if short.is_symlink() or (short.exists() and short.stat().st_uid not in (owner, os.geteuid())):
-        raise StoreError("The folder for the database's socket belongs to someone else", where=str(short), remedy="Remove it")
+        raise StoreError(
+            "The folder for the database's socket belongs to someone else", where=str(short), remedy="Remove it"
+        )
     return _own(short)
 
 
@@ -197,7 +205,8 @@ def _free_port() -> int:
 
 
 def _with_free_port(cluster: Cluster) -> Cluster:
-    """The cluster with its remembered port, or with a new one where another program has taken that; its socket folder exists."""
+    """The cluster with its remembered port, or with a new one where another program has taken that; its socket folder
+    exists."""
     port = cluster.port
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -226,7 +235,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _postmaster(cluster: Cluster) -> int | None:
-    """The process id of the living server of this cluster, or None. A recycled number of another process does not count."""
+    """The process id of the living server of this cluster, or None. A recycled number of another process does not
+    count."""
     try:
         pid = int((Path(cluster.data) / "postmaster.pid").read_text().split("\n")[0])
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -237,7 +247,8 @@ def _postmaster(cluster: Cluster) -> int | None:
 
 
 def _forget_dead_postmaster(cluster: Cluster) -> None:
-    """After a kill -9 or a power cut: remove what a server that no longer lives left behind. PostgreSQL itself would be deceived
+    """After a kill -9 or a power cut: remove what a server that no longer lives left behind. PostgreSQL itself would
+    be deceived
     by a process that has got the same number since."""
     if _postmaster(cluster) is None:
         (Path(cluster.data) / "postmaster.pid").unlink(missing_ok=True)
@@ -246,16 +257,20 @@ def _forget_dead_postmaster(cluster: Cluster) -> None:
 
 
 def _launch(cluster: Cluster, patience_s: float = 60) -> None:
-    """Start and wait until it answers; the children of a killed server may hold its memory for some seconds, so try again."""
+    """Start and wait until it answers.
+
+    The children of a killed server may hold its memory for some seconds, so try again.
+    """
     folder, until = binaries(cluster.version), time.monotonic() + patience_s
     log = Path(cluster.data) / "start.log"
     while True:
-        run([folder / "pg_ctl", "-D", cluster.data, "-l", log, "-w", "-t", "600", "start"], stdin=subprocess.DEVNULL, capture_output=False,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        run([folder / "pg_ctl", "-D", cluster.data, "-l", log, "-w", "-t", "600", "start"])
         if _answers(cluster):
             return
         if time.monotonic() > until:
-            raise StoreError("The database does not start", where=str(log), remedy=_last_words(log.read_text(errors="replace")))
+            raise StoreError(
+                "The database does not start", where=str(log), remedy=_last_words(log.read_text(errors="replace"))
+            )
         time.sleep(0.5)
 
 
@@ -271,7 +286,11 @@ def _answers(cluster: Cluster) -> bool:
 
 def _last_words(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "PostgreSQL said: " + " / ".join(lines[-3:]) if lines else "PostgreSQL said nothing; see the log in the home folder"
+    return (
+        "PostgreSQL said: " + " / ".join(lines[-3:])
+        if lines
+        else "PostgreSQL said nothing; see the log in the home folder"
+    )
 
 
 def _ensure_database() -> None:
@@ -284,7 +303,8 @@ def _ensure_database() -> None:
 
 
 def _require_chinese_trigrams() -> None:
-    """Under LC_CTYPE=C pg_trgm drops every Chinese character, and any two addresses with the same number are equal to it."""
+    """Under LC_CTYPE=C pg_trgm drops every Chinese character, and any two addresses with the same number are equal to
+    it."""
     with contextlib.closing(psycopg2.connect(**parameters())) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         cursor.execute("SELECT cardinality(show_trgm('府前街'))")
@@ -296,7 +316,8 @@ def _require_chinese_trigrams() -> None:
         connection.commit()
 
 
-# --- stop, status, reset ------------------------------------------------------------------------------------------------
+# --- stop, status, reset
+# ------------------------------------------------------------------------------------------------
 
 
 def stop() -> str:
@@ -314,7 +335,8 @@ def stop() -> str:
 
 
 def status() -> dict:
-    """What is known without asking the server: state (external, absent, stopped, running), port, folders, version, process id."""
+    """What is known without asking the server: state (external, absent, stopped, running), port, folders, version,
+    process id."""
     if is_external():
         return {"state": "external"}
     cluster = described()
@@ -328,7 +350,9 @@ def status() -> dict:
 def remove() -> None:
     """Stop the server and delete the cluster with all its data. The passwords and the kept sources stay."""
     if is_external():
-        raise StoreError("An external server is not ours to delete", remedy="Drop the database there, or unset ONEMAP_DSN")
+        raise StoreError(
+            "An external server is not ours to delete", remedy="Drop the database there, or unset ONEMAP_DSN"
+        )
     stop()
     home, cluster = settings().home, described()
     with _alone():

@@ -1,6 +1,8 @@
-"""Connections to the database: the owner's for administration and loads, the serving login's with a role per transaction.
+"""Connections to the database: the owner's for administration and loads, the serving login's with a role per
+transaction.
 
-Every failure of the database leaves here as one of the platform's errors, without SQL, DSN or path in its message; the cause is chained.
+Every failure of the database leaves here as one of the platform's errors, without SQL, DSN or path in its message; the
+cause is chained.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ log = logging.getLogger(__name__)
 
 LOGIN = "onemap_login"
 ROLES: tuple[str, ...] = (*get_args(Role), "identity")
-"""The roles a transaction may take: those of the layer files, and `identity`, which may only look up who holds a key or password."""
+"""The roles a transaction may take: those of the layer files, and `identity`, which may only look up who holds a key
+or password."""
 
 SERVING_OPTIONS = "-c max_parallel_workers_per_gather=0 -c jit=off -c idle_in_transaction_session_timeout=120000"
 """Parallel plans make tiles slower, and a reader that hangs must not keep old rows alive."""
@@ -34,34 +37,38 @@ SERVING_OPTIONS = "-c max_parallel_workers_per_gather=0 -c jit=off -c idle_in_tr
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
+_E = psycopg2.errors
 _NAMED: tuple[tuple[type[psycopg2.Error], str, str], ...] = (
-    (psycopg2.errors.QueryCanceled, "The query took too long and was stopped", "Ask for a smaller area or fewer features"),
-    (psycopg2.errors.DiskFull, "The database's disk is full", "Make room, then try again; nothing was half done"),
-    (psycopg2.errors.OutOfMemory, "The database ran out of memory", "Ask for less at once, or give the machine more"),
-    (psycopg2.errors.TooManyConnections, "The database has no free connection", "Try again in a moment"),
-    (psycopg2.errors.InvalidPassword, "The database refuses the password", "Run `onemap db start`, or correct ONEMAP_DSN"),
-    (psycopg2.errors.InvalidCatalogName, "The database does not exist on the server", "Create it, or correct ONEMAP_DSN"),
-    (psycopg2.errors.LockNotAvailable, "Another load holds this layer", "Try again when it has finished"),
-    (psycopg2.errors.DeadlockDetected, "Two writers stood in each other's way; this one gave way", "Try again"),
-    (psycopg2.errors.SerializationFailure, "Two writers stood in each other's way; this one gave way", "Try again"),
-    (psycopg2.errors.ReadOnlySqlTransaction, "This transaction may only read", "Report it: a reading path tried to write"),
-    (psycopg2.errors.UndefinedTable, "A table that the platform needs is missing", "Run `onemap db start` and `onemap layers apply`"),
-    (psycopg2.errors.UndefinedColumn, "A column that the platform needs is missing", "Run `onemap layers plan` and `onemap layers apply`"),
-    (psycopg2.errors.InvalidSchemaName, "The database is not set up for the platform", "Run `onemap db start`"),
-    (psycopg2.errors.UndefinedFunction, "A function that the platform needs is missing", "Run `onemap db start`"),
+    (_E.QueryCanceled, "The query took too long and was stopped", "Ask for a smaller area or fewer features"),
+    (_E.DiskFull, "The database's disk is full", "Make room, then try again; nothing was half done"),
+    (_E.OutOfMemory, "The database ran out of memory", "Ask for less at once, or give the machine more"),
+    (_E.TooManyConnections, "The database has no free connection", "Try again in a moment"),
+    (_E.InvalidPassword, "The database refuses the password", "Run `onemap db start`, or correct ONEMAP_DSN"),
+    (_E.InvalidCatalogName, "The database does not exist on the server", "Create it, or correct ONEMAP_DSN"),
+    (_E.LockNotAvailable, "Another load holds this layer", "Try again when it has finished"),
+    (_E.DeadlockDetected, "Two writers stood in each other's way; this one gave way", "Try again"),
+    (_E.SerializationFailure, "Two writers stood in each other's way; this one gave way", "Try again"),
+    (_E.ReadOnlySqlTransaction, "This transaction may only read", "Report it: a reading path tried to write"),
+    (_E.UndefinedTable, "A table is missing", "Run `onemap db start` and `onemap layers apply`"),
+    (_E.UndefinedColumn, "A column is missing", "Run `onemap layers plan` and `onemap layers apply`"),
+    (_E.InvalidSchemaName, "The database is not set up for the platform", "Run `onemap db start`"),
+    (_E.UndefinedFunction, "A function is missing", "Run `onemap db start`"),
     (psycopg2.OperationalError, "The database does not answer", "Run `onemap db start`; see `onemap db status`"),
     (psycopg2.InterfaceError, "The connection to the database broke", "Try again; see `onemap db status`"),
-    (psycopg2.IntegrityError, "The database refused the rows, because they contradict a key or a rule of the tables", "See the log"),
+    (psycopg2.IntegrityError, "The rows contradict a key or a rule of the tables", "Nothing was stored; see the log"),
     (psycopg2.DataError, "The database refused a value", "Check the values given"),
-)  # fmt: skip
+)
 
 
 def translated(error: psycopg2.Error) -> OneMapError:
-    """The platform's error for one of psycopg2's. What the server said goes to the log (without the statement), not into the message."""
+    """The platform's error for one of psycopg2's. What the server said goes to the log (without the statement), not
+    into the message."""
     said = (error.diag.message_primary or "") if error.diag else ""
     if isinstance(error, psycopg2.errors.InsufficientPrivilege):
         log.warning("database: %s %s", error.pgcode, said)
-        return AccessDenied("The role may not do this", remedy="Ask the administrator for the right, or use another key")
+        return AccessDenied(
+            "The role may not do this", remedy="Ask the administrator for the right, or use another key"
+        )
     log.log(logging.DEBUG if error.pgcode is None else logging.ERROR, "database: %s %s", error.pgcode, said)
     for kind, what, remedy in _NAMED:
         if isinstance(error, kind):
@@ -90,7 +97,8 @@ def owner_parameters() -> dict:
 
 @contextlib.contextmanager
 def owner(*, autocommit: bool = False) -> Iterator[psycopg2.extensions.connection]:
-    """A connection of the owner, for definitions, loads and administration: commits on success, rolls back on any exception.
+    """A connection of the owner, for definitions, loads and administration: commits on success, rolls back on any
+    exception.
 
     With autocommit each statement stands alone (VACUUM, CREATE DATABASE).
     """
@@ -111,19 +119,22 @@ def owner(*, autocommit: bool = False) -> Iterator[psycopg2.extensions.connectio
 
 
 class Pool:
-    """Connections of the serving login in this process. Waits for a free one instead of failing; a dead one is thrown away."""
+    """Connections of the serving login in this process. Waits for a free one instead of failing; a dead one is thrown
+    away."""
 
     def __init__(self, parameters: dict, size: int):
         self.size = size
         self.pid = os.getpid()
         self._free = threading.BoundedSemaphore(size)
-        self._pool = psycopg2.pool.ThreadedConnectionPool(
-            0, size, **{"connect_timeout": 10, "application_name": "onemap-serving"} | parameters, options=SERVING_OPTIONS, client_encoding="UTF8"
-        )  # fmt: skip
+        defaults = {"connect_timeout": 10, "application_name": "onemap-serving"}
+        fixed = {"options": SERVING_OPTIONS, "client_encoding": "UTF8"}
+        self._pool = psycopg2.pool.ThreadedConnectionPool(0, size, **defaults | parameters | fixed)
 
     def take(self, wait_s: float = 15) -> psycopg2.extensions.connection:
         if not self._free.acquire(timeout=wait_s):
-            raise StoreError("All connections to the database are busy", remedy="Try again in a moment, or raise ONEMAP_POOL_SIZE")
+            raise StoreError(
+                "All connections to the database are busy", remedy="Try again in a moment, or raise ONEMAP_POOL_SIZE"
+            )
         try:
             return self._pool.getconn()
         except BaseException:
@@ -146,7 +157,8 @@ _making = threading.Lock()
 
 
 def serving_parameters() -> dict:
-    """libpq parameters of the serving login: of `ONEMAP_DSN_SERVING`, or the owner's server with the login's own password."""
+    """libpq parameters of the serving login: of `ONEMAP_DSN_SERVING`, or the owner's server with the login's own
+    password."""
     if settings().dsn_serving:
         return psycopg2.extensions.parse_dsn(settings().dsn_serving)
     return owner_parameters() | {"user": LOGIN, "password": cluster.secret(LOGIN)}
@@ -171,7 +183,8 @@ def close_pool() -> None:
 
 
 def _begin(pool: Pool, role: str, user: str, timeout_s: float, readonly: bool) -> psycopg2.extensions.connection:
-    """A connection inside a transaction with that role. Connections that died since their last use (the server was restarted)
+    """A connection inside a transaction with that role. Connections that died since their last use (the server was
+    restarted)
     are thrown away; a connection made just now gets one try only."""
     for attempt in range(pool.size + 1):
         connection = pool.take()
@@ -179,7 +192,8 @@ def _begin(pool: Pool, role: str, user: str, timeout_s: float, readonly: bool) -
             connection.set_session(readonly=readonly, autocommit=False)
             with connection.cursor() as cursor:
                 cursor.execute(
-                    "SELECT set_config('role', %s, true), set_config('app.user', %s, true), set_config('statement_timeout', %s, true)",
+                    "SELECT set_config('role', %s, true), set_config('app.user', %s, true),"
+                    " set_config('statement_timeout', %s, true)",
                     (f"onemap_{role}", user, str(round(timeout_s * 1000))),
                 )
             return connection
@@ -194,7 +208,9 @@ def _begin(pool: Pool, role: str, user: str, timeout_s: float, readonly: bool) -
 
 
 @contextlib.contextmanager
-def _transaction(role: str, user: str, timeout_s: float | None, readonly: bool) -> Iterator[psycopg2.extensions.connection]:
+def _transaction(
+    role: str, user: str, timeout_s: float | None, readonly: bool
+) -> Iterator[psycopg2.extensions.connection]:
     if role not in ROLES:
         raise AccessDenied(f"There is no role {role!r}", remedy="One of " + ", ".join(ROLES))
     with translating():
@@ -220,7 +236,8 @@ def _transaction(role: str, user: str, timeout_s: float | None, readonly: bool) 
 def reading(role: str, user: str = "", *, timeout_s: float | None = None):
     """A context manager: a read-only transaction of the serving login as `onemap_<role>`, always ended by a rollback.
 
-    `user` is seen by the database as the setting `app.user`. Statements longer than timeout_s (default: the setting) are stopped.
+    `user` is seen by the database as the setting `app.user`. Statements longer than timeout_s (default: the setting)
+    are stopped.
     """
     return _transaction(role, user, timeout_s, readonly=True)
 

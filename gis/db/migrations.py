@@ -20,7 +20,8 @@ LOCK = 0x4F4E454D4150  # "ONEMAP": one migration of a database at a time
 _LEDGER = """
 CREATE SCHEMA IF NOT EXISTS meta;
 CREATE TABLE IF NOT EXISTS meta.migration (
-  number int PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())
+  number int PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp())
 """
 
 
@@ -46,7 +47,9 @@ def migrations(folder: Path = FOLDER) -> list[Migration]:
             raise DefinitionError("A migration is named NNNN_what_it_does.sql", where=path.name)
         number = int(match[1])
         if number in found:
-            raise DefinitionError(f"Two migrations share the number {number:04}", where=path.name, remedy="Give one the next free number")
+            raise DefinitionError(
+                f"Two migrations share the number {number:04}", where=path.name, remedy="Give one the next free number"
+            )
         found[number] = Migration(number, path.stem, path.read_text(encoding="utf-8"))
     return [found[number] for number in sorted(found)]
 
@@ -75,7 +78,7 @@ def _pending(have: dict[int, str]) -> list[Migration]:
         elif have[migration.number] != migration.sha256:
             raise StoreError(
                 f"Migration {migration.name} was changed after it had been applied",
-                remedy="Put the file back as it was and write a new migration (an empty database may be remade: `onemap db reset`)",
+                remedy="Put the file back as it was and write a new one (an empty database: `onemap db reset`)",
             )
     return todo
 
@@ -105,7 +108,9 @@ def _apply(migration: Migration) -> None:
     except OneMapError as error:
         cause = error.__cause__
         said = cause.diag.message_primary if isinstance(cause, psycopg2.Error) and cause.diag else error.what
-        raise StoreError(f"Migration {migration.name} failed: {said}", remedy="Nothing of it was applied; see the log") from error
+        raise StoreError(
+            f"Migration {migration.name} failed: {said}", remedy="Nothing of it was applied; see the log"
+        ) from error
 
 
 def _require_privileges(connection: psycopg2.extensions.connection) -> None:
@@ -113,28 +118,41 @@ def _require_privileges(connection: psycopg2.extensions.connection) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT r.rolsuper, r.rolcreaterole, current_setting('server_version_num')::int,
-                      ARRAY(SELECT name FROM pg_available_extensions WHERE name IN ('postgis', 'pg_trgm', 'btree_gist')),
+                      ARRAY(SELECT name FROM pg_available_extensions WHERE name IN ('postgis', 'pg_trgm',
+                      'btree_gist')),
                       ARRAY(SELECT extname::text FROM pg_extension)
                FROM pg_roles r WHERE rolname = current_user"""
         )
         superuser, may_make_roles, version, available, installed = cursor.fetchone()
     if version < 150000:
-        raise StoreError("The server is older than PostgreSQL 15", remedy="Use PostgreSQL 15 or newer with PostGIS 3.3 or newer")
+        raise StoreError(
+            "The server is older than PostgreSQL 15", remedy="Use PostgreSQL 15 or newer with PostGIS 3.3 or newer"
+        )
     for extension in ("postgis", "pg_trgm", "btree_gist"):
         if extension in installed:
             continue
         if extension not in available:
-            raise StoreError(f"The extension {extension} is not installed on the database server", remedy="Install the package postgresql-postgis there")
+            raise StoreError(
+                f"The extension {extension} is not installed on the database server",
+                remedy="Install the package postgresql-postgis there",
+            )
         if not superuser and extension == "postgis":
-            raise StoreError("The role of ONEMAP_DSN may not make the extension postgis", remedy="Let a superuser run CREATE EXTENSION postgis in this database")
+            raise StoreError(
+                "The role of ONEMAP_DSN may not make the extension postgis",
+                remedy="Let a superuser run CREATE EXTENSION postgis in this database",
+            )
     if not (superuser or may_make_roles):
-        raise StoreError("The role of ONEMAP_DSN may not make roles", remedy="Let a superuser run ALTER ROLE … CREATEROLE for it")
+        raise StoreError(
+            "The role of ONEMAP_DSN may not make roles", remedy="Let a superuser run ALTER ROLE … CREATEROLE for it"
+        )
 
 
 def _give_login_its_password(connection: psycopg2.extensions.connection) -> None:
     """The serving login's password comes from the home; the server sees only its verifier."""
     if settings().dsn_serving:
         return
-    verifier = psycopg2.extensions.encrypt_password(cluster.secret(LOGIN), LOGIN, scope=connection, algorithm="scram-sha-256")
+    verifier = psycopg2.extensions.encrypt_password(
+        cluster.secret(LOGIN), LOGIN, scope=connection, algorithm="scram-sha-256"
+    )
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER ROLE {LOGIN} PASSWORD %s", (verifier,))

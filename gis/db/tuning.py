@@ -27,7 +27,8 @@ def _clamp(value: float, low: int, high: int) -> int:
 def memory(total: int, cores: int) -> dict[str, str]:
     """Memory and worker settings for so many bytes and cores.
 
-    An eighth for shared buffers, not the usual quarter: the platform's networks and the page cache want theirs on the same machine.
+    An eighth for shared buffers, not the usual quarter: the platform's networks and the page cache want theirs on the
+    same machine.
     """
     megabytes = total // MB
     return {
@@ -81,8 +82,9 @@ def configuration(*, port: int, sockets: Path) -> dict[str, str]:
 
 def text(values: dict[str, str]) -> str:
     """The settings as a file that PostgreSQL reads."""
-    return "# Written by `onemap db start` each time; own settings go into postgresql.auto.conf (ALTER SYSTEM).\n" + "".join(
-        f"{name} = {value}\n" for name, value in values.items()
+    return (
+        "# Written by `onemap db start` each time; own settings go into postgresql.auto.conf (ALTER SYSTEM).\n"
+        + "".join(f"{name} = {value}\n" for name, value in values.items())
     )
 
 

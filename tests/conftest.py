@@ -1,0 +1,113 @@
+"""A real PostGIS for the tests: one throw-away cluster per run, one template database, a fresh copy of it for each
+test that asks."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from gis.db import cluster, connection, migrations
+from gis.settings import ROOT, settings
+
+_numbers = itertools.count(1)
+
+
+def _forget_settings() -> None:
+    connection.close_pool()
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def pg() -> Iterator[Path]:
+    """The home of a running cluster of its own; it is deleted with everything in it when the tests end."""
+    home = Path(tempfile.mkdtemp(prefix="onemap-test-"))
+    home.chmod(0o755)  # the server's account passes through
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("ONEMAP_")]:
+            environment.delenv(name)
+        environment.setenv("ONEMAP_HOME", str(home))
+        _forget_settings()
+        cluster.start()
+        _hurry()
+        yield home
+        environment.delenv("ONEMAP_DSN", raising=False)
+        environment.setenv("ONEMAP_HOME", str(home))
+        _forget_settings()
+        cluster.remove()
+        shutil.rmtree(home)
+    _forget_settings()
+
+
+def _hurry() -> None:
+    """A cluster that nobody will miss need not wait for the disk."""
+    with connection.owner(autocommit=True) as link, link.cursor() as cursor:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            cursor.execute(f"ALTER SYSTEM SET {name} = off")
+        cursor.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture(scope="session")
+def template(pg: Path) -> str:
+    """The name of a database with all migrations and all layers, and no rows."""
+    from gis.catalog import read
+    from gis.db import plan
+
+    migrations.migrate()
+    plan.apply(read.catalog())
+    connection.close_pool()
+    return cluster.DATABASE
+
+
+@pytest.fixture
+def store_db(pg: Path, template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A fresh copy of the template with a home of its own; the settings (and the environment of commands run by the
+    test) point to it.
+
+    Yields the owner's DSN.
+    """
+    name = f"test_{next(_numbers)}"
+    maintenance = cluster.parameters("postgres")
+    serving = {"user": connection.LOGIN, "password": cluster.secret(connection.LOGIN), "dbname": name}
+    dsn = psycopg2.extensions.make_dsn(**cluster.parameters(name))
+    dsn_serving = psycopg2.extensions.make_dsn(**cluster.parameters(name) | serving)
+    _run(maintenance, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    monkeypatch.setenv("ONEMAP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ONEMAP_DSN", dsn)
+    monkeypatch.setenv("ONEMAP_DSN_SERVING", dsn_serving)
+    _forget_settings()
+    with connection.owner() as link, link.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(*map(sql.Identifier, (name, connection.LOGIN)))
+        )
+        cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+    yield dsn
+    monkeypatch.undo()
+    _forget_settings()
+    _run(maintenance, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _run(parameters: dict, statement: sql.Composable) -> None:
+    link = psycopg2.connect(**parameters)
+    try:
+        link.autocommit = True
+        with link.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        link.close()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the project; tests that need it are skipped where it is missing."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data (../shared/data) is not beside the project")
+    return folder
