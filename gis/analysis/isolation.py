@@ -1,0 +1,209 @@
+"""Isolation of a burst: which valves to close, what loses water, what else is cut off behind it, what could feed it.
+
+Definitions: the region R of a burst is its segment and every segment from which water can reach it through directed devices
+or through open valves that cannot be closed, and so on backwards. Border valves stand between R and the rest. To close are
+those whose other side is still fed when R is taken out; the other open ones are optional (they only stop drain-back).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gis.analysis.feed import Feed, feed, lost
+from gis.analysis.network import Network, States, ranges
+from gis.analysis.segments import Segments, segments
+
+_INSIDE, _LOST = 1, 2
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """The answer in indices. region, lost: segments in R, and fed segments outside R that no source reaches without R.
+    close is in the order of closing; the other valves and the sources are sorted."""
+
+    region: np.ndarray
+    lost: np.ndarray
+    close: np.ndarray
+    optional: np.ndarray
+    already_closed: np.ndarray
+    stuck: np.ndarray
+    sources_to_shut: np.ndarray
+    feeds_to_open: np.ndarray
+
+    @property
+    def isolated(self) -> bool:
+        return len(self.sources_to_shut) == 0
+
+
+@dataclass(frozen=True)
+class Closure:
+    """What closing some valves does, in indices: fed segments that lose water, valves that were closed already, valves that
+    cannot be closed, and closed valves that could feed the dry part."""
+
+    lost: np.ndarray
+    already_closed: np.ndarray
+    stuck: np.ndarray
+    feeds_to_open: np.ndarray
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A network ready to answer: its topology, the states of its valves and the feed that follows from them.
+
+    `with_states` answers for other states of the valves without building the segments again.
+    """
+
+    network: Network
+    segments: Segments
+    states: States
+    feed: Feed
+    standing: tuple[np.ndarray, np.ndarray] = field(repr=False)
+
+    @classmethod
+    def built(cls, network: Network, states: States, partition: Segments | None = None, supply: Feed | None = None) -> Engine:
+        """The engine of a network; `partition` and `supply` when they are known already."""
+        partition = partition or segments(network)
+        supply = supply or feed(network, partition, states)
+        closed = np.flatnonzero(~states.open & network.valve_isolating)
+        rows = ranges(partition.side_at[closed], partition.side_at[closed + 1])
+        owner = np.repeat(closed, partition.side_at[closed + 1] - partition.side_at[closed])
+        return cls(network, partition, states, supply, (owner, partition.side[rows]))
+
+    def with_states(self, states: States) -> Engine:
+        """The same network with its valves in other states."""
+        return Engine.built(self.network, states, self.segments)
+
+    def segments_at_node(self, node: int) -> np.ndarray:
+        """The segments that touch a junction: its own, and where a valve stands at it those of all its arms."""
+        own = int(self.segments.of_node[node])
+        if self.segments.real[own]:
+            return np.array([own])
+        edges = self._edges(own)
+        return np.unique(np.concatenate((self.segments.edge_a[edges], self.segments.edge_b[edges])))
+
+    def segments_at_valve(self, valve: int) -> np.ndarray:
+        """The segments on the sides of a valve or device; of one that joins its ends, the segment it lies in."""
+        sides = self.segments.side[self.segments.side_at[valve] : self.segments.side_at[valve + 1]]
+        if len(sides):
+            return sides.astype(np.int64)
+        end = int(self.network.valve_end[valve])
+        if end >= 0:
+            return self.segments.of_pipe[[end // 2]].astype(np.int64)
+        return self.segments_at_node(int(self.network.valve_node[valve]))
+
+    def burst(self, start: np.ndarray, stuck: np.ndarray = (), burst_valve: int = -1) -> Isolation:
+        """The isolation of a burst in these segments; `stuck`: valves (indices) that cannot be turned beside those known to be
+        unusable; `burst_valve`: the valve that itself has burst, which is none of the answer's valves."""
+        stuck = frozenset(int(v) for v in stuck)
+        region = self.region(start, stuck, burst_valve)
+        dry = lost(self.feed, region, np.zeros(0, np.int64))
+        mark = np.zeros(self.segments.count, np.int8)
+        mark[region], mark[dry] = _INSIDE, _LOST
+        close, optional, closed, jammed = self._border(region, mark, stuck, burst_valve)
+        sources = np.sort(self.segments.source[ranges(self.segments.source_at[region], self.segments.source_at[region + 1])])
+        feeds = self._feeds(mark, stuck, dry, np.array([burst_valve]))
+        return Isolation(region, dry, self._closing_order(close, mark), optional, closed, jammed, sources, feeds)
+
+    def region(self, start: np.ndarray, stuck: frozenset[int] = frozenset(), burst_valve: int = -1) -> np.ndarray:
+        """R: the segments from which water still reaches the burst when every usable valve around them is closed; sorted."""
+        part, states, network = self.segments, self.states, self.network
+        inside = {int(s) for s in start}
+        queue = list(inside)
+        while queue:
+            here = queue.pop()
+            for edge in self._edges(here):
+                valve = part.edge_valve[edge]
+                if not states.open[valve]:
+                    continue
+                closable = network.valve_isolating[valve] and states.usable[valve] and int(valve) not in stuck
+                if closable and valve != burst_valve:
+                    continue
+                if part.edge_directed[edge] and part.edge_b[edge] != here:
+                    continue
+                there = int(part.edge_a[edge]) if part.edge_b[edge] == here else int(part.edge_b[edge])
+                if there not in inside:
+                    inside.add(there)
+                    queue.append(there)
+        return np.array(sorted(inside), np.int64)
+
+    def close(self, valves: np.ndarray) -> Closure:
+        """What closing these valves (indices) cuts off. Valves that are closed or cannot be turned stay as they are."""
+        valves = np.unique(np.asarray(valves, np.int64))
+        is_open, usable = self.states.open[valves], self.states.usable[valves] & self.network.valve_isolating[valves]
+        shut = valves[is_open & usable]
+        dry = lost(self.feed, np.zeros(0, np.int64), shut)
+        mark = np.zeros(self.segments.count, np.int8)
+        mark[dry] = _LOST
+        feeds = self._feeds(mark, frozenset(), dry, valves) if len(dry) else valves[:0]
+        return Closure(dry, valves[~is_open], valves[is_open & ~usable], feeds)
+
+    def bypassed(self, region: np.ndarray) -> np.ndarray:
+        """The isolation valves in these segments that close nothing, because both their sides are in one segment; sorted."""
+        valves = self.segments.bypassed
+        if not len(valves):
+            return valves
+        own = self.segments.side[self.segments.side_at[valves]]
+        return valves[np.isin(own, region) & self.network.valve_isolating[valves]]
+
+    def segment_name(self, segment: int) -> str:
+        """The id of a segment: its first pipe, or where it has none `@` and its first junction. It changes only with its content."""
+        part = self.segments
+        if part.pipe_at[segment] < part.pipe_at[segment + 1]:
+            return self.network.pipe_id[part.pipe[part.pipe_at[segment]]].decode()
+        return "@" + self.network.node_id[part.node[part.node_at[segment]]].decode()
+
+    def _edges(self, segment: int) -> np.ndarray:
+        return self.segments.half[self.segments.half_at[segment] : self.segments.half_at[segment + 1]]
+
+    def _border(self, region: np.ndarray, mark: np.ndarray, stuck: frozenset[int], burst_valve: int) -> tuple[np.ndarray, ...]:
+        """The valves with a side in R, sorted into to close, optional, already closed, and open but impossible to close."""
+        part, states = self.segments, self.states
+        edges = part.half[ranges(part.half_at[region], part.half_at[region + 1])]
+        valves = np.unique(part.edge_valve[edges]).astype(np.int64)
+        valves = valves[self.network.valve_isolating[valves] & (valves != burst_valve)]
+        usable = states.usable[valves] & ~np.isin(valves, list(stuck))
+        size = part.side_at[valves + 1] - part.side_at[valves]
+        side = part.side[ranges(part.side_at[valves], part.side_at[valves + 1])]
+        owner = np.repeat(np.arange(len(valves)), size)
+        border = np.bincount(owner[mark[side] != _INSIDE], minlength=len(valves)) > 0
+        supplied = self.feed.fed[side] & (mark[side] == 0)
+        threat = np.bincount(owner[supplied], minlength=len(valves)) > 0
+        threat &= ~self._leads_out(edges, mark, valves)
+        is_open = states.open[valves]
+        jammed = valves[is_open & ~usable]
+        good = border & is_open & usable
+        return valves[good & threat], valves[good & ~threat], valves[border & ~is_open], jammed
+
+    def _leads_out(self, edges: np.ndarray, mark: np.ndarray, valves: np.ndarray) -> np.ndarray:
+        """Which valves are closable devices that let water only out of R, never in: closing them is optional."""
+        part = self.segments
+        out = edges[part.edge_directed[edges] & (mark[part.edge_a[edges]] == _INSIDE)]
+        return np.isin(valves, part.edge_valve[out])
+
+    def _feeds(self, mark: np.ndarray, stuck: frozenset[int], dry: np.ndarray, but: np.ndarray) -> np.ndarray:
+        """The closed valves that can be opened, one side dry and outside R, another fed; those that feed what this burst
+        has cut off come first."""
+        owner, side = self.standing
+        if not len(owner):
+            return owner
+        fed = self.feed.fed[side] & (mark[side] == 0)
+        unfed = ~fed & (mark[side] != _INSIDE)
+        give, need, mine = np.unique(owner[fed]), np.unique(owner[unfed]), owner[mark[side] == _LOST]
+        valves = np.setdiff1d(np.intersect1d(give, need), but)
+        valves = valves[self.states.usable[valves] & ~np.isin(valves, list(stuck))]
+        helps = np.isin(valves, mine) if len(dry) else np.zeros(len(valves), bool)
+        return np.concatenate((valves[helps], valves[~helps]))
+
+    def _closing_order(self, valves: np.ndarray, mark: np.ndarray) -> np.ndarray:
+        """Remote valves first (no crew has to get there), then the largest, then the nearest to a source, then by id."""
+        if len(valves) < 2:
+            return valves
+        part = self.segments
+        size = part.side_at[valves + 1] - part.side_at[valves]
+        side = part.side[ranges(part.side_at[valves], part.side_at[valves + 1])]
+        depth = np.where(self.feed.fed[side] & (mark[side] == 0), self.feed.depth[side], np.iinfo(np.int32).max)
+        nearest = np.minimum.reduceat(depth, np.cumsum(size) - size)
+        network = self.network
+        return valves[np.lexsort((valves, nearest, -network.valve_diameter[valves], ~network.valve_remote[valves]))]

@@ -1,0 +1,207 @@
+"""Segments: what is left in one piece when every isolation valve, open or closed, and every directed device is taken out.
+
+Linear in the network and without a loop over pipes: each pipe end that nothing stands at is contracted, and SciPy labels the
+connected components. Between the segments stand the *edges*: isolation valves and directed devices, each under its own id, so
+that parallel valves stay apart. A valve at a junction stands between all arms of that junction: it has one edge from each arm to
+the junction itself. The states of the valves play no part here: a valve that is turned changes nothing in this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from gis.analysis.network import AS_LINK, AT_JUNCTION, AT_PIPE_END, Network, offsets
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The partition and what bounds it. Compressed tables come in pairs: `x_at` (offsets per row) and `x` (entries).
+
+    of_node, of_pipe, of_source: segment of each element; of_arm/of_arm_at: the segments that touch a node (more than one where
+    a valve stands at the junction). edge_*: from segment a to segment b, the valve on it, whether water passes from a to b only.
+    half: per segment its edges. side: per valve the segments on its sides. `real`: the segment has a pipe or a free junction;
+    the others are the stubs between two devices in a row and the bodies of valves at junctions.
+    """
+
+    of_node: np.ndarray
+    of_pipe: np.ndarray
+    of_source: np.ndarray
+    edge_a: np.ndarray
+    edge_b: np.ndarray
+    edge_valve: np.ndarray
+    edge_directed: np.ndarray
+    half_at: np.ndarray
+    half: np.ndarray
+    side_at: np.ndarray
+    side: np.ndarray
+    pipe_at: np.ndarray
+    pipe: np.ndarray
+    node_at: np.ndarray
+    node: np.ndarray
+    source_at: np.ndarray
+    source: np.ndarray
+    real: np.ndarray
+    bypassed: np.ndarray
+
+    @property
+    def count(self) -> int:
+        return len(self.real)
+
+
+@dataclass
+class _Drawing:
+    """The network on its way to segments: vertices 0..n-1 are the nodes, more are added; edges are still between vertices."""
+
+    size: int
+    joined: list[tuple[np.ndarray, np.ndarray]]
+    edges: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+    def vertices(self, wanted: np.ndarray) -> np.ndarray:
+        """A new vertex for each True of `wanted`, -1 elsewhere."""
+        made = np.where(wanted, self.size + np.cumsum(wanted) - 1, -1).astype(np.int64)
+        self.size += int(wanted.sum())
+        return made
+
+    def edge(self, a, b, valve, directed) -> None:
+        self.edges.append((np.asarray(a), np.asarray(b), np.asarray(valve), np.broadcast_to(directed, np.shape(valve))))
+
+
+def segments(network: Network) -> Segments:
+    """The segments of a network: O(pipes + valves)."""
+    count, label, anchor, drawing, source_vertex = components(network)
+    a, b, valve, directed = (np.concatenate([e[k] for e in drawing.edges]) for k in range(4))
+    a, b = label[a], label[b]
+    of_node, of_pipe = label[: network.n_nodes], label[anchor]
+    center = np.zeros(network.n_nodes, bool)
+    center[network.valve_node[_junction_valves(network)]] = True
+    real = np.zeros(count, bool)
+    real[of_pipe] = True
+    real[of_node[~center]] = True
+    kept = a != b
+    side_valve, side = _sides(network, a, b, valve, center, of_node)
+    side_at = offsets(side_valve, network.n_valves)
+    standing = np.unique(valve)
+    bypassed = standing[np.diff(side_at)[standing] < 2]
+    a, b, valve, directed = a[kept].astype(np.int32), b[kept].astype(np.int32), valve[kept].astype(np.int32), directed[kept]
+    half_at, half = _grouped(np.concatenate((a, b)), count)
+    of_source = label[source_vertex]
+    tables = {}
+    for name, members in (("pipe", of_pipe), ("node", of_node), ("source", of_source)):
+        tables[f"{name}_at"], tables[name] = _grouped(members, count)
+    return Segments(
+        of_node=of_node, of_pipe=of_pipe, of_source=of_source, edge_a=a, edge_b=b, edge_valve=valve, edge_directed=directed,
+        half_at=half_at, half=(half % max(len(a), 1)).astype(np.int32), side_at=side_at, side=side, real=real,
+        bypassed=bypassed.astype(np.int32), **tables,
+    )  # fmt: skip
+
+
+def _junction_valves(network: Network) -> np.ndarray:
+    return (network.valve_place == AT_JUNCTION) & network.valve_isolating & ~network.valve_directed
+
+
+def components(network: Network) -> tuple[int, np.ndarray, np.ndarray, _Drawing, np.ndarray]:
+    """The number of segments, the label of each vertex, the vertex that stands for each pipe, the drawing, the sources' vertices."""
+    cutting = network.valve_isolating | network.valve_directed
+    link = network.valve_place == AS_LINK
+    plain = np.flatnonzero(link & ~cutting)
+    span_from = np.concatenate((network.pipe_from, network.valve_node[plain])).astype(np.int64)
+    span_to = np.concatenate((network.pipe_to, network.valve_to[plain])).astype(np.int64)
+    drawing = _Drawing(network.n_nodes, [], [])
+    ends = np.column_stack((span_from, span_to)).reshape(-1)
+    loose = ends < 0
+    ends = np.where(loose, drawing.vertices(loose), ends)
+    at_end = (network.valve_place == AT_PIPE_END) & cutting
+    valve_here, device_here = np.zeros(len(ends), bool), np.zeros(len(ends), bool)
+    valve_here[network.valve_end[at_end & ~network.valve_directed]] = True
+    device_here[network.valve_end[at_end & network.valve_directed]] = True
+    center = np.zeros(drawing.size, bool)
+    center[network.valve_node[_junction_valves(network)]] = True
+    arm_here = center[ends]
+    cut = valve_here | device_here | arm_here
+    anchor = _anchors(drawing, ends, cut)
+    _end_edges(network, drawing, ends, np.repeat(anchor, 2), valve_here, device_here, arm_here)
+    _link_edges(network, drawing, np.flatnonzero(link & cutting), center)
+    source_vertex = _source_edges(network, drawing, center)
+    through = ~cut[0::2] & ~cut[1::2]
+    drawing.joined.append((ends[0::2][through], ends[1::2][through]))
+    i, j = drawing.joined[0]
+    graph = coo_matrix((np.ones(len(i), np.int8), (i, j)), shape=(drawing.size, drawing.size)).tocsr()
+    count, label = connected_components(graph, directed=False)
+    return count, label, anchor[: network.n_pipes], drawing, source_vertex
+
+
+def _anchors(drawing: _Drawing, ends: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """The vertex that stands for each span: a node at a free end, a vertex of its own where both ends are cut."""
+    own = drawing.vertices(cut[0::2] & cut[1::2])
+    return np.where(own >= 0, own, np.where(cut[0::2], ends[1::2], ends[0::2]))
+
+
+def _end_edges(network, drawing: _Drawing, ends, anchor, valve_here, device_here, arm_here) -> None:
+    """The devices at pipe ends, in a row from the pipe to the junction: isolation valves, directed devices, valve at the junction.
+
+    Several isolation valves at one end are parallel, each under its id; so are several directed devices.
+    """
+    after_valve = drawing.vertices(valve_here & (device_here | arm_here))
+    after_device = drawing.vertices(device_here & arm_here)
+    beyond_valve = np.where(after_valve >= 0, after_valve, ends)
+    before_device = np.where(valve_here, beyond_valve, anchor)
+    beyond_device = np.where(after_device >= 0, after_device, ends)
+    innermost = np.where(device_here, beyond_device, before_device)
+    here = (network.valve_place == AT_PIPE_END) & (network.valve_isolating | network.valve_directed)
+    valves = np.flatnonzero(here & ~network.valve_directed)
+    at = network.valve_end[valves]
+    drawing.edge(anchor[at], beyond_valve[at], valves, False)
+    devices = np.flatnonzero(here & network.valve_directed)
+    at, inward = network.valve_end[devices], network.valve_inward[devices]
+    inner, outer = before_device[at], beyond_device[at]
+    drawing.edge(np.where(inward, outer, inner), np.where(inward, inner, outer), devices, True)
+    arms = np.flatnonzero(arm_here)
+    _arm_edges(network, drawing, ends[arms], innermost[arms])
+
+
+def _arm_edges(network: Network, drawing: _Drawing, node: np.ndarray, vertex: np.ndarray) -> None:
+    """One edge from each arm (vertex) of a junction (node) to the junction, for every valve that stands there."""
+    valves = np.flatnonzero(_junction_valves(network))
+    order = valves[np.argsort(network.valve_node[valves], kind="stable")]
+    first = np.searchsorted(network.valve_node[order], node, side="left")
+    many = np.searchsorted(network.valve_node[order], node, side="right") - first
+    arm = np.repeat(np.arange(len(node)), many)
+    nth = np.arange(len(arm)) - np.repeat(np.cumsum(many) - many, many)
+    drawing.edge(vertex[arm], node[arm], order[first[arm] + nth], False)
+
+
+def _link_edges(network: Network, drawing: _Drawing, links: np.ndarray, center: np.ndarray) -> None:
+    """Isolation valves and directed devices that are links: from start to end, through a stub where a valve stands at the junction."""
+    ends = []
+    for node in (network.valve_node[links].astype(np.int64), network.valve_to[links].astype(np.int64)):
+        stub = drawing.vertices(center[node])
+        _arm_edges(network, drawing, node[stub >= 0], stub[stub >= 0])
+        ends.append(np.where(stub >= 0, stub, node))
+    drawing.edge(ends[0], ends[1], links, network.valve_directed[links])
+
+
+def _source_edges(network: Network, drawing: _Drawing, center: np.ndarray) -> np.ndarray:
+    """The vertex of each source; a source at a junction with a valve is one more arm of it."""
+    node = network.source_node.astype(np.int64)
+    stub = drawing.vertices(center[node])
+    _arm_edges(network, drawing, node[stub >= 0], stub[stub >= 0])
+    return np.where(stub >= 0, stub, node)
+
+
+def _grouped(group: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The members of each group as a compressed table: offsets (count + 1,) and indices in order."""
+    return offsets(group, count), np.argsort(group, kind="stable").astype(np.int32)
+
+
+def _sides(network, a, b, valve, center, of_node) -> tuple[np.ndarray, np.ndarray]:
+    """(valve, segment) pairs, each once, sorted: the arms of a valve at a junction, both sides of any other."""
+    two_sided = ~_junction_valves(network)[valve] if len(valve) else np.zeros(0, bool)
+    pair_valve = np.concatenate((valve, valve[two_sided])).astype(np.int64)
+    pair_side = np.concatenate((a, b[two_sided])).astype(np.int64)
+    size = max(int(pair_side.max(initial=0)) + 1, 1)
+    pairs = np.unique(pair_valve * size + pair_side)
+    return pairs // size, (pairs % size).astype(np.int32)
