@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     statement_timeout_s: float = 30.0
     """How long a statement of a reader may run."""
 
+    sources_max_bytes: int = 2 << 30
+    """Delivered files larger than this are loaded but not kept."""
+
     jobs_poll_s: float = 1.0
     """How often the worker looks for a job when nothing wakes it."""
 
