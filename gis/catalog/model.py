@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field as Of, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import Field as Of
 
 Name = Annotated[str, Of(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Role = Literal["anonymous", "planner", "water", "drainage", "gas", "heat", "power", "telecom", "address", "admin"]
 GeometryType = Literal[
     "Point", "PointZ", "LineString", "LineStringZ", "MultiPolygon", "MultiPolygonZ", "Raster"
 ]
+ROLES: tuple[str, ...] = get_args(Role)
 Level = Literal["info", "warning", "error", "fatal"]
 """info and warning: the row is loaded; error: the row is rejected and kept; fatal: the whole batch is rejected."""
 
@@ -47,6 +49,8 @@ class Column(Strict):
     references: str | None = None
     """`layer.column` that must hold this value (within the same scope); checked after mapping as a finding."""
     index: Literal["btree", "trgm"] | None = None
+    unique: bool = False
+    """No two rows of a delivery may hold the same value."""
     default: str | int | float | bool | None = None
 
     @model_validator(mode="after")
@@ -88,12 +92,31 @@ class Check(Strict):
 
 
 class Access(Strict):
-    """Who reads, who writes. `columns` narrows: column -> roles that see it. admin always reads and writes."""
+    """Who reads, who writes. `columns` narrows: column -> roles that see it. admin always reads and writes, and what
+    anonymous may read everybody may: the lists are completed so when they are read."""
 
     label: Literal["公开", "内部", "敏感"] = "内部"
     read: tuple[Role, ...] = ()
     write: tuple[Role, ...] = ()
     columns: dict[str, tuple[Role, ...]] = {}
+
+    @field_validator("read", "write")
+    @classmethod
+    def _complete(cls, roles: tuple[str, ...]) -> tuple[str, ...]:
+        return ROLES if "anonymous" in roles else tuple(role for role in ROLES if role in roles or role == "admin")
+
+    @field_validator("columns")
+    @classmethod
+    def _complete_columns(cls, columns: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        return {column: cls._complete(roles) for column, roles in columns.items()}
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if "anonymous" in self.write:
+            raise ValueError("anonymous writes nothing")
+        if blind := [role for role in self.write if role not in self.read]:
+            raise ValueError(f"who writes must be able to read: {', '.join(blind)}")
+        return self
 
 
 class Tiles(Strict):
@@ -167,14 +190,43 @@ class Layer(Strict):
         """All columns in order, the two of valid time last."""
         return {**self.fields, **VALID_TIME} if not self.is_raster else {}
 
+    @property
+    def flat(self) -> bool:
+        """True where the stored geometry has no Z."""
+        return not self.geometry.endswith("Z")
+
+    @property
+    def dimension(self) -> int | None:
+        """0 points, 1 lines, 2 areas, None raster."""
+        return {"Point": 0, "LineString": 1, "MultiPolygon": 2}.get(self.geometry.removesuffix("Z"))
+
+    def readable_by(self, role: str) -> bool:
+        """May this role read the layer at all?"""
+        return role in self.access.read
+
+    def writable_by(self, role: str) -> bool:
+        """May this role change the layer?"""
+        return role in self.access.write
+
+    def columns_for(self, role: str) -> dict[str, Column]:
+        """The columns that this role may see, in order; none where it may not read the layer."""
+        if not self.readable_by(role):
+            return {}
+        restricted = self.access.columns
+        return {name: column for name, column in self.columns.items() if role in restricted.get(name, ROLES)}
+
+    def source_names(self, column: str) -> tuple[str, ...]:
+        """The names that a delivery may give this column: its own first, then those of its `source`."""
+        return (column, *(name for name in self.columns[column].source if name != column))
+
 
 VALID_TIME: dict[str, Column] = {
     "valid_from": Column(
-        type="date", title=Text(zh="生效日期", en="Valid from"), source=("valid_from", "建成日期", "敷设日期", "启用日期"),
+        type="date", title=Text(zh="生效日期", en="Valid from"), source=("valid_from", "生效日期", "建成日期", "敷设日期", "埋设日期", "启用日期", "Mdate"),
         description=Text(zh="自该日起在用，空为自始", en="In service from this day on; empty means since ever"),
     ),
     "valid_to": Column(
-        type="date", title=Text(zh="失效日期", en="Valid to"), source=("valid_to", "废弃日期", "停用日期"),
+        type="date", title=Text(zh="失效日期", en="Valid to"), source=("valid_to", "失效日期", "废弃日期", "停用日期"),
         description=Text(zh="该日起不再在用，空为至今", en="No longer in service from this day on; empty means until further notice"),
     ),
 }
@@ -185,12 +237,29 @@ class City(Strict):
 
     code: Annotated[str, Of(pattern=r"^[0-9]{6}$")]
     name: Text
+    province: Text | None = None
+    city: Text | None = None
+    """The prefecture-level city that it belongs to."""
     extent: tuple[float, float, float, float]
     """West, south, east, north in degrees (EPSG:4490)."""
     working_crs: Annotated[str, Of(pattern=r"^EPSG:[0-9]+$")]
     """The projected CRS of all metric work."""
     center: tuple[float, float]
     zoom: float = 13
+
+    @model_validator(mode="after")
+    def _inside(self):
+        west, south, east, north = self.extent
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            raise ValueError("extent is west, south, east, north in degrees")
+        if not (west <= self.center[0] <= east and south <= self.center[1] <= north):
+            raise ValueError("center is longitude, latitude inside the extent")
+        return self
+
+    @property
+    def srid(self) -> int:
+        """The EPSG number of the working CRS."""
+        return int(self.working_crs.removeprefix("EPSG:"))
 
 
 class Catalog(Strict):
@@ -210,3 +279,21 @@ class Catalog(Strict):
             return self.layers[layer_id]
         near = get_close_matches(layer_id, self.layers, 3)
         raise NotFound(f"no layer {layer_id!r}", remedy=f"Did you mean {', '.join(near)}?" if near else "See `onemap layers list`")
+
+    @property
+    def vectors(self) -> tuple[Layer, ...]:
+        """The layers that are tables, in the order in which they can be loaded: what is referred to before what refers to it."""
+        waiting = {layer.id: layer for layer in self.layers.values() if not layer.is_raster}
+        placed: dict[str, Layer] = {}
+        while waiting:
+            ready = [
+                layer for layer in waiting.values()
+                if not {r.partition(".")[0] for c in layer.fields.values() if (r := c.references)} & (waiting.keys() - {layer.id})
+            ] or list(waiting.values())[:1]
+            for layer in ready:
+                placed[layer.id] = waiting.pop(layer.id)
+        return tuple(placed.values())
+
+    def readable_by(self, role: str) -> dict[str, Layer]:
+        """The layers that this role may read, by id."""
+        return {layer_id: layer for layer_id, layer in self.layers.items() if layer.readable_by(role)}
