@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +50,11 @@ class Settings(BaseSettings):
 
     public_url: str | None = None
     """The URL that clients see (behind a proxy); without it http://host:port."""
+
+    @field_validator("home", "layers", "city")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.absolute() if path else None
 
     @property
     def city_file(self) -> Path:

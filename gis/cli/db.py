@@ -54,9 +54,11 @@ def status(json: Json = False) -> None:
             cursor.execute(
                 "SELECT current_setting('server_version'),"
                 " (SELECT extversion FROM pg_extension WHERE extname = 'postgis'),"
-                " pg_size_pretty(pg_database_size(current_database()))"
+                " pg_size_pretty(pg_database_size(current_database())),"
+                " (SELECT system_identifier FROM pg_control_system())"
+                " || '-' || (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
-            answer |= dict(zip(("postgresql", "postgis", "size"), cursor.fetchone(), strict=True))
+            answer |= dict(zip(("postgresql", "postgis", "size", "identity"), cursor.fetchone(), strict=True))
         answer["pending_migrations"] = [m.name for m in migrations.pending()]
     emit(answer, json)
 

@@ -16,7 +16,7 @@ from psycopg2 import sql
 
 from gis.db import migrations
 from gis.db.binaries import binaries
-from gis.db.connection import close_pool, owner, owner_parameters
+from gis.db.connection import LOGIN, close_pool, owner, owner_parameters
 from gis.errors import InputError, SourceError, StoreError
 from gis.settings import settings
 
@@ -176,6 +176,11 @@ def _swap(name: str, fresh: str) -> None:
             cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
             cursor.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(fresh), sql.Identifier(name))
+            )
+            # the dump carries the rights inside the database, not those on it
+            cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+            cursor.execute(
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(name), sql.Identifier(LOGIN))
             )
     finally:
         connection.close()

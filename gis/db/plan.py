@@ -147,7 +147,7 @@ def _added(connection: psycopg2.extensions.connection, layer: Layer, name: str, 
         return Change(
             "destroys",
             layer.id,
-            f"{layer.id}.{name}: a new required column, but the rows that are there have no value for it",
+            f"{layer.id}.{name}: new and required, but the rows that are there have no value for it",
         )
     statements = []
     for schema in ("core", "history", "stage"):
