@@ -1,4 +1,4 @@
-"""The settings, in one place: each is an environment variable `ONEMAP_…`; nothing else in the platform reads the environment."""
+"""The settings, in one place: each is an environment variable `ONEMAP_…`; nothing else reads the environment."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def backup(folder: Path) -> dict:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     dump = folder / "database.dump"
     before = row_counts()
-    _tool("pg_dump", "--format=custom", "--compress=3", "--exclude-schema=stage", "--file", dump)
+    _tool("pg_dump", "--format=custom", "--compress=3", "--exclude-table-data=stage.*", "--file", dump)
     if before != row_counts():
         raise StoreError("A load was published while the backup ran", remedy="Run the backup again")
     sources = settings().home / "sources"

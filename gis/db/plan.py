@@ -77,7 +77,7 @@ def apply(catalog: Catalog) -> list[Change]:
         if refused:
             raise StoreError(
                 "The layer files no longer fit the database: " + "; ".join(change.text for change in refused),
-                remedy="Nothing was changed. Write a numbered migration (gis/db/sql/migrations) that says what becomes of the rows",
+                remedy="Nothing was changed. Write a numbered migration that says what becomes of the rows",
             )
         for change in changes:
             for statement in change.sql:
