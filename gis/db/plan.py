@@ -8,7 +8,6 @@ a numbered migration has to say what becomes of the rows.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +15,7 @@ from typing import Literal
 import psycopg2.extensions
 from psycopg2 import sql
 
-from gis.catalog import ddl
+from gis.catalog import ddl, quote
 from gis.catalog.model import Catalog, Layer
 from gis.db.connection import owner
 from gis.errors import StoreError
@@ -31,7 +30,6 @@ PARTS = ("views", "indexes", "comments", "grants")
 """What is replaced as a whole when its text in the definition changes, in the order of applying."""
 
 LOCK = 0x4F4E454C41
-_VIEW = re.compile(r"\s*(CREATE|DROP|ALTER)\s+(OR\s+REPLACE\s+)?VIEW\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,13 @@ class Change:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table as the database has it: columns with their types, the required ones, its key, whether it has rows."""
+    """A table as the database has it: columns with their types, the required ones, its key."""
 
     columns: dict[str, str]
     required: frozenset[str]
     key: tuple[str, ...]
+    indexes: tuple[tuple[str, str], ...]
+    """Schema and name of the indexes on it and its history that are not its key's."""
 
 
 # --- what differs -----------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def _plan(connection: psycopg2.extensions.connection, catalog: Catalog) -> list[
             continue
         differences = list(_columns(connection, layer, table)) + list(_key(layer, table))
         changes += differences
-        changes += _parts(layer, digests, force=bool(differences))
+        changes += _parts(layer, table, digests, force=bool(differences))
     for schema, name in tables:
         if schema == "core" and name not in layers:
             changes.append(Change("destroys", name, f"{name}: the table has no layer file any more"))
@@ -105,17 +105,12 @@ def _plan(connection: psycopg2.extensions.connection, catalog: Catalog) -> list[
 
 
 def _all_statements(layer: Layer) -> tuple[str, ...]:
-    return (*_tables_of(layer), *(statement for part in PARTS for statement in _statements(layer, part)))
-
-
-def _tables_of(layer: Layer) -> list[str]:
-    return [statement for statement in ddl.create(layer) if not _VIEW.match(statement)]
+    return tuple(ddl.statements(layer))
 
 
 def _statements(layer: Layer, part: str) -> list[str]:
-    if part == "views":
-        return [statement for statement in ddl.create(layer) if _VIEW.match(statement)]
-    return list({"indexes": ddl.indexes, "comments": ddl.comments, "grants": ddl.grants}[part](layer))
+    visitors = {"views": ddl.views, "indexes": ddl.indexes, "comments": ddl.comments, "grants": ddl.grants}
+    return visitors[part](layer)
 
 
 def _columns(connection: psycopg2.extensions.connection, layer: Layer, table: _Table) -> Iterable[Change]:
@@ -130,15 +125,22 @@ def _columns(connection: psycopg2.extensions.connection, layer: Layer, table: _T
     for name in table.columns:
         if name not in wanted and name not in SYSTEM_COLUMNS:
             yield Change("destroys", layer.id, f"{layer.id}.{name}: the column is no longer in the layer file")
-    must = {name for name, column in layer.columns.items() if column.required and name in table.columns}
-    for name in sorted(table.required & set(layer.fields) - must - set(layer.key)):
-        text = f"{layer.id}.{name}: no longer required"
-        yield Change(
-            "replaces",
-            layer.id,
-            text,
-            (_sql("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL", ("core", layer.id), name),),
-        )
+    yield from _requirements(connection, layer, table)
+
+
+def _requirements(connection: psycopg2.extensions.connection, layer: Layer, table: _Table) -> Iterable[Change]:
+    """Columns that became required, or are no longer."""
+    for name, column in layer.columns.items():
+        if name not in table.columns or name in layer.key or column.required == (name in table.required):
+            continue
+        alter = f"ALTER TABLE {{}} ALTER COLUMN {{}} {'SET' if column.required else 'DROP'} NOT NULL"
+        statement = _sql(alter, ("core", layer.id), name)
+        if not column.required:
+            yield Change("replaces", layer.id, f"{layer.id}.{name}: no longer required", (statement,))
+        elif _has_rows(connection, layer.id, without=name):
+            yield Change("destroys", layer.id, f"{layer.id}.{name}: now required, but rows have no value for it")
+        else:
+            yield Change("adds", layer.id, f"{layer.id}.{name}: now required", (statement,))
 
 
 def _added(connection: psycopg2.extensions.connection, layer: Layer, name: str, kind: str) -> Change:
@@ -153,23 +155,16 @@ def _added(connection: psycopg2.extensions.connection, layer: Layer, name: str, 
     for schema in ("core", "history", "stage"):
         text = _sql("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} ", (schema, layer.id), name) + kind
         if column and schema != "stage" and column.default is not None:
-            text += " DEFAULT " + _literal(column.default)
+            text += " DEFAULT " + quote.literal(column.default)
         if column and schema == "core" and column.required:
             text += " NOT NULL"
         statements.append(text)
     return Change("adds", layer.id, f"{layer.id}.{name}: new column", tuple(statements))
 
 
-def _literal(value: str | int | float | bool) -> str:
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
 def _sql(template: str, *names: str | tuple[str, ...]) -> str:
-    """The statement with quoted names: layer files only let names of lower-case letters, digits and _ through."""
-    parts = [name if isinstance(name, tuple) else (name,) for name in names]
-    return template.format(*(".".join(f'"{word}"' for word in part) for part in parts))
+    """The statement with its names quoted."""
+    return template.format(*(quote.name(*part) if isinstance(part, tuple) else quote.name(part) for part in names))
 
 
 def _key(layer: Layer, table: _Table) -> Iterable[Change]:
@@ -180,24 +175,29 @@ def _key(layer: Layer, table: _Table) -> Iterable[Change]:
         )
 
 
-def _parts(layer: Layer, digests: dict[tuple[str, str], str], *, force: bool) -> Iterable[Change]:
-    """Views, indexes, comments, grants whose text changed. New columns are seen through new views, which need their
-    grants."""
+def _parts(layer: Layer, table: _Table, digests: dict[tuple[str, str], str], *, force: bool) -> Iterable[Change]:
+    """Views, indexes, comments, grants whose text changed.
+
+    New columns are seen through new views, and a view made anew needs its comments and grants again.
+    """
     changed = {part for part in PARTS if force or digests.get((layer.id, part)) != _digest(layer, part)}
     if "views" in changed:
         changed |= {"comments", "grants"}
+    if "indexes" in changed:
+        changed.add("comments")
+    before = {
+        "views": [_sql("DROP VIEW IF EXISTS {}", ("pub", view)) for view in (layer.id, f"{layer.id}_history")],
+        "indexes": [_sql("DROP INDEX IF EXISTS {}", index) for index in table.indexes if _is_ours(layer, *index)],
+    }
     for part in PARTS:
         if part in changed:
-            before = (
-                [_sql("DROP VIEW IF EXISTS {}", ("pub", name)) for name in _view_names(layer)]
-                if part == "views"
-                else []
-            )
-            yield Change("replaces", layer.id, f"{layer.id}: {part}", (*before, *_statements(layer, part)))
+            statements = (*before.get(part, ()), *_statements(layer, part))
+            yield Change("replaces", layer.id, f"{layer.id}: {part}", statements)
 
 
-def _view_names(layer: Layer) -> list[str]:
-    return [layer.id, f"{layer.id}_history"]
+def _is_ours(layer: Layer, _schema: str, index: str) -> bool:
+    """Whether an index is of the definition's making; the administrator's own stay."""
+    return index.startswith(f"{layer.id}_") and index.endswith("_idx")
 
 
 # --- what the database has --------------------------------------------------------------------------------------------
@@ -206,11 +206,17 @@ SYSTEM_COLUMNS = frozenset({"fid", "batch", "recorded_from", "geom"})
 
 _TABLES = """
 SELECT n.nspname, c.relname,
-       array_agg(a.attname::text ORDER BY a.attnum), array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),
-       array_remove(array_agg(a.attname::text) FILTER (WHERE a.attnotnull), NULL),
+       array_agg(a.attname::text ORDER BY a.attnum),
+       array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),
+       array_agg(a.attname::text) FILTER (WHERE a.attnotnull),
        (SELECT array_agg(k.attname::text ORDER BY array_position(i.indkey::int2[], k.attnum))
         FROM pg_index i JOIN pg_attribute k ON k.attrelid = c.oid AND k.attnum = ANY (i.indkey)
-        WHERE i.indrelid = c.oid AND i.indisprimary)
+        WHERE i.indrelid = c.oid AND i.indisprimary),
+       (SELECT json_agg(ARRAY[x.schemaname, x.indexname] ORDER BY x.schemaname, x.indexname)
+        FROM pg_indexes x
+        WHERE x.schemaname IN ('core', 'history') AND x.tablename = c.relname
+          AND NOT EXISTS (SELECT FROM pg_constraint t
+                          WHERE t.conindid = (quote_ident(x.schemaname) || '.' || quote_ident(x.indexname))::regclass))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE n.nspname = 'core' AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 GROUP BY n.nspname, c.relname, c.oid
@@ -221,14 +227,22 @@ def _tables(connection: psycopg2.extensions.connection) -> dict[tuple[str, str],
     with connection.cursor() as cursor:
         cursor.execute(_TABLES)
         return {
-            (schema, name): _Table(dict(zip(columns, types, strict=True)), frozenset(required or ()), tuple(key or ()))
-            for schema, name, columns, types, required, key in cursor.fetchall()
+            (schema, name): _Table(
+                dict(zip(columns, types, strict=True)),
+                frozenset(required or ()),
+                tuple(key or ()),
+                tuple(map(tuple, indexes or ())),
+            )
+            for schema, name, columns, types, required, key, indexes in cursor.fetchall()
         }
 
 
-def _has_rows(connection: psycopg2.extensions.connection, layer: str) -> bool:
+def _has_rows(connection: psycopg2.extensions.connection, layer: str, without: str | None = None) -> bool:
+    """Whether the layer has rows; those without a value in this column where one is named."""
+    text = "SELECT EXISTS (SELECT FROM {}" + (" WHERE {} IS NULL)" if without else ")")
+    names = [sql.Identifier("core", layer)] + ([sql.Identifier(without)] if without else [])
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier("core", layer)))
+        cursor.execute(sql.SQL(text).format(*names))
         return cursor.fetchone()[0]
 
 

@@ -40,19 +40,6 @@ def query_text(name: str) -> str:
     return (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def visible_columns(layer: Layer, role: str) -> list[str]:
-    """The layer's columns that the role sees, in order; none where it may not read the layer."""
-    if not may_read(layer, role):
-        return []
-    narrowed = layer.access.columns
-    return [name for name in layer.columns if role == "admin" or name not in narrowed or role in narrowed[name]]
-
-
-def may_read(layer: Layer, role: str) -> bool:
-    """Whether the layer exists for this role."""
-    return role == "admin" or role in layer.access.read
-
-
 class Store:
     """One reading transaction: everything asked of one store is seen as of one moment.
 
@@ -88,7 +75,7 @@ class Store:
 
     def can_read(self, layer: str) -> bool:
         """Whether the layer exists, and for this role."""
-        return layer in self.catalog.layers and may_read(self.catalog.layers[layer], self.role)
+        return layer in self.catalog.layers and self.catalog.layers[layer].readable_by(self.role)
 
     def require(self, layers: Sequence[str]) -> None:
         """Raises AccessDenied (401 while the caller is anonymous) where one of these layers is not for this role."""
@@ -173,7 +160,7 @@ class Store:
         return geopandas.GeoDataFrame(frame, geometry=shapes, crs=crs or f"EPSG:{STORED_SRID}")
 
     def _columns(self, layer: Layer, columns: Sequence[str] | None) -> list[str]:
-        visible = visible_columns(layer, self.role)
+        visible = list(layer.columns_for(self.role))
         if columns is None:
             return visible
         for name in columns:
