@@ -44,8 +44,8 @@ class Drawing:
     """The files of a drawing and how to understand them.
 
     names: field of water_pipe → column, or `COLUMN*FACTOR` (inches: `diameter_mm=DIAMETER*25.4`). isolating: column of the valves and the
-    values that mean an isolation valve; without it all are. crs: of files that declare none; place: (lon, lat) of the centre of a drawing in
-    local metres. tolerance: metres within which ends and devices are moved onto the nearest pipe (default 1 mm: none).
+    values that mean an isolation valve; without it all are. crs: of files that declare none; place: (lon, lat) of the centre of a drawing
+    in local metres. tolerance: metres within which ends and devices are moved onto the nearest pipe (default 1 mm: none).
     """
 
     pipes: Path
@@ -101,7 +101,7 @@ def _read(drawing: Drawing, path: Path, layer: str, catalog: Catalog) -> gpd.Geo
         lon, lat = drawing.place
         return frame.set_crs(crs.local(lon, lat, x0=(west + east) / 2, y0=(south + north) / 2))
     if source.crs is None:
-        raise SourceError(f"{path.name} does not say its coordinate system", remedy="Name it with --crs, or the centre with --place LON,LAT")
+        raise SourceError(f"{path.name} does not say its coordinate system", remedy="Name it with --crs, or its centre with --place")
     return frame.set_crs(source.crs)
 
 
