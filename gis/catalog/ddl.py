@@ -124,8 +124,10 @@ def comments(layer: Layer) -> list[str]:
 def grants(layer: Layer) -> list[str]:
     """Who reads and who writes, from nothing: first everything is taken, then what `access` says is given.
 
-    A role that sees every column is granted the relation, another one its columns. Writers change `core` and add to
-    `history`, in which nobody changes anything.
+    A role that sees every column is granted the view, another one its columns of it. The tables under the views are granted
+    whole: a `security_invoker` view asks its caller for every column that it mentions, wanted or not; what keeps readers from
+    them is that the schemas `core` and `history` are closed to them. Writers change `core` and add to `history`, in which
+    nobody changes anything.
     """
     if layer.is_raster:
         return []
@@ -135,12 +137,13 @@ def grants(layer: Layer) -> list[str]:
     found = [f"REVOKE ALL ON {core}, {history}, {pub}, {past}, {name('stage', layer.id)} FROM PUBLIC, {everybody}"]
     for role in layer.access.read:
         seen = layer.columns_for(role)
+        found.append(f"GRANT SELECT ON {core}, {history} TO {role_name(role)}")
         if len(seen) == len(layer.columns):
-            found.append(f"GRANT SELECT ON {core}, {history}, {pub}, {past} TO {role_name(role)}")
+            found.append(f"GRANT SELECT ON {pub}, {past} TO {role_name(role)}")
             continue
         listed = names([*seen, *SYSTEM, "geom"])
-        found.append(f"GRANT SELECT ({listed}) ON {core}, {pub} TO {role_name(role)}")
-        found.append(f"GRANT SELECT ({listed}, recorded_to) ON {history}, {past} TO {role_name(role)}")
+        found.append(f"GRANT SELECT ({listed}) ON {pub} TO {role_name(role)}")
+        found.append(f"GRANT SELECT ({listed}, recorded_to) ON {past} TO {role_name(role)}")
     for role in layer.access.write:
         found.append(f"GRANT INSERT, UPDATE, DELETE ON {core} TO {role_name(role)}")
         found.append(f"GRANT INSERT ON {history} TO {role_name(role)}")
