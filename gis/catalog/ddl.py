@@ -60,7 +60,7 @@ def create(layer: Layer) -> list[str]:
             *plain, "    fid bigint", "    batch bigint", "    recorded_from timestamptz", "    recorded_to timestamptz NOT NULL",
             geometry,
         ]),
-        _table(stage, [*plain, "    src_row bigint", f"    geom geometry(Geometry,{SRID})"], "CREATE UNLOGGED TABLE"),
+        _table(stage, [*plain, "    src_row bigint", "    geom geometry"], "CREATE UNLOGGED TABLE"),
         *views(layer),
     ]  # fmt: skip
 
