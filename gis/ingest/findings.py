@@ -9,7 +9,6 @@ CRS03 X was taken as northing             CRS04 converted from GCJ-02 or BD-09: 
 MAP01 source columns without a field      MAP02 a required field has no source column
 TYP01 a value is not of its field's type  TYP02 a coordinate is not a number    TYP03 a geometry cannot be read
 LOD01 the old row of a rejected key stays LOD02 the key is there already (append)
-LOD03 more rows rejected than allowed
 """
 
 from __future__ import annotations
@@ -19,6 +18,13 @@ import shapely
 
 from gis import crs
 
+TITLES = {
+    "SRC01": "数据源没有记录", "SRC02": "该行列数不对", "SRC03": "已识别字符编码", "SRC04": "声明的编码与实际不符",
+    "CRS01": "未声明坐标系，已采用默认值", "CRS02": "坐标系与本市不符", "CRS03": "X 按北坐标、Y 按东坐标处理", "CRS04": "由偏移坐标系换算，非测量精度",
+    "MAP01": "源数据有未对应的列", "MAP02": "缺少必填字段的列", "TYP01": "值的类型不对", "TYP02": "坐标不是数", "TYP03": "几何无法读取",
+    "LOD01": "被拒记录的原有记录保留", "LOD02": "编号已存在且内容不同",
+}  # fmt: skip
+"""The Chinese titles of the codes, put before each message."""
 COLUMNS = ["layer", "code", "level", "src_row", "key", "field", "value", "message", "remedy", "geom"]
 MAX_VALUE = 500
 """Raw values are kept up to this many characters in a finding; the whole record is in `meta.reject` or in the kept source."""
@@ -47,8 +53,17 @@ class Findings:
         )
         self._frames.append(pd.DataFrame({
             "layer": layer, "code": code, "level": level, "src_row": pd.array(rows, dtype="Int64"), "key": None, "field": field,
-            "value": values, "message": message, "remedy": remedy, "geom": geom,
+            "value": values, "message": f"{TITLES[code]} / {message}" if code in TITLES else message, "remedy": remedy, "geom": geom,
         }, columns=COLUMNS))
+
+    def rows(self, code: str) -> int:
+        """How many findings have this code."""
+        return sum(int((frame["code"] == code).sum()) for frame in self._frames)
+
+    def take(self, other: Findings, before: int = 0) -> None:
+        """Adds another's findings; its row numbers count on from `before`."""
+        for frame in other._frames:
+            self._frames.append(frame.assign(src_row=frame["src_row"] + before))
 
     def frame(self) -> pd.DataFrame:
         """All findings, columns as `COLUMNS`; `geom` is hexadecimal EWKB."""

@@ -120,10 +120,10 @@ def _batches(path, layer: Layer, encoding, separator, names, where, findings: Fi
     wrong: list[tuple[int, str]] = []
 
     def skip(row) -> str:
-        wrong.append((row.number, row.text or ""))
+        wrong.append((row.number - 1, row.text or ""))  # counted from the first line below the header
         return "skip"
 
-    done, reported = 0, 0
+    done = 0
     try:
         with _open(path) as file:
             reader = pacsv.open_csv(
@@ -135,16 +135,15 @@ def _batches(path, layer: Layer, encoding, separator, names, where, findings: Fi
                 ),
             )
             for record in reader:
-                # the parser numbers lines from the header's 1; a row's number counts from the first line below it
-                bad = [(number - 1, text) for number, text in wrong[reported:]]
-                reported = len(wrong)
-                count = len(record) + len(bad)
-                mine = np.setdiff1d(np.arange(done + 1, done + count + 1), [n for n, _ in bad])[: len(record)]
-                findings.extend(layer.id, "SRC02", "error", f"the line does not have {len(names)} columns",
-                                "Correct the line: a separator or a quotation mark is missing or too many",
-                                rows=[n for n, _ in bad], values=[t for _, t in bad])
-                done += count
+                bad = [number for number, _ in wrong]
+                mine = np.setdiff1d(np.arange(done + 1, done + len(record) + len(bad) + 1), bad)[: len(record)]
+                done = int(mine[-1]) if len(mine) else done
                 yield _batch(pa.Table.from_batches([record]), mine, where)
+        findings.extend(
+            layer.id, "SRC02", "error", f"the line does not have {len(names)} columns",
+            "Correct the line: a separator or a quotation mark is missing or too many",
+            rows=[number for number, _ in wrong], values=[text for _, text in wrong],
+        )  # fmt: skip
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError):
         raise SourceError(
             f"{path.name} cannot be read beyond row {done}", remedy="A character is not of its encoding, or the file is cut off"

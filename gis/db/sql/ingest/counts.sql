@@ -1,0 +1,1 @@
+SELECT what, count(*) FROM diff GROUP BY what

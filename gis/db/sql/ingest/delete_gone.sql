@@ -1,0 +1,1 @@
+DELETE FROM {core} WHERE fid IN (SELECT fid FROM diff WHERE what = 'gone')

@@ -1,0 +1,3 @@
+-- What the batch put there stops being believed …
+WITH gone AS (DELETE FROM {core} WHERE batch = %(of)s RETURNING {all_columns})
+INSERT INTO {history} ({all_columns}, recorded_to) SELECT {all_columns}, %(recorded_at)s FROM gone

@@ -1,0 +1,108 @@
+"""The checks of a staged delivery, in sets, in the database: each finding is a row of the temporary table `found`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import shapely
+from psycopg2 import sql
+
+from gis import crs
+from gis.catalog import checks
+from gis.catalog.model import Layer
+from gis.ingest.findings import COLUMNS, Findings
+from gis.ingest.read import Source
+from gis.ingest.statements import statement, text
+
+Extent = tuple[float, float, float, float]
+
+
+def keep(cursor, findings: Findings) -> None:
+    """Adds findings made in Python (reading, mapping) to `found`."""
+    frame = findings.frame()
+    if not len(frame):
+        return
+    buffer = io.BytesIO()
+    pacsv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), buffer, pacsv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    cursor.copy_expert(f"COPY found ({', '.join(COLUMNS)}) FROM STDIN (FORMAT csv)", buffer)
+
+
+def check(cursor, layer: Layer, mode: str = "replace") -> None:
+    """Runs all checks of a layer over its stage. In mode append a row whose key is in core with other values is an error (LOD02)."""
+    everything = checks.of(layer)
+    in_rows = [c for c in everything if c.kind == "row"]
+    if in_rows:
+        cursor.execute(_row_checks(layer, in_rows))
+    for one in everything:
+        if one.kind == "set":
+            cursor.execute(_set_check(layer, one))
+    if mode == "append":
+        cursor.execute(statement("append_conflicts", layer), {"layer": layer.id})
+
+
+def _row_checks(layer: Layer, found: Sequence[checks.RowCheck]) -> sql.Composed:
+    """One scan for all row checks; only rows with a fault are looked at check by check. The checks' SQL is the catalogue's own."""
+    any_bad = sql.SQL(" OR ").join(sql.SQL("({})").format(sql.SQL(c.sql)) for c in found)
+    each = sql.SQL(",\n").join(
+        sql.SQL("({}, {}, {}, {}, {}, {}, ({}))").format(
+            sql.Literal(c.code), sql.Literal(c.level), sql.Literal(c.field), _value(layer, c), sql.Literal(f"{c.title.zh} / {c.title.en}"),
+            sql.Literal(f"{c.remedy.zh} / {c.remedy.en}"), sql.SQL(c.sql),
+        )
+        for c in found
+    )  # fmt: skip
+    return sql.SQL(text("row_checks")).format(layer=sql.Literal(layer.id), stage=sql.Identifier("stage", layer.id), any_bad=any_bad, each=each)
+
+
+def _value(layer: Layer, one: checks.RowCheck) -> sql.Composable:
+    """The text of the value that a check is about."""
+    if one.field == "geom":
+        return sql.SQL("left(ST_AsText(s.geom, 9), 200)")
+    return sql.SQL("s.{}::text").format(sql.Identifier(one.field)) if one.field in layer.columns else sql.SQL("NULL::text")
+
+
+def _set_check(layer: Layer, one: checks.RowCheck) -> sql.Composed:
+    return sql.SQL(text("set_check")).format(
+        layer=sql.Literal(layer.id), code=sql.Literal(one.code), level=sql.Literal(one.level), field=sql.Literal(one.field),
+        message=sql.Literal(f"{one.title.zh} / {one.title.en}"), remedy=sql.Literal(f"{one.remedy.zh} / {one.remedy.en}"), bad=sql.SQL(one.sql),
+    )  # fmt: skip
+
+
+def whereabouts(cursor, layer: Layer, sources: Sequence[Source], extent: Extent | None) -> None:
+    """A declared CRS that cannot be true is fatal, with the likely truth: more than half of the rows lie outside the city (`CRS02`)."""
+    if extent is None or not sources or sources[0].crs is None:
+        return
+    cursor.execute(text("outside"), {"layer": layer.id})
+    outside = cursor.fetchone()[0]
+    cursor.execute(sql.SQL(text("positions")).format(stage=sql.Identifier("stage", layer.id)))
+    total, lon, lat = cursor.fetchone()
+    if not total or outside <= total / 2:
+        return
+    findings, declared = Findings(), sources[0].crs
+    truth = None
+    if crs.chinese_offset(declared) is None:
+        x, y = crs.transform(np.array(lon), np.array(lat), crs.STORED, declared)
+        truth = crs.likely_truth(x, y, declared, extent)
+    remedy = f"It is likely {truth}: check, then give it with --crs" if truth and "swapped" not in truth else (
+        "The axes are likely swapped: survey X is northing" if truth else "Give the right one with --crs")  # fmt: skip
+    findings.add(layer.id, "CRS02", "fatal", f"{outside} of {total} rows lie outside the city: the CRS cannot be true", remedy, value=truth)
+    keep(cursor, findings)
+
+
+def axes_swapped(layer: Layer, source: Source, extent: Extent | None) -> bool:
+    """Whether columns X and Y of a table are northing and easting, as survey tables mean them: so they lie in the city, and not otherwise.
+    That is reported (`CRS03`), not guessed."""
+    if not source.survey_axes or extent is None or source.crs is None or crs.chinese_offset(source.crs):
+        return False
+    first = next(iter(source.batches()), None)
+    if first is None or first.geometry is None:
+        return False
+    bounds = shapely.bounds(first.geometry[~shapely.is_missing(first.geometry)])[:2000]
+    if not len(bounds) or crs.likely_truth(bounds[:, 0], bounds[:, 1], source.crs, extent) != "swapped axes":
+        return False
+    source.findings.add(layer.id, "CRS03", "info", f"{source.name}: X was taken as northing and Y as easting, as in survey tables")
+    return True

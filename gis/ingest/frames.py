@@ -1,0 +1,46 @@
+"""Frames that a job has already made (from EPANET, OSM …), as sources of the same road in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pyarrow as pa
+
+from gis.catalog.model import Layer
+from gis.errors import SourceError
+from gis.ingest.findings import Findings
+from gis.ingest.read import BATCH, Batch, Source
+
+
+def source(frame: geopandas.GeoDataFrame, layer: Layer, name: str, files: Iterable[Path] = ()) -> Source:
+    """A GeoDataFrame with the layer's columns and a CRS as a source named `name`, made from `files`.
+
+    Raises SourceError where the frame has no CRS.
+    """
+    if frame.crs is None:
+        raise SourceError(f"the {layer.id} rows of {name} have no coordinate reference system", remedy="Give it with --crs or --place")
+    geometry_name = frame.geometry.name
+    columns = tuple(str(c) for c in frame.columns if c != geometry_name)
+
+    def batches() -> Iterator[Batch]:
+        geometry = np.asarray(frame.geometry.array, dtype=object)
+        for start in range(0, len(frame), BATCH):
+            part = frame.iloc[start : start + BATCH].drop(columns=geometry_name)
+            rows = pa.table({str(c): _arrow(part[c]) for c in part.columns}) if columns else pa.table({})
+            yield Batch(rows, np.arange(start + 1, start + len(part) + 1), geometry[start : start + BATCH])
+
+    return Source(
+        name=name, path=Path(name), format="frame", columns=columns, crs=frame.crs.to_wkt(), crs_declared=True, encoding="UTF-8",
+        count=len(frame), findings=Findings(), batches=batches, parts=tuple(files),
+    )  # fmt: skip
+
+
+def _arrow(column) -> pa.Array:
+    """One column; mixed objects become texts, which the layer's types then read."""
+    try:
+        return pa.Array.from_pandas(column)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if v is None or v != v else str(v) for v in column], pa.string())

@@ -1,0 +1,84 @@
+"""From the stage into `core`, what was believed before into `history`: one transaction for all layers of a delivery."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from gis.catalog.model import Layer
+from gis.ingest.statements import key_text, statement, text
+
+_REBUILD_ABOVE = 50_000
+"""Rows from which an empty table is filled without its indexes, which are made afterwards."""
+
+
+@dataclass
+class Outcome:
+    """What one delivery did to one layer (and scope, where the layer has one)."""
+
+    layer: str
+    scope: str | None
+    rows_read: int = 0
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+    inserted: int = 0
+    updated: int = 0
+    retired: int = 0
+    unchanged: int = 0
+
+
+def publish(cursor, layer: Layer, *, batch: int, mode: str, recorded_at: dt.datetime, scopes: list[str]) -> dict[str, int]:
+    """Brings one layer's core to what its stage says, within the caller's transaction; the counts {new, changed, gone, same, kept}.
+
+    Rejected rows are those of the temporary table `rejected_<layer>`. mode replace: rows of the delivered scopes that the delivery
+    does not have are retired; append and update: no row is retired. Rows that do not differ are not touched.
+    """
+    bound = {"batch": batch, "recorded_at": recorded_at, "scopes": scopes, "layer": layer.id}
+    if _is_empty(cursor, layer):
+        return {"new": _first(cursor, layer, bound)}
+    replacing = mode == "replace"
+    scoped = sql.SQL("{} = ANY (%(scopes)s)").format(sql.Identifier(layer.scope)) if layer.scope else sql.SQL("true")
+    cursor.execute(
+        statement("diff", layer, join=sql.SQL("FULL" if replacing else "LEFT"), in_scope=scoped if replacing else sql.SQL("true")), bound
+    )
+    cursor.execute("ANALYZE diff")
+    if replacing:
+        cursor.execute(statement("keep_rejected_keys", layer, key=key_text(layer, "c")), bound)
+    cursor.execute(text("counts"))
+    counts = dict(cursor.fetchall())
+    superseded = [what for what in ("changed", "gone") if counts.get(what)]
+    if superseded:
+        cursor.execute(statement("history_from_core", layer), bound | {"what": superseded})
+    for what, name in (("gone", "delete_gone"), ("changed", "update_changed"), ("new", "insert_new")):
+        if counts.get(what):
+            cursor.execute(statement(name, layer), bound)
+    cursor.execute("DROP TABLE diff")
+    return counts
+
+
+def _is_empty(cursor, layer: Layer) -> bool:
+    cursor.execute(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier("core", layer.id)))
+    return cursor.fetchone()[0]
+
+
+def _first(cursor, layer: Layer, bound: dict) -> int:
+    """Fills an empty core; from many rows on without its indexes, which are then built in one go."""
+    core = sql.Identifier("core", layer.id)
+    cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("stage", layer.id)))
+    indexes = []
+    if cursor.fetchone()[0] > _REBUILD_ABOVE:
+        cursor.execute(text("indexes"), {"table": core.as_string(cursor)})
+        indexes = cursor.fetchall()
+    for is_constraint, name, *_ in indexes:
+        drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(core, sql.Identifier(name))
+        cursor.execute(drop if is_constraint else sql.SQL("DROP INDEX {}").format(sql.Identifier("core", name)))
+    cursor.execute(statement("insert_all", layer), bound)
+    rows = cursor.rowcount
+    for is_constraint, name, definition, comment in indexes:
+        add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(core, sql.Identifier(name), sql.SQL(definition))
+        cursor.execute(add if is_constraint else sql.SQL(definition))
+        if comment:
+            cursor.execute(sql.SQL("COMMENT ON INDEX {} IS {}").format(sql.Identifier("core", name), sql.Literal(comment)))
+    return rows
