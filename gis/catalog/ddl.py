@@ -69,8 +69,7 @@ def views(layer: Layer) -> list[str]:
     """The two views of a layer that readers see."""
     columns = names([*layer.columns, *SYSTEM])
     return [
-        f"CREATE VIEW {name('pub', layer.id)} WITH (security_invoker = true) AS\n"
-        f"SELECT {columns}, geom FROM {name('core', layer.id)}",
+        f"CREATE VIEW {name('pub', layer.id)} WITH (security_invoker = true) AS\nSELECT {columns}, geom FROM {name('core', layer.id)}",
         f"CREATE VIEW {name('pub', layer.id + '_history')} WITH (security_invoker = true) AS\n"
         f"SELECT {columns}, NULL::timestamptz AS recorded_to, geom FROM {name('core', layer.id)}\n"
         f"UNION ALL\nSELECT {columns}, recorded_to, geom FROM {name('history', layer.id)}",
@@ -106,9 +105,7 @@ def comments(layer: Layer) -> list[str]:
     tables = [name("core", layer.id), name("history", layer.id), name("stage", layer.id)]
     pub, past = name("pub", layer.id), name("pub", layer.id + "_history")
     suffixes = dict(zip(tables, ("", "（历史）", "（待检）"), strict=True))
-    found = [
-        f"COMMENT ON TABLE {table} IS {literal(layer.title.zh + suffixes[table] + '：' + layer.description.zh)}" for table in tables
-    ]
+    found = [f"COMMENT ON TABLE {table} IS {literal(layer.title.zh + suffixes[table] + '：' + layer.description.zh)}" for table in tables]
     found += [
         f"COMMENT ON VIEW {pub} IS {literal(layer.title.zh + '：' + layer.description.zh)}",
         f"COMMENT ON VIEW {past} IS {literal(layer.title.zh + '（含历史）：' + layer.description.zh)}",

@@ -11,9 +11,7 @@ from pydantic import Field as Of
 
 Name = Annotated[str, Of(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Role = Literal["anonymous", "planner", "water", "drainage", "gas", "heat", "power", "telecom", "address", "admin"]
-GeometryType = Literal[
-    "Point", "PointZ", "LineString", "LineStringZ", "MultiPolygon", "MultiPolygonZ", "Raster"
-]
+GeometryType = Literal["Point", "PointZ", "LineString", "LineStringZ", "MultiPolygon", "MultiPolygonZ", "Raster"]
 ROLES: tuple[str, ...] = get_args(Role)
 Level = Literal["info", "warning", "error", "fatal"]
 """info and warning: the row is loaded; error: the row is rejected and kept; fatal: the whole batch is rejected."""
@@ -48,6 +46,9 @@ class Column(Strict):
     source: tuple[str, ...] = ()
     references: str | None = None
     """`layer.column` that must hold this value (within the same scope); checked after mapping as a finding."""
+    dangling: dict = {}
+    """A row (columns that differ from the good row) whose reference leads nowhere, where the value alone would break
+    another check as well."""
     index: Literal["btree", "trgm"] | None = None
     unique: bool = False
     """No two rows of a delivery may hold the same value."""
@@ -222,11 +223,15 @@ class Layer(Strict):
 
 VALID_TIME: dict[str, Column] = {
     "valid_from": Column(
-        type="date", title=Text(zh="生效日期", en="Valid from"), source=("valid_from", "生效日期", "建成日期", "敷设日期", "埋设日期", "启用日期", "Mdate"),
+        type="date",
+        title=Text(zh="生效日期", en="Valid from"),
+        source=("valid_from", "生效日期", "建成日期", "敷设日期", "埋设日期", "启用日期", "Mdate"),
         description=Text(zh="自该日起在用，空为自始", en="In service from this day on; empty means since ever"),
     ),
     "valid_to": Column(
-        type="date", title=Text(zh="失效日期", en="Valid to"), source=("valid_to", "失效日期", "废弃日期", "停用日期"),
+        type="date",
+        title=Text(zh="失效日期", en="Valid to"),
+        source=("valid_to", "失效日期", "废弃日期", "停用日期"),
         description=Text(zh="该日起不再在用，空为至今", en="No longer in service from this day on; empty means until further notice"),
     ),
 }
@@ -287,7 +292,8 @@ class Catalog(Strict):
         placed: dict[str, Layer] = {}
         while waiting:
             ready = [
-                layer for layer in waiting.values()
+                layer
+                for layer in waiting.values()
                 if not {r.partition(".")[0] for c in layer.fields.values() if (r := c.references)} & (waiting.keys() - {layer.id})
             ] or list(waiting.values())[:1]
             for layer in ready:

@@ -43,7 +43,8 @@ def read(folder: Path, city_file: Path | None = None) -> Catalog:
     for path in layer_files(folder):
         if path.stem in documents:
             raise DefinitionError(
-                f"two layers are called {path.stem}", where=f"{_short(path)} and {_short(documents[path.stem].path)}",
+                f"two layers are called {path.stem}",
+                where=f"{_short(path)} and {_short(documents[path.stem].path)}",
                 remedy="Rename one of the two files: the file's name is the layer's id",
             )
         document = documents[path.stem] = Document(path)
@@ -69,7 +70,8 @@ def layer_files(folder: Path) -> Iterator[Path]:
         if path.parent != folder and path.parent not in [folder / group for group in GROUPS]:
             near = get_close_matches(path.parent.name, GROUPS, 1, 0.5)
             raise DefinitionError(
-                f"{path.parent.name!r} is not a group of layers", where=_short(path),
+                f"{path.parent.name!r} is not a group of layers",
+                where=_short(path),
                 remedy=f"Move the file into {near[0] + '/' if near else 'one of ' + ', '.join(GROUPS)}",
             )
     for group in GROUPS:
@@ -194,4 +196,3 @@ def _short(path: Path) -> str:
     """A path as a person knows it: from the folder that holds the layer files on."""
     parts = path.parts
     return "/".join(parts[-3:] if path.parent.name in GROUPS else parts[-2:])
-

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 KEYWORDS = frozenset(
-    "and or not is null in between like ilike similar to case when then else end true false distinct from any all date cast as "
+    "and or not is null in between case when then else end true false distinct from any all date cast as "
     "double precision numeric integer bigint text boolean geography".split()
 )
 FUNCTIONS = frozenset(
@@ -20,7 +20,7 @@ FUNCTIONS = frozenset(
 )
 _TOKEN = re.compile(
     r"""(?P<text>'(?:[^']|'')*')|(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<symbol>::|<=|>=|<>|!=|!~\*|!~|~\*|\|\||[-+*/%<>=~(),\[\]])|(?P<space>\s+)""",
+    |(?P<symbol>::|<=|>=|<>|!=|!~\*|!~|~\*|\|\||[-+*/<>=~(),\[\]])|(?P<space>\s+)""",
     re.VERBOSE,
 )
 
@@ -48,8 +48,8 @@ def parse(rule: str, columns: frozenset[str] | set[str], alias: str = "s") -> Ru
     position, depth = 0, 0
     while position < len(rule):
         match = _TOKEN.match(rule, position)
-        if match is None:
-            raise RuleError(f"{rule[position]!r} has no place in a rule")
+        if match is None or "%" in match.group():
+            raise RuleError(f"{(match.group() if match else rule[position])!r} has no place in a rule")
         text, position = match.group(), match.end()
         if match.lastgroup == "name":
             text = _name(text, rule[position:].lstrip()[:1] == "(", columns, found, alias, after_cast=parts[-1:] == ["::"])

@@ -24,6 +24,8 @@ class Fault:
 
 def faults(layer: Layer, layers: dict[str, Layer]) -> Iterator[Fault]:
     """The mistakes in a layer that its types allow, in the order of the file."""
+    if layer.id.endswith("_history") or len(layer.id) > 30:
+        yield Fault((), f"a layer cannot be called {layer.id}", "Rename the file: up to 30 characters, not ending in _history")
     if layer.is_raster:
         yield from _raster(layer)
         return
@@ -47,12 +49,13 @@ def _fields(layer: Layer, layers: dict[str, Layer]) -> Iterator[Fault]:
         yield Fault(("fields",), "the layer has no fields", "Give at least the key")
     for name, column in layer.fields.items():
         loc = ("fields", name)
-        if name in RESERVED:
-            yield Fault(loc, f"`{name}` is a name of the platform", "Choose another name")
+        if name in RESERVED or len(name) > 28:
+            yield Fault(loc, f"`{name}` is a name of the platform, or longer than 28 characters", "Choose another name")
         if column.codes and column.codes not in standards.lists():
             yield Fault((*loc, "codes"), f"unknown code list `{column.codes}`", _near(column.codes, standards.lists()))
         if column.references:
             yield from _reference((*loc, "references"), column.references, layers)
+        yield from _row(layer, column.dangling, (*loc, "dangling"), may_break=True)
         if column.index == "trgm" and column.type != "text":
             yield Fault((*loc, "index"), "a trigram index needs a text", "Use `index: btree`")
         if column.pattern and column.type != "text":
@@ -88,8 +91,10 @@ def _checks(layer: Layer, layers: dict[str, Layer]) -> Iterator[Fault]:
     seen: set[str] = set()
     for i, check in enumerate(layer.checks):
         loc = ("checks", i)
-        if check.code in seen or check.code in DERIVED_CODES:
-            yield Fault((*loc, "code"), f"the code {check.code} is taken", "Choose the next free number")
+        if check.code in seen:
+            yield Fault((*loc, "code"), f"the code {check.code} is given twice", "Choose the next free number")
+        if check.code.rstrip("0123456789") in PLATFORM_CODES:
+            yield Fault((*loc, "code"), f"codes like {check.code} are the platform's", "Choose another prefix")
         seen.add(check.code)
         other, other_id = elsewhere.get(check.code, (check, ""))
         if other.title != check.title:
@@ -154,7 +159,9 @@ def _style(layer: Layer) -> Iterator[Fault]:
     if style.by and (list_id := layer.columns[style.by].codes if style.by in layer.columns else None):
         for i, case in enumerate(style.cases):
             if str(case.value) not in standards.codes(list_id):
-                yield Fault(("style", "cases", i), f"{case.value!r} is not in {list_id}", _near(str(case.value), standards.codes(list_id).codes))
+                yield Fault(
+                    ("style", "cases", i), f"{case.value!r} is not in {list_id}", _near(str(case.value), standards.codes(list_id).codes)
+                )
     if style.cases and not style.by:
         yield Fault(("style", "cases"), "cases without a column", "Add `by:`")
 
@@ -176,8 +183,5 @@ def _near(name: str, known) -> str:
     return f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(sorted(known)[:12])}"
 
 
-DERIVED_CODES = {
-    "NUL", "TYP", "RNG", "COD", "LEN", "PAT", "DUP", "UNI", "REF",
-    "GEO01", "GEO02", "GEO03", "GEO04", "GEO05", "GEO06", "GEO07", "GEO08", "VAL01",
-}
-"""The codes of the checks that every layer has (`gis.catalog.checks`)."""
+PLATFORM_CODES = frozenset(["NUL", "RNG", "COD", "LEN", "PAT", "DUP", "UNI", "REF", "GEO", "VAL", "TYP", "SRC", "CRS", "MAP", "LOD"])
+"""Prefixes of the checks that every layer has (`gis.catalog.checks`) and of the road in (`gis.ingest.findings`)."""
