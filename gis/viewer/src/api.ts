@@ -1,0 +1,190 @@
+/** The platform's HTTP interface as the map uses it: the catalogue, the style, one feature, the processes. */
+
+import type { FeatureCollection } from "geojson";
+import type { StyleSpecification } from "maplibre-gl";
+
+import type { Catalog } from "./catalog.ts";
+import { authHeaders, credentials, type Credentials } from "./session.ts";
+import { language, roleTitle, t } from "./text.ts";
+
+/** The root of the API: the viewer is its `map/` folder. Ends with a slash. */
+export const ROOT = new URL(location.pathname.replace(/map\/[^/]*$/, ""), location.origin).href;
+
+/** A request that failed. `message` is for the reader, in his language; status 0 means that no answer came. */
+export class RequestError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+interface ErrorBody {
+  error?: ErrorBody;
+  code?: string;
+  what?: string;
+  where?: string;
+  remedy?: string;
+  description?: string;
+}
+
+let role = "anonymous";
+
+/** The role that messages name; set when the catalogue has told it. */
+export function setRole(next: string): void {
+  role = next;
+}
+
+function sentence(body: ErrorBody): string {
+  const what = [body.what ?? body.description, body.remedy].filter(Boolean).join("。");
+  return what.replace(/([.。])。/g, "$1");
+}
+
+async function failure(response: Response): Promise<RequestError> {
+  let body: ErrorBody = {};
+  try {
+    body = await response.json();
+    body = body.error ?? body;
+  } catch {
+    // An error page that is not JSON says nothing more than its status.
+  }
+  const said = sentence(body);
+  const { status } = response;
+  if (status === 401) return new RequestError(401, body.code ?? "", credentials() ? t("sessionEnded") : t("needLogin"));
+  if (status === 403) return new RequestError(403, body.code ?? "", t("forbidden", roleTitle(role)));
+  if (status === 503) return new RequestError(503, body.code ?? "", t("databaseDown"));
+  if (status >= 500) return new RequestError(status, body.code ?? "", t("serverError", status));
+  if (body.code === "NotOnNetwork") return new RequestError(status, body.code, t("noPipe"));
+  return new RequestError(status, body.code ?? "", said || (status === 404 ? t("notFound") : t("serverError", status)));
+}
+
+interface Options {
+  body?: unknown;
+  who?: Credentials | null;
+  signal?: AbortSignal;
+  seconds?: number;
+}
+
+/** Ask the API for JSON at `path` (below the root). Throws RequestError; an aborted request throws AbortError. */
+export async function request<T>(path: string, options: Options = {}): Promise<T> {
+  const controller = new AbortController();
+  let late = false;
+  const clock = setTimeout(() => {
+    late = true;
+    controller.abort();
+  }, (options.seconds ?? 60) * 1000);
+  options.signal?.addEventListener("abort", () => controller.abort());
+  const post = options.body !== undefined;
+  let response: Response;
+  try {
+    response = await fetch(ROOT + path, {
+      method: post ? "POST" : "GET",
+      headers: {
+        Accept: "application/json",
+        "Accept-Language": language(),
+        ...(post ? { "Content-Type": "application/json" } : {}),
+        ...authHeaders(options.who === undefined ? credentials() : options.who),
+      },
+      body: post ? JSON.stringify(options.body) : undefined,
+      // Without ambient credentials the browser does not open its own password box on a 401.
+      credentials: "omit",
+      signal: controller.signal,
+    });
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    if (late) throw new RequestError(0, "Timeout", t("timedOut"));
+    throw new RequestError(0, "Unreachable", t("serverDown"));
+  } finally {
+    clearTimeout(clock);
+  }
+  if (!response.ok) throw await failure(response);
+  return (await response.json()) as T;
+}
+
+/** The layer tree, city and caller; `who` tries other credentials than the current ones. */
+export function readCatalog(who?: Credentials | null): Promise<Catalog> {
+  return request<Catalog>("catalog", { who, seconds: 20 });
+}
+
+export function readStyle(): Promise<StyleSpecification> {
+  return request<StyleSpecification>("styles/onemap?f=json", { seconds: 20 });
+}
+
+export interface Item {
+  id: string | number;
+  geometry: GeoJSON.Geometry | null;
+  properties: Record<string, unknown>;
+}
+
+/** One feature with all the attributes that the caller may see. */
+export function readItem(layer: string, id: string, signal?: AbortSignal): Promise<Item> {
+  return request<Item>(`collections/${encodeURIComponent(layer)}/items/${encodeURIComponent(id)}?f=json`, {
+    signal,
+    seconds: 15,
+  });
+}
+
+/** Run a process and wait for its answer. */
+export async function execute<T>(process: string, inputs: object, signal?: AbortSignal): Promise<T> {
+  const answer = await request<T & { value?: T }>(`processes/${process}/execution`, { body: { inputs }, signal });
+  return answer.value ?? answer;
+}
+
+export interface AddressHit {
+  full_text: string;
+  lon: number;
+  lat: number;
+  score: number;
+  level?: string;
+}
+
+export interface Geocoded {
+  results: AddressHit[];
+  ambiguous?: boolean;
+}
+
+export type AnswerFeatures = FeatureCollection<GeoJSON.Geometry, AnswerProperties>;
+
+/** What each feature of an analysis' answer plays for the map. */
+export interface AnswerProperties {
+  layer: string;
+  id: string;
+  part: string;
+  order?: number;
+  [more: string]: unknown;
+}
+
+export interface DoorPlate {
+  id: string;
+  address?: string | null;
+}
+
+/** The answer of `pipe-burst`. */
+export interface BurstAnswer {
+  network: string;
+  burst: { pipe?: string; node?: string; valve?: string; connection?: string; lon?: number; lat?: number };
+  isolated: boolean;
+  segments: Array<string | number>;
+  valves: { close: string[]; optional: string[]; already_closed: string[]; stuck: string[] };
+  sources_to_shut: string[];
+  affected: Affected;
+  unintended: { pipes: string[]; customers: number };
+  feeds_to_open: string[];
+  data_version: string;
+  as_of?: string | null;
+  seconds: number;
+  features?: AnswerFeatures;
+  doorplate_list?: DoorPlate[];
+}
+
+export interface Affected {
+  pipes: string[];
+  length_m: number;
+  volume_m3?: number;
+  customers: number;
+  doorplates?: string[];
+  priority?: Array<string | Record<string, unknown>>;
+  hydrants?: string[];
+}

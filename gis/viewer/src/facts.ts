@@ -1,0 +1,110 @@
+/** What the crew must know of each valve, and how an answer differs from the one before. */
+
+import { readItem, type AnswerFeatures, type BurstAnswer, type DoorPlate } from "./api.ts";
+import { layerOf, valueText, type Catalog } from "./catalog.ts";
+import { splitId } from "./pick.ts";
+import { t, titleOf } from "./text.ts";
+
+export interface ValveFacts {
+  id: string;
+  where: string;
+  operable: boolean;
+  accessible: boolean;
+  remote: boolean;
+  turns: number | null;
+  diameter: number | null;
+}
+
+const READ_AT_ONCE = 60;
+
+/** The id in an answer's feature: features of network layers may carry `network:id`. */
+export function ownId(id: unknown, network: string): string {
+  const text = String(id ?? "");
+  return text.startsWith(`${network}:`) ? splitId(text).id : text;
+}
+
+function factsFrom(id: string, properties: Record<string, any>): ValveFacts {
+  return {
+    id,
+    where: [properties.address, properties.road_name].filter(Boolean)[0] ?? "",
+    operable: properties.operable !== false,
+    accessible: properties.accessible !== false,
+    remote: properties.remote === true,
+    turns: properties.turns ?? null,
+    diameter: properties.diameter_mm ?? null,
+  };
+}
+
+/** Facts of these valves: from the answer's features where they are told there, else read from the layer. */
+export async function readValves(
+  network: string,
+  ids: string[],
+  features: AnswerFeatures | undefined,
+  known: Map<string, ValveFacts>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const feature of features?.features ?? []) {
+    const { properties } = feature;
+    if (properties.layer === "water_valve" && "operable" in properties) {
+      const id = ownId(properties.id, network);
+      known.set(id, factsFrom(id, properties));
+    }
+  }
+  const missing = ids.filter((id) => !known.has(id)).slice(0, READ_AT_ONCE);
+  await Promise.all(
+    missing.map(async (id) => {
+      try {
+        const item = await readItem("water_valve", `${network}:${id}`, signal);
+        known.set(id, factsFrom(id, item.properties));
+      } catch {
+        // A valve whose attributes cannot be read is still to be closed: its id stays in the list.
+      }
+    }),
+  );
+}
+
+/** The short notes on a valve: how it is worked, and what is against it. */
+export function valveNotes(facts: ValveFacts | undefined): Array<{ text: string; bad: boolean }> {
+  if (!facts) return [];
+  return [
+    !facts.operable && { text: t("inoperable"), bad: true },
+    !facts.accessible && { text: t("inaccessible"), bad: true },
+    facts.remote && { text: t("remote"), bad: false },
+    facts.diameter && { text: `DN${facts.diameter}`, bad: false },
+    facts.turns && { text: t("turns", facts.turns), bad: false },
+  ].filter((note): note is { text: string; bad: boolean } => !!note);
+}
+
+export interface Difference {
+  valves: string[];
+  pipes: number;
+  customers: number;
+}
+
+/** What `after` asks beyond `before`: further valves to close, pipes and customers without water. */
+export function difference(before: BurstAnswer, after: BurstAnswer): Difference {
+  const had = new Set(before.valves.close);
+  const pipes = new Set(before.affected.pipes);
+  return {
+    valves: after.valves.close.filter((id) => !had.has(id)),
+    pipes: after.affected.pipes.filter((id) => !pipes.has(id)).length,
+    customers: after.affected.customers - before.affected.customers,
+  };
+}
+
+/** The priority users of an answer, each as a line of text. */
+export function priorityLines(catalog: Catalog, answer: BurstAnswer): Array<{ kind: string; name: string }> {
+  const field = layerOf(catalog, "water_connection")?.fields?.find((one) => one.name === "priority");
+  return (answer.affected.priority ?? []).map((entry) => {
+    if (typeof entry !== "object") return { kind: valueText(field, entry), name: "" };
+    const kind = valueText(field, entry.priority ?? entry.kind ?? "");
+    const name = [entry.name, entry.customer_name, entry.address, entry.building, entry.connection, entry.id].find((v) => typeof v === "string" && v);
+    const customers = typeof entry.customers === "number" && entry.customers > 1 ? ` · ${entry.customers} ${titleOf({ zh: "户", en: "customers" })}` : "";
+    return { kind, name: `${name ?? ""}${customers}` };
+  });
+}
+
+/** Door-plates with their addresses; where only ids are told, these. */
+export function plates(answer: BurstAnswer): DoorPlate[] {
+  return answer.doorplate_list ?? (answer.affected.doorplates ?? []).map((id) => ({ id }));
+}

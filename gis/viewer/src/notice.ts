@@ -1,0 +1,82 @@
+/** The outage notice and valve-closing order on paper: what the crew takes along. */
+
+import type { BurstAnswer } from "./api.ts";
+import type { App } from "./app.ts";
+import { lengthText } from "./blocks.ts";
+import { burstPlace } from "./burst_page.ts";
+import { h, replace, type Child } from "./dom.ts";
+import { plates, priorityLines, valveNotes, type ValveFacts } from "./facts.ts";
+import { count, t, titleOf } from "./text.ts";
+
+/** This moment on the reader's clock, to the minute. */
+function now(): string {
+  const two = (n: number): string => String(n).padStart(2, "0");
+  const d = new Date();
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}`;
+}
+
+function table(head: string[], rows: Child[][], classes = ""): HTMLElement {
+  return h(
+    "table",
+    { class: classes },
+    h("thead", {}, h("tr", {}, ...head.map((title) => h("th", {}, title)))),
+    h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((one) => h("td", {}, one))))),
+  );
+}
+
+function facts(app: App, answer: BurstAnswer): HTMLElement {
+  const { affected, burst } = answer;
+  const at = burst.lon !== undefined && burst.lat !== undefined ? ` (${burst.lon.toFixed(6)}, ${burst.lat.toFixed(6)})` : "";
+  const { user } = app.catalog();
+  const rows: Array<[string, string]> = [
+    [t("burstAt"), burstPlace(answer) + at],
+    [t("noticeTime"), now()],
+    [t("noticeOperator"), user.role === "anonymous" ? "" : (user.name ?? "")],
+    [t("customers"), count(affected.customers)],
+    [t("doorplates"), count(affected.doorplates?.length)],
+    [t("length"), `${lengthText(affected.length_m)} (${count(affected.pipes.length)} ${t("pipes")})`],
+    [t("hydrants"), (affected.hydrants ?? []).join("、") || "0"],
+  ];
+  return h("table", { class: "notice-facts" }, h("tbody", {}, ...rows.map(([name, value]) => h("tr", {}, h("th", {}, name), h("td", {}, value)))));
+}
+
+function valveTable(answer: BurstAnswer, valves: Map<string, ValveFacts>): HTMLElement {
+  const rows = answer.valves.close.map((id, i) => {
+    const known = valves.get(id);
+    return [String(i + 1), id, known?.where ?? "", valveNotes(known).map((note) => note.text).join("，"), ""];
+  });
+  return table([t("noticeNumber"), t("valve"), t("noticeWhere"), t("noticeState"), t("noticeSigned")], rows, "notice-valves");
+}
+
+function lists(app: App, answer: BurstAnswer): Child[] {
+  const list = plates(answer);
+  const line = (title: string, ids: string[]): Child => ids.length > 0 && h("p", {}, h("b", {}, `${title}: `), ids.join("、"));
+  return [
+    line(t("stuckList"), answer.valves.stuck),
+    line(t("alreadyClosed"), answer.valves.already_closed),
+    line(t("feedsToOpen"), answer.feeds_to_open),
+    line(t("priorityUsers"), priorityLines(app.catalog(), answer).map(({ kind, name }) => `${kind} ${name}`.trim())),
+    list.length > 0 && h("h2", {}, t("noticePlates", count(list.length))),
+    list.length > 0 && h("ul", { class: "notice-plates" }, ...list.map((plate) => h("li", {}, plate.address || plate.id))),
+  ];
+}
+
+/** Lay the notice out for printing and open the browser's print window. */
+export async function printNotice(app: App, answer: BurstAnswer, valves: Map<string, ValveFacts>): Promise<void> {
+  const notice = document.getElementById("notice")!;
+  const picture = h("img", { src: await app.view.picture(), alt: t("noticeMap") });
+  await picture.decode();
+  replace(
+    notice,
+    h("h1", {}, `${titleOf(app.catalog().city.name)} · ${t("noticeTitle")}`),
+    !answer.isolated && h("p", { class: "notice-warning" }, `${t("cannotIsolate")}: ${answer.sources_to_shut.join("、")}`),
+    facts(app, answer),
+    h("p", {}, t("noticeDuration")),
+    h("h2", {}, t("toCloseN", answer.valves.close.length)),
+    valveTable(answer, valves),
+    h("figure", {}, picture, h("figcaption", {}, t("noticeMap"))),
+    ...lists(app, answer),
+    h("p", { class: "notice-foot" }, t("dataVersion", answer.data_version ?? "–", (answer.seconds ?? 0).toFixed(2))),
+  );
+  window.print();
+}

@@ -1,0 +1,38 @@
+/** What of the water network a click means: the pipe, service line or valve nearest to it. */
+
+import type { MapGeoJSONFeature } from "maplibre-gl";
+
+import { idOf, layerOfFeature, pixelDistance, type MapView } from "./map.ts";
+
+export const WATER = ["water_pipe", "water_connection", "water_valve"];
+
+/** A thing of a network: the feature id of network layers is `network:id`. */
+export interface Picked {
+  kind: "pipe" | "connection" | "valve";
+  network: string;
+  id: string;
+}
+
+const KINDS: Record<string, Picked["kind"]> = { water_pipe: "pipe", water_connection: "connection", water_valve: "valve" };
+
+/** Network and own id from a feature id such as `city:P-17`; ids may hold colons themselves, networks do not. */
+export function splitId(featureId: string): { network: string; id: string } {
+  const colon = featureId.indexOf(":");
+  return colon < 0 ? { network: "city", id: featureId } : { network: featureId.slice(0, colon), id: featureId.slice(colon + 1) };
+}
+
+export function pickedOf(layer: string, featureId: string): Picked {
+  return { kind: KINDS[layer], ...splitId(featureId) };
+}
+
+/** The nearest of `layers` within reach of a point of the screen; a pipe that is hit well beats what hangs on it. */
+export function pick(view: MapView, point: { x: number; y: number }, layers: string[], reach = 14): Picked | null {
+  const distance = (feature: MapGeoJSONFeature): number => pixelDistance(view.map, point, feature.geometry);
+  const near = view
+    .featuresAt(point, reach, layers)
+    .map((feature) => ({ feature, layer: layerOfFeature(feature), d: distance(feature) }))
+    .filter(({ d }) => d <= reach)
+    .sort((a, b) => a.d - b.d);
+  const best = near.find(({ layer, d }) => layer === "water_pipe" && d <= 5) ?? near[0];
+  return best ? pickedOf(best.layer, idOf(best.feature)) : null;
+}

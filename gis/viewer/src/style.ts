@@ -1,0 +1,107 @@
+/** The map's style made ready for this page: local fonts, addresses of this server, the date, the night. Pure functions. */
+
+import type { StyleSpecification } from "maplibre-gl";
+
+/** Fonts of the reader's own machine, drawn there: the style names no `glyphs`, so nothing is fetched. */
+export const FONTS = ["Noto Sans SC", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Micro Hei", "sans-serif"];
+
+/** The catalogue's layer that a style layer draws. */
+export function layerIdOf(styleLayer: any): string {
+  return styleLayer["source-layer"] ?? styleLayer.source ?? "";
+}
+
+/** A tile address on this server: the style may have been written for another name of the same host. */
+export function localUrl(url: string, root: string): string {
+  const path = url.search(/(collections|styles|processes|catalog)\//);
+  if (path >= 0) return root + url.slice(path);
+  return /^https?:/.test(url) ? url : root + url.replace(/^\//, "");
+}
+
+/** The address with `datetime` set to this day, or without it for today. */
+export function withDate(url: string, date: string | null): string {
+  const bare = url.replace(/([?&])datetime=[^&]*&?/, "$1").replace(/[?&]$/, "");
+  return date ? `${bare}${bare.includes("?") ? "&" : "?"}datetime=${date}` : bare;
+}
+
+interface Ready {
+  root: string;
+  night: boolean;
+  date: string | null;
+  groupOf: (layerId: string) => string | undefined;
+  visible: (layerId: string) => boolean;
+}
+
+/** A copy of the server's style for this page. */
+export function readyStyle(original: StyleSpecification, ready: Ready): StyleSpecification {
+  const style: any = structuredClone(original);
+  delete style.glyphs;
+  delete style.sprite;
+  for (const source of Object.values<any>(style.sources)) {
+    if (Array.isArray(source.tiles)) {
+      source.tiles = source.tiles.map((url: string) => withDate(localUrl(url, ready.root), ready.date));
+    }
+    if (typeof source.url === "string") source.url = localUrl(source.url, ready.root);
+    if (typeof source.data === "string") source.data = localUrl(source.data, ready.root);
+  }
+  if (!style.layers.some((layer: any) => layer.type === "background")) {
+    style.layers.unshift({ id: "background", type: "background", paint: { "background-color": "#f3f1ec" } });
+  }
+  for (const layer of style.layers) {
+    if (layer.type === "symbol" && layer.layout?.["text-field"]) layer.layout["text-font"] = [FONTS.join(",")];
+    if (layer.source) layer.layout = { ...layer.layout, visibility: ready.visible(layerIdOf(layer)) ? "visible" : "none" };
+    if (ready.night) darken(layer, ready.groupOf(layerIdOf(layer)));
+  }
+  return style;
+}
+
+const HEX = /^#([0-9a-f]{3}|[0-9a-f]{6})$/i;
+
+function rgbOf(hex: string): [number, number, number] {
+  const full = hex.length === 4 ? hex.replace(/[0-9a-f]/gi, "$&$&") : hex;
+  return [1, 3, 5].map((i) => parseInt(full.slice(i, i + 2), 16) / 255) as [number, number, number];
+}
+
+function hslOf(hex: string): [number, number, number] {
+  const [r, g, b] = rgbOf(hex);
+  const max = Math.max(r, g, b);
+  const min = Math.min(r, g, b);
+  const l = (max + min) / 2;
+  const d = max - min;
+  if (d === 0) return [0, 0, l];
+  const s = d / (1 - Math.abs(2 * l - 1));
+  const hue = max === r ? ((g - b) / d + 6) % 6 : max === g ? (b - r) / d + 2 : (r - g) / d + 4;
+  return [hue * 60, s, l];
+}
+
+function hsl(h: number, s: number, l: number): string {
+  return `hsl(${h.toFixed(0)},${(s * 100).toFixed(0)}%,${(l * 100).toFixed(0)}%)`;
+}
+
+/** Every hex colour in a style value (an expression may hold several), mapped. */
+export function mapColours(value: unknown, change: (hex: string) => string): unknown {
+  if (typeof value === "string") return HEX.test(value) ? change(value) : value;
+  if (Array.isArray(value)) return value.map((part) => mapColours(part, change));
+  return value;
+}
+
+const NIGHT = "#12171e";
+
+/** Base layers turn dark; pipes keep the colours of CJJ 61, only those too dark to see are lifted. */
+function darken(layer: any, group: string | undefined): void {
+  layer.paint ??= {};
+  const paint = layer.paint;
+  if (layer.type === "background") paint["background-color"] = NIGHT;
+  const thematic = group !== undefined && group !== "base" && group !== "grid";
+  for (const name of Object.keys(paint)) {
+    if (!/color$/.test(name) || layer.type === "background") continue;
+    paint[name] = mapColours(paint[name], (hex) => {
+      const [h, s, l] = hslOf(hex);
+      if (name.startsWith("text-halo")) return NIGHT;
+      if (name.startsWith("text")) return hsl(h, s * 0.4, 0.84);
+      if (thematic) return l < 0.4 ? hsl(h, Math.min(1, s + 0.1), 0.55) : hex;
+      if (name.includes("fill")) return hsl(h, s * 0.5, 0.13 + (1 - l) * 0.32);
+      return hsl(h, s * 0.5, 0.25 + (1 - l) * 0.35);
+    });
+  }
+  if (layer.type === "raster") paint["raster-brightness-max"] = 0.45;
+}
