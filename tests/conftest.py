@@ -78,7 +78,7 @@ def store_db(pg: Path, template: str, tmp_path: Path, monkeypatch: pytest.Monkey
     serving = {"user": connection.LOGIN, "password": cluster.secret(connection.LOGIN), "dbname": name}
     dsn = psycopg2.extensions.make_dsn(**cluster.parameters(name))
     dsn_serving = psycopg2.extensions.make_dsn(**cluster.parameters(name) | serving)
-    _run(maintenance, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    _run(maintenance, sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(name), sql.Identifier(template)))
     monkeypatch.setenv("ONEMAP_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ONEMAP_DSN", dsn)
     monkeypatch.setenv("ONEMAP_DSN_SERVING", dsn_serving)

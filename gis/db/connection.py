@@ -66,9 +66,7 @@ def translated(error: psycopg2.Error) -> OneMapError:
     said = (error.diag.message_primary or "") if error.diag else ""
     if isinstance(error, psycopg2.errors.InsufficientPrivilege):
         log.warning("database: %s %s", error.pgcode, said)
-        return AccessDenied(
-            "The role may not do this", remedy="Ask the administrator for the right, or use another key"
-        )
+        return AccessDenied("The role may not do this", remedy="Ask the administrator for the right, or use another key")
     log.log(logging.DEBUG if error.pgcode is None else logging.ERROR, "database: %s %s", error.pgcode, said)
     for kind, what, remedy in _NAMED:
         if isinstance(error, kind):
@@ -103,9 +101,7 @@ def owner(*, autocommit: bool = False) -> Iterator[psycopg2.extensions.connectio
     With autocommit each statement stands alone (VACUUM, CREATE DATABASE).
     """
     with translating():
-        connection = psycopg2.connect(
-            **{"connect_timeout": 10, "application_name": "onemap", **owner_parameters()}, client_encoding="UTF8"
-        )
+        connection = psycopg2.connect(**{"connect_timeout": 10, "application_name": "onemap", **owner_parameters()}, client_encoding="UTF8")
         try:
             connection.autocommit = autocommit
             yield connection
@@ -129,12 +125,11 @@ class Pool:
         defaults = {"connect_timeout": 10, "application_name": "onemap-serving"}
         fixed = {"options": SERVING_OPTIONS, "client_encoding": "UTF8"}
         self._pool = psycopg2.pool.ThreadedConnectionPool(0, size, **defaults | parameters | fixed)
+        self._pool.minconn = size  # so many are kept; given at once, so many would be opened at once
 
     def take(self, wait_s: float = 15) -> psycopg2.extensions.connection:
         if not self._free.acquire(timeout=wait_s):
-            raise StoreError(
-                "All connections to the database are busy", remedy="Try again in a moment, or raise ONEMAP_POOL_SIZE"
-            )
+            raise StoreError("All connections to the database are busy", remedy="Try again in a moment, or raise ONEMAP_POOL_SIZE")
         try:
             return self._pool.getconn()
         except BaseException:
@@ -192,8 +187,7 @@ def _begin(pool: Pool, role: str, user: str, timeout_s: float, readonly: bool) -
             connection.set_session(readonly=readonly, autocommit=False)
             with connection.cursor() as cursor:
                 cursor.execute(
-                    "SELECT set_config('role', %s, true), set_config('app.user', %s, true),"
-                    " set_config('statement_timeout', %s, true)",
+                    "SELECT set_config('role', %s, true), set_config('app.user', %s, true), set_config('statement_timeout', %s, true)",
                     (f"onemap_{role}", user, str(round(timeout_s * 1000))),
                 )
             return connection
@@ -208,9 +202,7 @@ def _begin(pool: Pool, role: str, user: str, timeout_s: float, readonly: bool) -
 
 
 @contextlib.contextmanager
-def _transaction(
-    role: str, user: str, timeout_s: float | None, readonly: bool
-) -> Iterator[psycopg2.extensions.connection]:
+def _transaction(role: str, user: str, timeout_s: float | None, readonly: bool) -> Iterator[psycopg2.extensions.connection]:
     if role not in ROLES:
         raise AccessDenied(f"There is no role {role!r}", remedy="One of " + ", ".join(ROLES))
     with translating():

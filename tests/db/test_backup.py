@@ -1,0 +1,103 @@
+"""A backup that was never restored is none: it is restored into another cluster and compared."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from gis.catalog import read
+from gis.db import backup as backups
+from gis.db import cluster, connection, migrations, plan
+from gis.db.store import Store
+from gis.errors import InputError, SourceError
+from gis.settings import settings
+
+
+@pytest.fixture
+def homes(monkeypatch: pytest.MonkeyPatch):
+    """A function that makes a cluster in a new home and turns the settings to it."""
+    made: list[Path] = []
+
+    def turn_to(home: Path) -> None:
+        monkeypatch.setenv("ONEMAP_HOME", str(home))
+        connection.close_pool()
+        settings.cache_clear()
+
+    def new() -> Path:
+        home = Path(tempfile.mkdtemp(prefix="onemap-home-"))
+        home.chmod(0o755)
+        made.append(home)
+        turn_to(home)
+        cluster.start()
+        return home
+
+    for name in ("ONEMAP_DSN", "ONEMAP_DSN_SERVING"):
+        monkeypatch.delenv(name, raising=False)
+    yield new
+    for home in made:
+        turn_to(home)
+        cluster.remove()
+        shutil.rmtree(home)
+    monkeypatch.undo()
+    connection.close_pool()
+    settings.cache_clear()
+
+
+def _add_place(key: str, name: str) -> None:
+    with connection.owner() as link, link.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO core.place_name (name_id, name, kind, geom) VALUES (%s, %s, 'road', ST_Point(117, 32, 4490))", (key, name)
+        )
+
+
+def _places() -> list[str]:
+    with Store("anonymous") as store:
+        return store.frame("place_name")["name"].tolist()
+
+
+def test_a_backup_comes_back_in_another_cluster_with_rows_rights_and_sources(homes, tmp_path: Path):
+    home = homes()
+    migrations.migrate()
+    plan.apply(read.catalog())
+    _add_place("1", "府前街")
+    (home / "sources").mkdir()
+    (home / "sources" / "abc").write_bytes(b"delivered")
+    made = backups.backup(tmp_path / "backup")
+    assert made["rows"] > 1
+    with pytest.raises(InputError, match="not empty"):
+        backups.backup(tmp_path / "backup")
+
+    elsewhere = homes()
+    restored = backups.restore(tmp_path / "backup")
+    assert restored["rows"] == made["rows"]
+    assert _places() == ["府前街"]
+    assert (elsewhere / "sources" / "abc").read_bytes() == b"delivered"
+    assert plan.plan(read.catalog()) == []
+    with connection.owner() as link, link.cursor() as cursor:
+        cursor.execute(
+            "SELECT has_database_privilege('onemap_login', current_database(), 'CONNECT'), datacl::text"
+            " FROM pg_database WHERE datname = current_database()"
+        )
+        may, rights = cursor.fetchone()
+    assert may and "{=" not in rights and ",=" not in rights  # nothing for PUBLIC
+    _add_place("2", "人民路")
+    backups.restore(tmp_path / "backup")
+    assert _places() == ["府前街"]
+
+
+def test_a_damaged_or_incomplete_backup_is_refused_before_anything_is_touched(homes, tmp_path: Path):
+    homes()
+    migrations.migrate()
+    plan.apply(read.catalog())
+    backups.backup(tmp_path / "backup")
+    _add_place("1", "府前街")
+    dump = tmp_path / "backup" / "database.dump"
+    dump.write_bytes(dump.read_bytes()[:-100])
+    with pytest.raises(SourceError, match="damaged"):
+        backups.restore(tmp_path / "backup")
+    with pytest.raises(SourceError, match="no complete backup"):
+        backups.restore(tmp_path)
+    assert _places() == ["府前街"]
