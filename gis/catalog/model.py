@@ -237,6 +237,17 @@ VALID_TIME: dict[str, Column] = {
 }
 
 
+GROUPS: dict[str, Text] = {
+    "base": Text(zh="基础地理", en="Base map"),
+    "pipe": Text(zh="地下管线", en="Pipelines"),
+    "address": Text(zh="地名地址", en="Addresses"),
+    "service": Text(zh="公共服务", en="Public services"),
+    "grid": Text(zh="社会治理网格", en="Grid management"),
+    "sensor": Text(zh="感知数据", en="Sensors"),
+}
+"""The groups of layers (the folders of the layer files) in their order, with titles."""
+
+
 class City(Strict):
     """The city whose map this is (`layers/city.yaml`)."""
 

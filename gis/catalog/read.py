@@ -12,12 +12,11 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gis.catalog.model import Catalog, City, Layer
+from gis.catalog.model import GROUPS, Catalog, City, Layer
 from gis.catalog.validate import faults
 from gis.errors import DefinitionError
 from gis.settings import settings
 
-GROUPS = ("base", "pipe", "address", "service", "grid", "sensor")
 Loc = tuple[str | int, ...]
 
 

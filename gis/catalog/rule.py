@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-KEYWORDS = frozenset(
-    "and or not is null in between case when then else end true false distinct from any all date cast as "
-    "double precision numeric integer bigint text boolean geography".split()
-)
-FUNCTIONS = frozenset(
-    "coalesce nullif greatest least abs round floor ceil sqrt power mod sign length char_length left right substr upper lower strpos "
-    "btrim replace starts_with cardinality array_length st_length st_3dlength st_area st_perimeter st_x st_y st_z st_zmin st_zmax "
-    "st_npoints st_numgeometries st_isclosed st_isvalid st_isempty st_startpoint st_endpoint st_dimension in any all cast".split()
-)
+_KEYWORDS = """
+and or not is null in between case when then else end true false distinct from any all date cast as
+double precision numeric integer bigint text boolean geography
+"""
+_FUNCTIONS = """
+coalesce nullif greatest least abs round floor ceil sqrt power mod sign length char_length left right substr upper lower
+strpos btrim replace starts_with cardinality array_length st_length st_3dlength st_area st_perimeter st_x st_y st_z st_zmin
+st_zmax st_npoints st_numgeometries st_isclosed st_isvalid st_isempty st_startpoint st_endpoint st_dimension in any all cast
+"""
+KEYWORDS = frozenset(_KEYWORDS.split())
+FUNCTIONS = frozenset(_FUNCTIONS.split())
 _TOKEN = re.compile(
     r"""(?P<text>'(?:[^']|'')*')|(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<symbol>::|<=|>=|<>|!=|!~\*|!~|~\*|\|\||[-+*/<>=~(),\[\]])|(?P<space>\s+)""",
