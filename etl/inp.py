@@ -1,0 +1,200 @@
+"""An EPANET input file (.inp) as tables in SI units: nodes and links as the file has them, and nothing computed.
+
+One reader for every file: the usual readers build a hydraulic model and refuse a whole network for one line that the topology
+does not need (EPANET 2.2 User Manual, appendix C.2, gives the sections; C.3 the units).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gis.errors import SourceError
+from gis.ingest import encoding as encodings
+
+FOOT_M, INCH_MM = 0.3048, 25.4
+
+US_FLOW_LPS = {"CFS": 28.316846592, "GPM": 0.0630901964, "MGD": 43.8126363889, "IMGD": 52.6167, "AFD": 14.2764102}
+"""Flow units that come with US customary units, in L/s (EPANET 2.2 User Manual, C.3)."""
+SI_FLOW_LPS = {"LPS": 1.0, "LPM": 1 / 60, "MLD": 1e6 / 86400, "CMH": 1 / 3.6, "CMD": 1000 / 86400, "CMS": 1000.0}
+"""Flow units that come with SI units, in L/s."""
+
+_SECTIONS = ("JUNC", "RESE", "TANK", "PIPE", "PUMP", "VALV", "DEMA", "STAT", "OPTI", "COOR", "VERT", "BACK")
+"""EPANET knows a section by its first letters."""
+
+
+@dataclass
+class Node:
+    """A junction, reservoir or tank: elevation (head of a reservoir) in metres, base demand in L/s, position as in the file."""
+
+    id: str
+    kind: str
+    elevation: float | None = None
+    demand: float = 0.0
+    capacity: float | None = None
+    xy: tuple[float, float] | None = None
+
+
+@dataclass
+class Link:
+    """A pipe, pump or valve from start to end: kind PIPE, PUMP or the valve's type; status OPEN, CLOSED, CV or ACTIVE;
+    length in metres, diameter in millimetres, inner vertices as in the file."""
+
+    id: str
+    start: str
+    end: str
+    kind: str
+    status: str = "OPEN"
+    length: float | None = None
+    diameter: float | None = None
+    roughness: float | None = None
+    vertices: list[tuple[float, float]] = field(default_factory=list)
+
+
+@dataclass
+class Inp:
+    """The file: nodes and links by id in the order of the file, whether its units are US customary, the unit of its map
+    (FEET, METERS, DEGREES or NONE), and the name of its headloss formula (H-W, D-W, C-M)."""
+
+    nodes: dict[str, Node]
+    links: dict[str, Link]
+    us_units: bool
+    map_units: str
+    headloss: str
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    words: list[str]
+
+
+def text_of(path: Path, encoding: str | None = None) -> str:
+    """The text of a file in its declared encoding, else UTF-8, GB18030 or, where the bytes are neither, Latin-1."""
+    raw = path.read_bytes()
+    try:
+        name = encodings.canonical(encoding) if encoding else encodings.of_text(path, raw)
+    except SourceError:
+        if encoding:
+            raise
+        name = "latin-1"
+    try:
+        return raw.decode(name).lstrip("\ufeff")
+    except UnicodeDecodeError:
+        if encoding:
+            raise SourceError(f"{path.name} is not in {encoding}", remedy="Leave --encoding out, or name the right one") from None
+        return raw.decode("latin-1")
+
+
+def read(path: Path, encoding: str | None = None) -> Inp:
+    """The tables of an EPANET file. Raises SourceError with the line where it cannot be understood."""
+    path = Path(path)
+    if not path.is_file():
+        raise SourceError(f"there is no file {path.name}", remedy="Check the path")
+    sections = _sections(text_of(path, encoding))
+    if not sections["JUNC"] or not (sections["PIPE"] or sections["PUMP"] or sections["VALV"]):
+        raise SourceError(f"{path.name} has no [JUNCTIONS] or no links", remedy="Is it an EPANET .inp text file? Export it as Network → .INP")
+    options = {line.words[0].upper(): line.words[-1].upper() for line in sections["OPTI"] if len(line.words) > 1}
+    flow = options.get("UNITS", "GPM")
+    if flow not in US_FLOW_LPS and flow not in SI_FLOW_LPS:
+        raise SourceError(f"unknown flow unit {flow[:20]!r} in [OPTIONS]", where=path.name, remedy="One of CFS … CMD")
+    us_units = flow in US_FLOW_LPS
+    map_units = next((x.words[-1].upper() for x in sections["BACK"] if x.words[0].upper() == "UNITS"), "NONE")
+    nodes = _nodes(sections, FOOT_M if us_units else 1.0, (US_FLOW_LPS | SI_FLOW_LPS)[flow], path.name)
+    links = _links(sections, us_units, path.name)
+    return Inp(nodes, links, us_units, map_units, options.get("HEADLOSS", "H-W"))
+
+
+def _sections(text: str) -> dict[str, list[_Line]]:
+    """The lines of each section without comments, split into words."""
+    found: dict[str, list[_Line]] = {name: [] for name in _SECTIONS}
+    current: list[_Line] | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.split(";", 1)[0].strip()
+        if line.startswith("["):
+            current = found.get(line[1:5].upper())
+        elif line and current is not None:
+            current.append(_Line(number, line.split()))
+    return found
+
+
+def _word(line: _Line, place: int, what: str, file: str) -> str:
+    if len(line.words) <= place:
+        raise SourceError(f"a line without {what}", where=f"{file}, line {line.number}", remedy="Complete the line")
+    return line.words[place]
+
+
+def _number(line: _Line, place: int, what: str, file: str, default: float | None = None) -> float:
+    if len(line.words) <= place and default is not None:
+        return default
+    word = _word(line, place, what, file)
+    try:
+        return float(word)
+    except ValueError:
+        raise SourceError(f"{what} {word[:20]!r} is no number", where=f"{file}, line {line.number}", remedy="Correct the line") from None
+
+
+def _nodes(sections: dict, metre: float, lps: float, file: str) -> dict[str, Node]:
+    nodes: dict[str, Node] = {}
+    for line in sections["JUNC"]:
+        elevation, demand = _number(line, 1, "an elevation", file, 0.0), _number(line, 2, "a demand", file, 0.0)
+        nodes[line.words[0]] = Node(line.words[0], "junction", elevation * metre, demand * lps)
+    for line in sections["RESE"]:
+        nodes[line.words[0]] = Node(line.words[0], "reservoir", _number(line, 1, "a head", file) * metre)
+    for line in sections["TANK"]:
+        elevation, lowest, highest, width = (_number(line, i, "a level or diameter", file, 0.0) * metre for i in (1, 3, 4, 5))
+        capacity = 3.141592653589793 / 4 * width**2 * max(highest - lowest, 0.0)
+        nodes[line.words[0]] = Node(line.words[0], "tank", elevation, capacity=capacity)
+    named: dict[str, float] = {}
+    for line in sections["DEMA"]:
+        named[line.words[0]] = named.get(line.words[0], 0.0) + _number(line, 1, "a demand", file) * lps
+    for node_id, demand in named.items():
+        if node_id in nodes and nodes[node_id].kind == "junction":
+            nodes[node_id].demand = demand  # [DEMANDS] replaces the demand of [JUNCTIONS]
+    for line in sections["COOR"]:
+        if line.words[0] in nodes:
+            nodes[line.words[0]].xy = (_number(line, 1, "a coordinate", file), _number(line, 2, "a coordinate", file))
+    return nodes
+
+
+def _links(sections: dict, us_units: bool, file: str) -> dict[str, Link]:
+    metre, mm = (FOOT_M, INCH_MM) if us_units else (1.0, 1.0)
+    links: dict[str, Link] = {}
+    for line in sections["PIPE"]:
+        ends = _word(line, 1, "a start node", file), _word(line, 2, "an end node", file)
+        roughness = _number(line, 5, "a roughness", file, 0.0)
+        # Older files leave the minor loss out and put the status in its place.
+        status = next((w.upper() for w in line.words[6:8] if w.upper() in ("OPEN", "CLOSED", "CV")), "OPEN")
+        length, width = _number(line, 3, "a length", file) * metre, _number(line, 4, "a diameter", file) * mm
+        links[line.words[0]] = Link(line.words[0], *ends, "PIPE", status, length, width, roughness)
+    for line in sections["PUMP"]:
+        speed = {k.upper(): v for k, v in zip(line.words[3::2], line.words[4::2], strict=False)}.get("SPEED")
+        status = "CLOSED" if speed is not None and _zero(speed) else "OPEN"
+        links[line.words[0]] = Link(line.words[0], _word(line, 1, "a start node", file), _word(line, 2, "an end node", file), "PUMP", status)
+    for line in sections["VALV"]:
+        ends = _word(line, 1, "a start node", file), _word(line, 2, "an end node", file)
+        kind = _word(line, 4, "a type", file).upper()
+        links[line.words[0]] = Link(line.words[0], *ends, kind, "ACTIVE", None, _number(line, 3, "a diameter", file) * mm)
+    for line in sections["STAT"]:
+        link = links.get(line.words[0])
+        if link is not None and link.status != "CV":
+            link.status = _status(link, _word(line, 1, "a status", file))
+    for line in sections["VERT"]:
+        if line.words[0] in links:
+            xy = _number(line, 1, "a coordinate", file), _number(line, 2, "a coordinate", file)
+            links[line.words[0]].vertices.append(xy)
+    return links
+
+
+def _zero(word: str) -> bool:
+    try:
+        return float(word) == 0
+    except ValueError:
+        return False
+
+
+def _status(link: Link, word: str) -> str:
+    """A status of [STATUS]: OPEN, CLOSED, or a setting; a pump whose speed is set to 0 stands still."""
+    if word.upper() in ("OPEN", "CLOSED"):
+        return word.upper()
+    return "CLOSED" if link.kind == "PUMP" and _zero(word) else ("OPEN" if link.kind == "PUMP" else "ACTIVE")
