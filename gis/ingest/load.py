@@ -301,6 +301,7 @@ class _Run:
             columns = sql.SQL(", ").join(sql.Identifier("s", c) for c in delivery.layer.columns)
             self.cursor.execute(statement("keep_findings", delivery.layer), bound)
             self.cursor.execute(statement("keep_rejects", delivery.layer, columns=columns), bound)
+        self.cursor.execute(text("keep_other_findings"), {"batch": self.batch, "layers": [d.layer.id for d in self.deliveries]})
 
     def _publish(self) -> list[Outcome]:
         """The one transaction into core; undone where it is only a dry run."""

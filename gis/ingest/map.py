@@ -43,8 +43,8 @@ class Mapping:
 
 def mapping(layer: Layer, source: Source, *, constants: dict[str, object] | None = None, names: dict[str, str] | None = None) -> Mapping:
     """How a source's columns fill a layer's fields: by the field's name, its `source` names, its titles; whatever their case and width, and
-    in shapefiles cut off after ten bytes. `names` (field → source column) comes first; `constants` fill fields that no column fills,
-    except the scope, which they always set."""
+    in shapefiles cut off after ten bytes. `names` (field → source column) comes first; `constants` fill fields that no column fills
+    (`{row}` in one is the row's number), except the scope, which they always set."""
     names, constants = names or {}, dict(constants or {})
     by_plain: dict[str, str] = {}
     for column in source.columns:
@@ -129,12 +129,19 @@ def _column(layer: Layer, name: str, how: Mapping, batch: Batch, findings: Findi
                 rows=batch.numbers[bad], field=name, values=values.texts(raw.filter(pa.array(bad))).to_pylist(),
             )  # fmt: skip
     elif name in how.constants:
-        result = _repeated(how.constants[name], column, n)
+        result = _constant(how.constants[name], column, batch.numbers)
     else:
         result = values.cast(pa.nulls(n, pa.string()), column)[0]
     if column.default is not None and result.null_count:
         result = pc.coalesce(result, _repeated(column.default, column, n))
     return result
+
+
+def _constant(value, column: Column, numbers: np.ndarray) -> pa.Array:
+    """A constant for each row; `{row}` in it is the row's number in the source."""
+    if isinstance(value, str) and "{row}" in value:
+        return values.cast(pa.array([value.replace("{row}", str(n)) for n in numbers]), column)[0]
+    return _repeated(value, column, len(numbers))
 
 
 def _repeated(value, column: Column, n: int) -> pa.Array:

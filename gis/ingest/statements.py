@@ -43,7 +43,7 @@ def statement(name: str, layer: Layer, **extra: sql.Composable) -> sql.Composed:
 
 def key_text(layer: Layer, alias: str) -> sql.Composed:
     """The feature id of a row: its key's values joined by `:`."""
-    return sql.SQL("concat_ws(':', {})").format(sql.SQL(", ").join(sql.Identifier(alias, k) for k in layer.key))
+    return sql.SQL("nullif(concat_ws(':', {}), '')").format(sql.SQL(", ").join(sql.Identifier(alias, k) for k in layer.key))
 
 
 def _listed(names: list[str], alias: str | None = None) -> sql.Composed:

@@ -1,0 +1,109 @@
+"""Addresses and door-plates from a register of plates: one row per plate, with the full text, its parts where there are some, and a position."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from etl import doorplate
+from gis.catalog.model import Catalog
+from gis.errors import SourceError
+from gis.ingest.findings import Findings
+from gis.ingest.load import LoadResult, load_frames, silent
+from gis.ingest.map import plain
+from gis.ingest.read import Source, open_source
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "full_text": ("地址全称", "标准地址", "地址", "门牌地址", "FULL_ADDR", "full_addre", "full_address", "address"),
+    "town": ("乡镇", "街道", "乡镇街道"),
+    "community": ("社区", "村", "村社区", "居委会"),
+    "road": ("街路", "道路", "街路巷", "ROAD", "street"),
+    "section": ("段", "SECTION"),
+    "lane": ("巷", "弄", "LANE"),
+    "alley": ("支巷", "ALLEY"),
+    "sub_alley": ("SUB_ALLEY",),
+    "number": ("门牌号", "门牌", "NUMBER", "housenumber"),
+}
+"""Parts of an address and the names that registers give them; those that follow one another in a field are joined: road and section,
+lane, alley and sub-alley."""
+_JOINED = {"road": ("road", "section"), "lane": ("lane", "alley", "sub_alley")}
+
+
+def load(catalog: Catalog, path: Path | str, *, crs=None, encoding=None, mode: str = "replace", plates: bool = True, dry_run: bool = False,
+         progress=silent) -> LoadResult:  # fmt: skip
+    """Loads a register of door-plates as one delivery of `address` and (unless `plates` is False) `door_plate`."""
+    path = Path(path)
+    frames, findings, source = deliveries(catalog, path, crs=crs, encoding=encoding, plates=plates)
+    return load_frames(catalog, frames, name=path.name, files=source.parts, findings=findings, mode=mode, dry_run=dry_run, progress=progress,
+                       extent=catalog.city.extent)  # fmt: skip
+
+
+def deliveries(catalog: Catalog, path: Path, *, crs=None, encoding=None, plates: bool = True):
+    """(frames by layer, findings, source). The id of an address is made from its full text, so that the same register gives the same
+    ids again; a text that occurs twice is one address at two places: its second row is rejected as a duplicate (一址多点).
+
+    Raises SourceError where there is no column with the full text.
+    """
+    source = open_source(path, catalog.layer("address"), encoding=encoding, crs=crs)
+    columns = _columns(source)
+    if "full_text" not in columns:
+        raise SourceError(f"{path.name} has no column with the full address; it has {', '.join(source.columns)}",
+                          remedy=f"Name it {' or '.join(PARTS['full_text'][:3])}")  # fmt: skip
+    parts: list[pd.DataFrame] = []
+    geometries, findings = [], Findings()
+    for batch in source.batches():
+        rows = batch.rows.select(list(columns.values())).rename_columns(list(columns))
+        parts.append(rows.cast(pa.schema([(n, pa.string()) for n in columns])).to_pandas())
+        geometries.append(batch.geometry if batch.geometry is not None else np.full(len(batch.numbers), None))
+        if batch.broken is not None and batch.broken.any():
+            findings.extend("address", "TYP02", "warning", "the coordinates are no numbers", "Correct the position", field="geom",
+                            rows=batch.numbers[batch.broken], values=batch.broken_texts)  # fmt: skip
+    if not parts:
+        raise SourceError(f"{path.name} holds no rows", remedy="Deliver the rows")
+    findings.take(source.findings)
+    found = addresses(pd.concat(parts, ignore_index=True), np.concatenate(geometries), source.crs)
+    frames = {"address": found}
+    if plates:
+        frames["address"] = found.assign(plate_id=doorplate.plate_ids(found))
+        frames["door_plate"] = doorplate.plates(found)
+    return frames, findings, source
+
+
+def _columns(source: Source) -> dict[str, str]:
+    """Part → source column."""
+    by_plain = {plain(c): c for c in reversed(source.columns)}
+    found = {part: next((by_plain[plain(n)] for n in (part, *names) if plain(n) in by_plain), None) for part, names in PARTS.items()}
+    return {part: column for part, column in found.items() if column is not None}
+
+
+def addresses(rows: pd.DataFrame, geometry: np.ndarray, crs) -> geopandas.GeoDataFrame:
+    """Rows of parts (columns of `PARTS`) and their positions as rows of the layer `address`."""
+    rows = rows.apply(lambda column: column.str.strip())
+    full = rows["full_text"].replace("", None)
+    fields = {"address_id": full.map(address_id, na_action="ignore"), "full_text": full}
+    for field in ("town", "community", "road", "lane", "number"):
+        given = [rows[p] for p in _JOINED.get(field, (field,)) if p in rows.columns]
+        if given:
+            joined = given[0].fillna("")
+            for more in given[1:]:
+                joined = joined + more.fillna("")
+            fields[field] = joined.replace("", None)
+    return geopandas.GeoDataFrame(fields | {"level": "gate", "status": "official", "stage": "current"}, geometry=geometry, crs=_known(crs))
+
+
+def address_id(full_text: str) -> str:
+    """An id that the same text always gets: 16 hexadecimal digits of its SHA-256 behind an A."""
+    return "A" + hashlib.sha256(full_text.encode()).hexdigest()[:16]
+
+
+def _known(crs):
+    from gis import crs as reference
+
+    if reference.chinese_offset(crs):
+        raise SourceError("a register in GCJ-02 or BD-09 is no source of standard addresses", remedy="Deliver it in CGCS2000")
+    return reference.crs(crs)

@@ -1,0 +1,207 @@
+"""`onemap load`, `rollback`, `batches`: the road in, from the command line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gis import crs as reference
+from gis.catalog import read
+from gis.cli.output import console, emit, rows
+from gis.errors import InputError
+from gis.ingest import report
+from gis.ingest.load import LoadResult, Rejected, load_files, load_frames
+from gis.ingest.rollback import rollback as take_back
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Mode = Annotated[str, typer.Option(help="replace: what is missing is retired; append: only new rows; update: new and changed rows.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything, then undo it.")]
+
+
+
+def load(
+    layer: Annotated[str, typer.Argument(help="A layer's id, or epanet, osm, raster, doorplates, facilities.")],
+    source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files (for raster: the layer's id first).")],
+    mode: Mode = "replace",
+    crs: Annotated[str | None, typer.Option(help="The source's CRS: EPSG:4548, GCJ-02, BD-09 …")] = None,
+    encoding: Annotated[str | None, typer.Option(help="The encoding of the source's texts: GBK, UTF-8 …")] = None,
+    source_layer: Annotated[str | None, typer.Option(help="The layer in a file that holds several.")] = None,
+    network: Annotated[str | None, typer.Option("--network", "--scope", help="The network (scope) that the rows belong to.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A value for a field that no column fills.")] = None,
+    map_: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="The source column of a field.")] = None,
+    place: Annotated[str | None, typer.Option(metavar="LON,LAT[,X,Y]", help="Where the point X,Y (default 0,0) of a drawing in local units lies.")] = None,
+    unit: Annotated[float, typer.Option(help="Metres per unit of a drawing placed with --place.")] = 1.0,
+    kind: Annotated[str | None, typer.Option(help="facilities: the kind of all rows.")] = None,
+    isolation: Annotated[str | None, typer.Option(metavar="TCV[,GPV…]", help="EPANET: valve types that isolate.")] = None,
+    valve_layer: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="EPANET: a CSV with columns link,node.")] = None,
+    report_dir: Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the findings there (CSV, GeoPackage, GeoJSON).")] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Load a delivery into a layer: read, check, publish, all or nothing. 入库。"""
+    catalog = read.catalog()
+    where = _position(place)
+    with _progress() as progress, _reported(report_dir):
+        if layer == "epanet":
+            result = _epanet(catalog, source, network, None if where is None else where[:2], crs, isolation, valve_layer, mode, dry_run, progress)
+        elif layer == "osm":
+            from etl import basemap
+
+            result = basemap.load(catalog, _one(source), mode=mode, dry_run=dry_run, progress=progress)
+        elif layer == "raster" or (layer in catalog.layers and catalog.layers[layer].is_raster):
+            from etl import raster
+
+            target, path = (layer, _one(source)) if layer != "raster" else _pair(source)
+            result = raster.load(catalog, target, path, crs=crs, dry_run=dry_run, progress=progress)
+        elif layer == "doorplates":
+            from etl import address
+
+            result = address.load(catalog, _one(source), crs=crs, encoding=encoding, mode=mode, dry_run=dry_run, progress=progress)
+        elif layer == "facilities":
+            from etl import facility
+
+            result = facility.load(catalog, _one(source), kind=kind, crs=crs or "GCJ-02", encoding=encoding, dry_run=dry_run, progress=progress)
+        else:
+            if where is not None:
+                crs = reference.local(*where[:2], x0=where[2], y0=where[3], unit_m=unit)
+            result = load_files(
+                catalog, layer, source, mode=mode, crs=crs, encoding=encoding, source_layer=source_layer, scope=network,
+                constants=_pairs(set_), names=_pairs(map_), dry_run=dry_run, progress=progress,
+            )  # fmt: skip
+    if report_dir is not None:
+        report.write(result.batch, report_dir)
+    emit(result.as_dict(), json, table=lambda: _told(result))
+
+
+def _epanet(catalog, source, network, where, crs, isolation, valve_layer, mode, dry_run, progress) -> LoadResult:
+    """An EPANET network as one delivery of the water layers."""
+    from etl import epanet
+
+    if network is None:
+        raise InputError("which network is it?", remedy="Name it with --network NAME")
+    path = _one(source)
+    made = epanet.deliveries(path, network, place=where, crs=crs, isolation=tuple(i for i in (isolation or "").split(",") if i),
+                             valve_layer=valve_layer)  # fmt: skip
+    frames, findings = made if isinstance(made, tuple) else (made, None)
+    return load_frames(catalog, frames, name=path.name, files=[path], findings=findings, mode=mode, dry_run=dry_run, progress=progress)
+
+
+def rollback(batch: Annotated[int, typer.Argument(help="The batch's number.")], json: Json = False) -> None:
+    """Take a published batch back: what was before is believed again. 撤销批次。"""
+    with _progress() as progress:
+        result = take_back(read.catalog(), batch, progress=progress)
+    emit(result.as_dict(), json, table=lambda: _told(result))
+
+
+def batches(limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 20, json: Json = False) -> None:
+    """The deliveries: whence, when, by whom, with what result. 批次。"""
+    found = report.batches(limit)
+    emit(found, json, table=lambda: rows(
+        ["batch", "kind", "status", "mode", "source", "operator", "finished", "read", "loaded", "rejected", "message"],
+        [[b[k] for k in ("id", "kind", "status", "mode", "source", "operator", "finished_at", "rows_read", "rows_loaded", "rows_rejected", "message")]
+         for b in found],
+    ))  # fmt: skip
+
+
+def _one(source: list[str]) -> Path:
+    if len(source) != 1:
+        raise InputError(f"{len(source)} files were named where one is expected", remedy="Load them one after the other")
+    return Path(source[0])
+
+
+def _pair(source: list[str]) -> tuple[str, Path]:
+    if len(source) != 2:
+        raise InputError("a raster needs its layer and one file", remedy="onemap load raster dem FILE.tif")
+    return source[0], Path(source[1])
+
+
+def _pairs(given: list[str] | None) -> dict[str, str]:
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"{text!r} is not FIELD=VALUE", remedy="For example --set use=residential")
+        found[name.strip()] = value
+    return found
+
+
+def _position(text: str | None) -> tuple[float, float, float, float] | None:
+    """`LON,LAT` in degrees and the local point that lies there."""
+    if text is None:
+        return None
+    try:
+        lon, lat, *local = (float(part) for part in text.split(","))
+        x, y = local or (0.0, 0.0)
+    except ValueError:
+        raise InputError(f"{text!r} is no position", remedy="Write --place LON,LAT or LON,LAT,X,Y, for example 117.0,32.0") from None
+    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
+        raise InputError(f"{text!r} is no position on earth", remedy="Longitude comes first: --place LON,LAT")
+    return lon, lat, x, y
+
+
+@contextmanager
+def _reported(folder: Path | None) -> Iterator[None]:
+    """The findings of a refused delivery are written too, then the refusal goes on."""
+    try:
+        yield
+    except Rejected as refused:
+        if folder is not None:
+            report.write(refused.result.batch, folder)
+        raise
+
+
+@contextmanager
+def _progress():
+    """A bar on a terminal, plain lines (at most one every two seconds) elsewhere; on stderr either way."""
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.completed:,.0f}"), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, int] = {}
+
+        def progress(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield progress
+
+
+class _Lines:
+    """Progress where nobody watches: a line when the work changes, and every two seconds."""
+
+    def __init__(self):
+        self._what, self._when = "", 0.0
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if what == self._what and now - self._when < 2:
+            return
+        self._what, self._when = what, now
+        print(f"{what} {done:,}" + (f" of {total:,}" if total else "") if done else what, file=sys.stderr, flush=True)
+
+
+def _told(result: LoadResult):
+    """The result for people."""
+    table = rows(
+        ["layer", "scope", "read", "loaded", "rejected", "new", "changed", "retired", "unchanged"],
+        [[o.layer, o.scope or "", o.rows_read, o.rows_loaded, o.rows_rejected, o.inserted, o.updated, o.retired, o.unchanged] for o in result.layers],
+        title=f"batch {result.batch}: {result.status}, {result.seconds:.1f} s",
+    )  # fmt: skip
+    table.caption = ", ".join(f"{code} {n}" for code, n in result.findings.items()) or None
+    return table
+
+
+def register(app: typer.Typer) -> None:
+    """Add `load`, `rollback` and `batches` to the command."""
+    app.command(context_settings={"allow_interspersed_args": True})(load)
+    app.command()(rollback)
+    app.command()(batches)
