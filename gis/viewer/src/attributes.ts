@@ -7,7 +7,7 @@ import type { App } from "./app.ts";
 import { attributeRows, featureName, layerOf } from "./catalog.ts";
 import { button, h, icon, type Child } from "./dom.ts";
 import { boundsOf } from "./overlay.ts";
-import { idOf, layerOfFeature } from "./map.ts";
+import { idOf, layerOfFeature } from "./features.ts";
 import { t, titleOf } from "./text.ts";
 
 interface Shown {

@@ -130,8 +130,8 @@ function legend({ unintended, affected }: BurstAnswer): HTMLElement {
   return h(
     "ul",
     { class: "legend" },
-    row(COLOURS.closed, t("closedPart"), `${count(affected.pipes.length - cut)} ${t("pipes")}`),
-    cut > 0 && row(COLOURS.cut_off, t("cutOffPart"), `${count(cut)} ${t("pipes")} · ${count(unintended.customers)} ${t("customers")}`, true),
+    row(COLOURS.closed, t("closedPart"), t("nPipes", count(affected.pipes.length - cut))),
+    cut > 0 && row(COLOURS.cut_off, t("cutOffPart"), `${t("nPipes", count(cut))} · ${t("nCustomers", count(unintended.customers))}`, true),
   );
 }
 

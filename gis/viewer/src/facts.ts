@@ -2,8 +2,8 @@
 
 import { readItem, type AnswerFeatures, type BurstAnswer, type DoorPlate } from "./api.ts";
 import { layerOf, valueText, type Catalog } from "./catalog.ts";
-import { splitId } from "./pick.ts";
-import { t, titleOf } from "./text.ts";
+import { splitId } from "./features.ts";
+import { t } from "./text.ts";
 
 export interface ValveFacts {
   id: string;
@@ -99,7 +99,7 @@ export function priorityLines(catalog: Catalog, answer: BurstAnswer): Array<{ ki
     if (typeof entry !== "object") return { kind: valueText(field, entry), name: "" };
     const kind = valueText(field, entry.priority ?? entry.kind ?? "");
     const name = [entry.name, entry.customer_name, entry.address, entry.building, entry.connection, entry.id].find((v) => typeof v === "string" && v);
-    const customers = typeof entry.customers === "number" && entry.customers > 1 ? ` · ${entry.customers} ${titleOf({ zh: "户", en: "customers" })}` : "";
+    const customers = typeof entry.customers === "number" && entry.customers > 1 ? ` · ${t("nCustomers", entry.customers)}` : "";
     return { kind, name: `${name ?? ""}${customers}` };
   });
 }

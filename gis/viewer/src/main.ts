@@ -48,17 +48,18 @@ class Page implements App {
 
   constructor() {
     const stage = h("main", { class: "stage" }, this.canvas);
-    this.root.append(stage);
-    this.view = new MapView(this.canvas);
     this.search = new Search(this);
     this.bar = new Bar(this.choices(), this.search.element);
+    this.root.append(this.bar.element, stage);
+    // The bar has its final height before the map measures what is left for it.
+    this.bar.redraw(null);
+    this.view = new MapView(this.canvas);
     this.tree = new LayerTree(this, () => this.showTree(false));
     this.burst = new BurstTool(this, () => void this.begin(this.burst));
     const closure: ClosureTool = new ClosureTool(this, () => void this.begin(closure));
     const trace: TraceTool = new TraceTool(this, () => void this.begin(trace));
     this.tools = [this.burst, closure, trace];
     this.attributes = new Attributes(this, (layer, id) => this.burstHere(layer, id));
-    this.root.prepend(this.bar.element);
     stage.append(this.tree.element, this.strip, this.banner, this.panel.element, coordinateReadout(this.view.map), this.toast);
     this.view.padding = () => this.padding();
     this.listen();
@@ -153,7 +154,7 @@ class Page implements App {
         this.bar.redraw(this.known);
       },
       isNight: () => this.night === "yes",
-      date: () => this.view.date,
+      date: () => this.view?.date ?? null,
       setDate: (date: string | null) => this.setDate(date),
       login: () => void this.login(),
       logout: () => void this.logout(),
@@ -184,6 +185,7 @@ class Page implements App {
     setLanguage(language());
     this.drawNight();
     if (this.night === "yes") this.view.setNight(true);
+    this.view.map.resize();
     void this.open();
   }
 
@@ -274,7 +276,7 @@ class Page implements App {
   private key(event: KeyboardEvent): void {
     const typing = event.target instanceof HTMLInputElement;
     if (event.key === "Escape" && this.active) this.stop();
-    else if (event.key === "Escape" && !typing && this.panel.open) this.panel.close();
+    else if (event.key === "Escape" && !typing) this.panel.closeAttributes();
     else if (event.key === "/" && !typing) {
       event.preventDefault();
       this.search.focus();
@@ -284,7 +286,7 @@ class Page implements App {
   /** What the open panels cover of the map, so that results come to lie beside them. */
   private padding() {
     const margin = 50;
-    if (NARROW.matches) return { top: 70, left: 30, right: 30, bottom: this.panel.open ? Math.round(this.canvas.clientHeight * 0.55) : 90 };
+    if (NARROW.matches) return { top: 70, left: 30, right: 30, bottom: this.panel.open ? this.panel.element.offsetHeight + 30 : 90 };
     const left = this.tree.element.hidden ? margin : this.tree.element.offsetWidth + margin;
     return { top: 90, left, right: this.panel.open ? 420 + margin : margin, bottom: margin };
   }

@@ -7,6 +7,7 @@ import workerUrl from "maplibre-gl/dist/maplibre-gl-csp-worker.js?url";
 import { ROOT } from "./api.ts";
 import { groupOf, layerOf, type Catalog } from "./catalog.ts";
 import { h } from "./dom.ts";
+import { idOf } from "./features.ts";
 import { Overlay, boundsOf } from "./overlay.ts";
 import { authHeaders } from "./session.ts";
 import { layerIdOf, readyStyle, withDate } from "./style.ts";
@@ -116,7 +117,10 @@ export class MapView {
   }
 
   goTo(center: [number, number], zoom = 17): void {
-    this.map.flyTo({ center, zoom: Math.max(zoom, this.map.getZoom()), padding: this.padding(), duration: 900 });
+    const { top, right, bottom, left } = this.padding();
+    // An offset, because a padding given to flyTo stays with the map and would count twice at the next fit.
+    const offset: [number, number] = [(left - right) / 2, (top - bottom) / 2];
+    this.map.flyTo({ center, zoom: Math.max(zoom, this.map.getZoom()), offset, duration: 900 });
   }
 
   /** Look at all of these features. */
@@ -129,48 +133,35 @@ export class MapView {
     return new maplibregl.Marker(element ? { element, anchor: "bottom" } : { color: "#0b62c4" }).setLngLat(at).addTo(this.map);
   }
 
-  /** The map as it is now, as a PNG; waits for one frame, because the canvas is empty between frames. */
-  picture(): Promise<string> {
-    return new Promise((resolve) => {
-      this.map.once("render", () => resolve(this.map.getCanvas().toDataURL("image/png")));
-      this.map.triggerRepaint();
+  /** A PNG of the map that shows all of these features; the reader's own view is given back afterwards. */
+  async picture(features: GeoJSON.Feature[]): Promise<string> {
+    const { map } = this;
+    const seen = { center: map.getCenter(), zoom: map.getZoom() };
+    const box = boundsOf(features);
+    if (box) map.fitBounds(box, { padding: 48, maxZoom: 17.5, duration: 0 });
+    await settled(map);
+    const picture = new Promise<string>((resolve) => {
+      // The canvas is empty between frames, so it is read within one.
+      map.once("render", () => resolve(map.getCanvas().toDataURL("image/png")));
     });
+    map.triggerRepaint();
+    const png = await picture;
+    map.jumpTo(seen);
+    return png;
   }
 }
 
-/** The id that the API knows a drawn feature by. */
-export function idOf(feature: MapGeoJSONFeature): string {
-  return String(feature.properties.id ?? feature.id ?? "");
-}
+const SETTLE_MS = 4000;
 
-/** The catalogue's layer of a drawn feature. */
-export function layerOfFeature(feature: MapGeoJSONFeature): string {
-  return feature.sourceLayer ?? feature.source;
-}
-
-/** Distance in pixels of a screen point from a drawn line or point. */
-export function pixelDistance(map: maplibregl.Map, point: { x: number; y: number }, geometry: GeoJSON.Geometry): number {
-  let best = Infinity;
-  const measure = (coordinates: any): void => {
-    if (typeof coordinates[0] === "number") {
-      const p = map.project(coordinates);
-      best = Math.min(best, Math.hypot(p.x - point.x, p.y - point.y));
-    } else if (typeof coordinates[0]?.[0] === "number") {
-      const line = coordinates.map((c: [number, number]) => map.project(c));
-      for (let i = 0; i + 1 < line.length; i++) best = Math.min(best, toSegment(point, line[i], line[i + 1]));
-    } else coordinates.forEach(measure);
-  };
-  if (geometry.type !== "GeometryCollection") measure(geometry.coordinates);
-  return best;
-}
-
-type XY = { x: number; y: number };
-
-function toSegment(p: XY, a: XY, b: XY): number {
-  const [dx, dy] = [b.x - a.x, b.y - a.y];
-  const length2 = dx * dx + dy * dy;
-  const along = length2 ? Math.max(0, Math.min(1, ((p.x - a.x) * dx + (p.y - a.y) * dy) / length2)) : 0;
-  return Math.hypot(p.x - a.x - along * dx, p.y - a.y - along * dy);
+/** When all tiles of the view are drawn, or after a while all the same: a notice at night must not wait for a slow tile. */
+function settled(map: maplibregl.Map): Promise<void> {
+  return new Promise((resolve) => {
+    const clock = setTimeout(resolve, SETTLE_MS);
+    map.once("idle", () => {
+      clearTimeout(clock);
+      resolve();
+    });
+  });
 }
 
 /** The line under the map's edge that tells where the pointer is. */

@@ -34,7 +34,7 @@ function facts(app: App, answer: BurstAnswer): HTMLElement {
     [t("noticeOperator"), user.role === "anonymous" ? "" : (user.name ?? "")],
     [t("customers"), count(affected.customers)],
     [t("doorplates"), count(affected.doorplates?.length)],
-    [t("length"), `${lengthText(affected.length_m)} (${count(affected.pipes.length)} ${t("pipes")})`],
+    [t("length"), `${lengthText(affected.length_m)} (${t("nPipes", count(affected.pipes.length))})`],
     [t("hydrants"), (affected.hydrants ?? []).join("、") || "0"],
   ];
   return h("table", { class: "notice-facts" }, h("tbody", {}, ...rows.map(([name, value]) => h("tr", {}, h("th", {}, name), h("td", {}, value)))));
@@ -64,7 +64,7 @@ function lists(app: App, answer: BurstAnswer): Child[] {
 /** Lay the notice out for printing and open the browser's print window. */
 export async function printNotice(app: App, answer: BurstAnswer, valves: Map<string, ValveFacts>): Promise<void> {
   const notice = document.getElementById("notice")!;
-  const picture = h("img", { src: await app.view.picture(), alt: t("noticeMap") });
+  const picture = h("img", { src: await app.view.picture(answer.features?.features ?? []), alt: t("noticeMap") });
   await picture.decode();
   replace(
     notice,

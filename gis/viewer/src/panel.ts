@@ -32,6 +32,12 @@ export class Panel {
     this.redraw();
   }
 
+  /** Close attributes, if they lie on top. An answer is closed by its own button only: it must not be lost by a slip. */
+  closeAttributes(): void {
+    const page = this.pages[this.pages.length - 1];
+    if (page?.kind === "attributes") this.close(page);
+  }
+
   closeAll(): void {
     while (this.pages.length) this.close();
   }

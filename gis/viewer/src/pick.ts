@@ -2,7 +2,8 @@
 
 import type { MapGeoJSONFeature } from "maplibre-gl";
 
-import { idOf, layerOfFeature, pixelDistance, type MapView } from "./map.ts";
+import { idOf, layerOfFeature, pixelDistance, splitId } from "./features.ts";
+import type { MapView } from "./map.ts";
 
 export const WATER = ["water_pipe", "water_connection", "water_valve"];
 
@@ -14,12 +15,6 @@ export interface Picked {
 }
 
 const KINDS: Record<string, Picked["kind"]> = { water_pipe: "pipe", water_connection: "connection", water_valve: "valve" };
-
-/** Network and own id from a feature id such as `city:P-17`; ids may hold colons themselves, networks do not. */
-export function splitId(featureId: string): { network: string; id: string } {
-  const colon = featureId.indexOf(":");
-  return colon < 0 ? { network: "city", id: featureId } : { network: featureId.slice(0, colon), id: featureId.slice(colon + 1) };
-}
 
 export function pickedOf(layer: string, featureId: string): Picked {
   return { kind: KINDS[layer], ...splitId(featureId) };

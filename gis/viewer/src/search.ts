@@ -4,19 +4,11 @@ import type maplibregl from "maplibre-gl";
 
 import { execute, type AddressHit, type Geocoded } from "./api.ts";
 import type { App } from "./app.ts";
+import { coordinatesOf } from "./coordinates.ts";
 import { button, h, icon, replace } from "./dom.ts";
 import { t } from "./text.ts";
 
 const WAIT_MS = 220;
-const COORDINATES = /^\s*(-?\d{1,3}(?:\.\d+)?)\s*[,，\s]\s*(-?\d{1,2}(?:\.\d+)?)\s*$/;
-
-/** The position that a text like “117.01, 32.02” means, or null. */
-export function coordinatesOf(text: string): [number, number] | null {
-  const found = COORDINATES.exec(text);
-  if (!found) return null;
-  const [lon, lat] = [Number(found[1]), Number(found[2])];
-  return Math.abs(lon) <= 180 && Math.abs(lat) <= 90 ? [lon, lat] : null;
-}
 
 export class Search {
   readonly element = h("form", { class: "search", role: "search" });

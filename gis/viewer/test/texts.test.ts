@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { ROOT, type BurstAnswer } from "../src/api.ts";
+import { attributeRows, valueText, type LayerEntry } from "../src/catalog.ts";
+import { coordinatesOf } from "../src/coordinates.ts";
+import { cell, csv } from "../src/csv.ts";
+import { difference, ownId } from "../src/facts.ts";
+import { boundsOf } from "../src/overlay.ts";
+import { splitId } from "../src/features.ts";
+import { authHeaders } from "../src/session.ts";
+
+test("the API's root is the folder that holds the map, also behind a prefix", () => {
+  assert.equal(ROOT, "http://map.example/bureau/");
+});
+
+test("a spreadsheet runs nothing of a list and keeps long codes whole", () => {
+  assert.equal(cell("=HYPERLINK(1)"), "'=HYPERLINK(1)");
+  assert.equal(cell("-5.2"), "-5.2");
+  assert.equal(cell('a"b,c'), '"a""b,c"');
+  assert.equal(cell("999901001001000000000012345"), "\t999901001001000000000012345");
+  assert.equal(csv([["地址"], [null]]), "\ufeff地址\r\n\r\n");
+});
+
+test("coordinates are told from addresses", () => {
+  assert.deepEqual(coordinatesOf("117.01, 32.02"), [117.01, 32.02]);
+  assert.deepEqual(coordinatesOf("117.01，32"), [117.01, 32]);
+  assert.equal(coordinatesOf("人民路 12 号"), null);
+  assert.equal(coordinatesOf("117.01, 95"), null);
+});
+
+const layer: LayerEntry = {
+  id: "water_pipe",
+  title: { zh: "给水管", en: "Water pipe" },
+  geometry: "LineStringZ",
+  fields: [
+    { name: "material", title: { zh: "管材", en: "Material" }, type: "code", codes: [{ code: "QT", title: { zh: "球墨铸铁", en: "Ductile iron" } }] },
+    { name: "length_m", title: { zh: "长度", en: "Length" }, type: "real", unit: "m" },
+    { name: "slope", title: { zh: "坡度", en: "Slope" }, type: "real", unit: "[‰]" },
+    { name: "operable", title: { zh: "可操作", en: "Operable" }, type: "bool" },
+    { name: "owner", title: { zh: "权属", en: "Owner" }, type: "text" },
+  ],
+};
+
+test("attributes have titles, code titles and units, in the layer's order; empty ones and internal ones are left out", () => {
+  const rows = attributeRows(layer, { operable: false, length_m: 12.34567, material: "QT", owner: "", slope: 3, fid: 7, extra: "x" });
+  assert.deepEqual(rows.map((row) => [row.title, row.text]), [["管材", "球墨铸铁"], ["长度", "12.346 m"], ["坡度", "3 ‰"], ["可操作", "否"], ["extra", "x"]]);
+});
+
+test("a code that its list does not know is shown as it is", () => {
+  assert.equal(valueText(layer.fields![0], "ZZ"), "ZZ");
+});
+
+test("ids of network layers come apart at the first colon", () => {
+  assert.deepEqual(splitId("city:P:1"), { network: "city", id: "P:1" });
+  assert.equal(ownId("city:V1", "city"), "V1");
+  assert.equal(ownId("V1@N:2", "city"), "V1@N:2");
+});
+
+test("names and passwords in any script make a header", () => {
+  assert.deepEqual(authHeaders({ kind: "basic", name: "张三", password: "水务" }), { Authorization: "Basic 5byg5LiJOuawtOWKoQ==" });
+  assert.deepEqual(authHeaders({ kind: "key", key: "k" }), { "X-API-Key": "k" });
+  assert.deepEqual(authHeaders(null), {});
+});
+
+test("a stuck valve is told by what it adds", () => {
+  const answer = (close: string[], pipes: string[], customers: number) => ({ valves: { close }, affected: { pipes, customers } }) as unknown as BurstAnswer;
+  assert.deepEqual(difference(answer(["a", "b"], ["p"], 10), answer(["b", "c", "d"], ["p", "q"], 25)), { valves: ["c", "d"], pipes: 1, customers: 15 });
+});
+
+test("bounds hold all geometries", () => {
+  const at = (geometry: any) => ({ type: "Feature" as const, properties: {}, geometry });
+  assert.deepEqual(boundsOf([at({ type: "Point", coordinates: [1, 2, 9] }), at({ type: "LineString", coordinates: [[0, 5], [3, 4]] })]), [0, 2, 3, 5]);
+  assert.equal(boundsOf([]), null);
+});
