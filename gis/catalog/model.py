@@ -139,6 +139,12 @@ class Case(Strict):
     value: str | int
     color: str
     title: Text | None = None
+    width: float = 1.0
+    """Times the width or radius of the style."""
+    min_zoom: float | None = None
+    """Drawn from this zoom on."""
+    symbol: str | None = None
+    """As `Style.symbol`, for this class."""
 
 
 class Style(Strict):
@@ -148,6 +154,10 @@ class Style(Strict):
     opacity: float = 1.0
     outline: str | None = None
     dash: tuple[float, ...] = ()
+    hollow: bool = False
+    """Points: a ring in the colour instead of a disc."""
+    symbol: Annotated[str, Of(max_length=2)] | None = None
+    """Points: the character in the middle."""
     by: str | None = None
     """The column that the cases distinguish."""
     cases: tuple[Case, ...] = ()
