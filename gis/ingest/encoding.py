@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from gis.errors import SourceError
 
@@ -132,3 +134,48 @@ def _decodes_field(text: bytes, encoding: str) -> bool:
 def fits(dbf: Dbf, encoding: str) -> bool:
     """Whether all texts of a dBase file are valid in an encoding."""
     return all(_decodes_field(text, encoding) for text in dbf.texts())
+
+
+@dataclass(frozen=True)
+class Recoding:
+    """How GDAL reads a dBase file's texts, and what is to be mended afterwards: names and values cut off in the middle of a character,
+    which GDAL itself writes. `read_as` is the encoding given to GDAL; with `raw` it is Latin-1, which keeps every byte."""
+
+    encoding: str
+    raw: bool
+
+    @classmethod
+    def of(cls, dbf: Dbf, encoding: str) -> Recoding:
+        def whole(name: bytes) -> bool:
+            try:
+                return name.decode(encoding) is not None
+            except UnicodeDecodeError:
+                return False
+
+        return cls(encoding, not all(whole(name) for name, *_ in dbf.fields))
+
+    @property
+    def read_as(self) -> str:
+        return "ISO-8859-1" if self.raw else self.encoding
+
+    def name(self, name: str) -> str:
+        """A field's name, without half a character at its end."""
+        return str(name).encode("latin-1", "replace").decode(self.encoding, "ignore") if self.raw else str(name)
+
+    def table(self, table: pa.Table) -> pa.Table:
+        """The rows with their names and texts mended."""
+        columns = [self._texts(c) if pa.types.is_string(c.type) else c for c in table.columns]
+        return pa.table(columns, names=[self.name(n) for n in table.column_names])
+
+    def _texts(self, column: pa.ChunkedArray) -> pa.Array:
+        column = pa.chunked_array(column).combine_chunks()
+        if not self.raw:
+            try:
+                column.validate(full=True)
+                return column
+            except pa.ArrowInvalid:
+                values = column.cast(pa.binary()).to_pylist()
+                return pa.array([None if v is None else v.decode("utf-8", "ignore") for v in values], pa.string())
+        values = column.dictionary_encode()
+        mended = [v.encode("latin-1", "replace").decode(self.encoding, "ignore") for v in values.dictionary.to_pylist()]
+        return pa.array([*mended, None], pa.string()).take(values.indices.fill_null(len(mended)))

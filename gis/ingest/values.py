@@ -78,6 +78,7 @@ def texts(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return texts(column.dictionary_decode())
     if pa.types.is_floating(kind):
+        column = pc.if_else(pc.fill_null(pc.is_nan(column), False), pa.scalar(None, kind), column)
         whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 1e15))
         as_whole = pc.cast(pc.cast(pc.if_else(pc.fill_null(whole, False), column, 0.0), pa.int64()), pa.string())
         column = pc.if_else(pc.fill_null(whole, False), as_whole, pc.cast(column, pa.string()))
@@ -100,7 +101,7 @@ def _by_value(column: pa.Array, parse: Callable[[str], object], type_: pa.DataTy
     for i, text in enumerate(coded_.dictionary.to_pylist()):
         try:
             values.append(parse(text))
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, RecursionError):
             values.append(None)
             bad[i] = True
     indices = coded_.indices

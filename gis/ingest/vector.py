@@ -34,10 +34,11 @@ def open_vector(
         _require_complete(path, dbf)
     used = _shapefile_encoding(path, dbf, layer, encoding, findings) if format_ == "shp" else "UTF-8"
     name = _choose_layer(path, layer, source_layer)
+    texts_ = texts.Recoding.of(texts.Dbf(dbf), used) if format_ == "shp" else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            info = pyogrio.read_info(path, layer=name, encoding=used if format_ == "shp" else None)
+            info = pyogrio.read_info(path, layer=name, encoding=texts_.read_as if texts_ else None)
     except _UNREADABLE:
         raise _unreadable(path) from None
     if info["driver"] != _DRIVERS[format_]:
@@ -46,9 +47,9 @@ def open_vector(
     source_crs = _source_crs(path, layer, crs, declared, findings)
     count = info["features"] if info["features"] >= 0 else None
     return Source(
-        name=path.name, path=path, format=format_, columns=tuple(map(str, info["fields"])), crs=source_crs,
+        name=path.name, path=path, format=format_, columns=tuple(texts_.name(n) if texts_ else str(n) for n in info["fields"]), crs=source_crs,
         crs_declared=crs is None and declared is not None, encoding=used, count=count, findings=findings, layer_name=name,
-        batches=lambda: _batches(path, name, used if format_ == "shp" else None), parts=_parts(path, format_),
+        batches=lambda: _batches(path, name, texts_), parts=_parts(path, format_),
     )  # fmt: skip
 
 
@@ -168,13 +169,13 @@ def _declared(cpg: Path | None) -> str | None:
         return None
 
 
-def _batches(path: Path, name: str | None, encoding: str | None) -> Iterator[Batch]:
+def _batches(path: Path, name: str | None, recoding: texts.Recoding | None) -> Iterator[Batch]:
     """The rows of one layer, in order, `BATCH` at a time."""
     done = 0
     try:
         with (
             warnings.catch_warnings(),
-            open_arrow(path, layer=name, encoding=encoding, use_pyarrow=True, batch_size=BATCH) as (meta, reader),
+            open_arrow(path, layer=name, encoding=recoding and recoding.read_as, use_pyarrow=True, batch_size=BATCH) as (meta, reader),
         ):
             warnings.simplefilter("ignore")
             column = meta["geometry_name"] or "wkb_geometry"
@@ -184,6 +185,8 @@ def _batches(path: Path, name: str | None, encoding: str | None) -> Iterator[Bat
                 if column in table.column_names:
                     geometry, broken = _geometries(table.column(column))
                     table = table.drop_columns([column])
+                if recoding is not None:
+                    table = recoding.table(table)
                 yield Batch(table, np.arange(done + 1, done + len(batch) + 1), geometry, broken)
                 done += len(batch)
     except _UNREADABLE as error:
