@@ -52,7 +52,8 @@ def emit(value: Any, json: bool = False, table: Callable[[], Table | str] | Tabl
     if shown is None:
         shown = pairs(value) if isinstance(value, Mapping) else as_json(value).decode()
     if isinstance(shown, str):
-        paper.print(shown, markup=False, soft_wrap=True)
+        if shown:
+            paper.print(shown, markup=False, soft_wrap=True)
     else:
         paper.print(shown)
 
