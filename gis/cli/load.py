@@ -47,8 +47,8 @@ def load(
 ) -> None:
     """Load a delivery into a layer: read, check, publish, all or nothing. 入库。"""
     catalog = read.catalog()
-    where = _position(place)
-    with _progress() as progress, _reported(report_dir):
+    where = position(place)
+    with progressing() as progress, reported(report_dir):
         if layer == "epanet":
             result = _epanet(catalog, source, network, None if where is None else where[:2], crs, isolation, valve_layer, mode, dry_run, progress)
         elif layer == "osm":
@@ -73,11 +73,11 @@ def load(
                 crs = reference.local(*where[:2], x0=where[2], y0=where[3], unit_m=unit)
             result = load_files(
                 catalog, layer, source, mode=mode, crs=crs, encoding=encoding, source_layer=source_layer, scope=network,
-                constants=_pairs(set_), names=_pairs(map_), dry_run=dry_run, progress=progress,
+                constants=pairs(set_), names=pairs(map_), dry_run=dry_run, progress=progress,
             )  # fmt: skip
     if report_dir is not None:
         report.write(result.batch, report_dir)
-    emit(result.as_dict(), json, table=lambda: _told(result))
+    emit(result.as_dict(), json, table=lambda: told(result))
 
 
 def _epanet(catalog, source, network, where, crs, isolation, valve_layer, mode, dry_run, progress) -> LoadResult:
@@ -95,9 +95,9 @@ def _epanet(catalog, source, network, where, crs, isolation, valve_layer, mode, 
 
 def rollback(batch: Annotated[int, typer.Argument(help="The batch's number.")], json: Json = False) -> None:
     """Take a published batch back: what was before is believed again. 撤销批次。"""
-    with _progress() as progress:
+    with progressing() as progress:
         result = take_back(read.catalog(), batch, progress=progress)
-    emit(result.as_dict(), json, table=lambda: _told(result))
+    emit(result.as_dict(), json, table=lambda: told(result))
 
 
 def batches(limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 20, json: Json = False) -> None:
@@ -122,7 +122,7 @@ def _pair(source: list[str]) -> tuple[str, Path]:
     return source[0], Path(source[1])
 
 
-def _pairs(given: list[str] | None) -> dict[str, str]:
+def pairs(given: list[str] | None) -> dict[str, str]:
     found = {}
     for text in given or ():
         name, equals, value = text.partition("=")
@@ -132,7 +132,7 @@ def _pairs(given: list[str] | None) -> dict[str, str]:
     return found
 
 
-def _position(text: str | None) -> tuple[float, float, float, float] | None:
+def position(text: str | None) -> tuple[float, float, float, float] | None:
     """`LON,LAT` in degrees and the local point that lies there."""
     if text is None:
         return None
@@ -147,7 +147,7 @@ def _position(text: str | None) -> tuple[float, float, float, float] | None:
 
 
 @contextmanager
-def _reported(folder: Path | None) -> Iterator[None]:
+def reported(folder: Path | None) -> Iterator[None]:
     """The findings of a refused delivery are written too, then the refusal goes on."""
     try:
         yield
@@ -158,7 +158,7 @@ def _reported(folder: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def _progress():
+def progressing():
     """A bar on a terminal, plain lines (at most one every two seconds) elsewhere; on stderr either way."""
     if not console.is_terminal:
         yield _Lines()
@@ -189,7 +189,7 @@ class _Lines:
         print(f"{what} {done:,}" + (f" of {total:,}" if total else "") if done else what, file=sys.stderr, flush=True)
 
 
-def _told(result: LoadResult):
+def told(result: LoadResult):
     """The result for people."""
     table = rows(
         ["layer", "scope", "read", "loaded", "rejected", "new", "changed", "retired", "unchanged"],

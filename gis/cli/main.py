@@ -12,7 +12,7 @@ import typer
 from gis.cli.output import console, emit
 from gis.errors import OneMapError
 
-COMMANDS = ("db", "layers", "load", "city", "analysis", "doorplate", "access", "serve", "doctor")
+COMMANDS = ("db", "layers", "load", "drawing", "city", "analysis", "doorplate", "access", "serve", "doctor")
 """Modules of `gis.cli`, each with `register(app)`, in the order of the help page."""
 
 
