@@ -6,10 +6,10 @@ WITH here AS (
   SELECT ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490) AS degrees,
          ST_Transform(ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490), %(srid)s::int) AS metres),
 first AS (
-  SELECT a.geom FROM pub.address a, here
+  SELECT a.geom FROM pub.address a
   WHERE (a.valid_from IS NULL OR a.valid_from <= %(day)s) AND (a.valid_to IS NULL OR a.valid_to > %(day)s)
     AND a.stage NOT IN ('retired', 'rejected')
-  ORDER BY a.geom <-> here.degrees LIMIT %(limit)s),
+  ORDER BY a.geom <-> ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490) LIMIT %(limit)s),
 reach AS (
   SELECT ST_Expand(here.degrees, 1.01 * max(ST_Distance(ST_Transform(first.geom, %(srid)s::int), here.metres)) / (111000 * cos(radians(%(lat)s)))
                    + 1e-7) AS box

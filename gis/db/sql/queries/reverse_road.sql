@@ -7,5 +7,5 @@ near AS (
   SELECT r.road_id, r.name, ST_Distance(ST_Transform(r.geom, %(srid)s::int), here.metres) AS distance_m
   FROM pub.road r, here
   WHERE (r.valid_from IS NULL OR r.valid_from <= %(day)s) AND (r.valid_to IS NULL OR r.valid_to > %(day)s)
-  ORDER BY r.geom <-> here.degrees LIMIT 20)
+  ORDER BY r.geom <-> ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490) LIMIT 20)
 SELECT road_id, name, distance_m FROM near ORDER BY distance_m, road_id LIMIT 1
