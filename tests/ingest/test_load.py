@@ -1,0 +1,437 @@
+"""The load against a real PostGIS: all or nothing, repeatable, with history, and taken back exactly."""
+
+import hashlib
+import threading
+import time
+
+import geopandas
+import pandas as pd
+import pytest
+import shapely
+
+from gis.db.connection import owner
+from gis.errors import InputError, NotFound, SourceError, StoreError
+from gis.ingest import load as loading
+from gis.ingest import report
+from gis.ingest.load import Rejected, load_files, load_frames
+from gis.ingest.rollback import rollback
+
+pytestmark = pytest.mark.usefixtures("store_db")
+
+
+def query(text, *values):
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute(text, values)
+        return cursor.fetchall()
+
+
+def content(layer):
+    """A digest of what a layer's core says: every column but the moment of recording."""
+    columns = [r[0] for r in query("SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'core' AND table_name = %s ORDER BY 1", layer)]
+    listed = ", ".join(f'"{c}"::text' for c in columns if c != "recorded_from")
+    return hashlib.sha256(repr(query(f"SELECT {listed} FROM core.{layer} ORDER BY fid")).encode()).hexdigest()
+
+
+@pytest.fixture
+def deliver(catalog, tmp_path):
+    """Writes a frame as GeoPackage and loads it."""
+
+    def go(frame, layer="facility", **options):
+        path = tmp_path / "delivery.gpkg"
+        path.unlink(missing_ok=True)
+        frame.to_file(path, engine="pyogrio")
+        return load_files(catalog, layer, [path], **options)
+
+    return go
+
+
+def test_a_first_load_says_what_it_read_and_whence(deliver, facilities, tmp_path):
+    result = deliver(facilities, operator="surveyor")
+    assert (result.rows_read, result.rows_loaded, result.rows_rejected, result.status) == (4, 4, 0, "published")
+    assert query("SELECT facility_id, name, kind, capacity, valid_from::text, ST_AsText(geom), ST_SRID(geom), batch FROM core.facility ORDER BY 1")[0] == (
+        "S1", "实验小学", "primary_school", 1800, "1956-09-01", "POINT(117 32)", 4490, result.batch)  # fmt: skip
+    ((kind, source, operator, mode, status, same),) = query(
+        "SELECT kind, source, operator, mode, status, (SELECT bool_and(c.recorded_from = b.recorded_at) FROM core.facility c) FROM meta.batch b")
+    assert (kind, source, operator, mode, status, same) == ("load", "delivery.gpkg", "surveyor", "replace", "published", True)
+    ((sha, kept),) = query("SELECT b.sha256, s.bytes FROM meta.batch b JOIN meta.source s USING (sha256)")
+    path = tmp_path / "home" / "sources" / sha
+    assert path.stat().st_size == kept and hashlib.sha256(path.read_bytes()).hexdigest() == sha
+    assert query("SELECT count(*) FROM stage.facility") == [(0,)]
+
+
+def test_the_same_delivery_again_changes_nothing(deliver, facilities):
+    deliver(facilities)
+    before = content("facility"), query("SELECT facility_id, recorded_from, fid FROM core.facility ORDER BY 1")
+    for mode in ("replace", "update", "append"):
+        (outcome,) = deliver(facilities, mode=mode).layers
+        assert (outcome.inserted, outcome.updated, outcome.retired, outcome.unchanged) == (0, 0, 0, 4), mode
+    assert (content("facility"), query("SELECT facility_id, recorded_from, fid FROM core.facility ORDER BY 1")) == before
+    assert query("SELECT count(*) FROM history.facility") == [(0,)]
+
+
+def test_replace_changes_what_differs_and_retires_what_is_missing(deliver, facilities):
+    first = deliver(facilities)
+    fid = dict(query("SELECT facility_id, fid FROM core.facility"))
+    new = facilities.iloc[[0, 1]].copy()
+    new.loc[0, "设施名称"] = "第一小学"
+    new = pd.concat([new, facilities.iloc[[2]].assign(设施编号="S9")])
+    (outcome,) = deliver(new).layers
+    assert (outcome.inserted, outcome.updated, outcome.retired, outcome.unchanged) == (1, 1, 2, 1)
+    assert query("SELECT facility_id, name, fid FROM core.facility WHERE facility_id <> 'S9' ORDER BY 1") == [("S1", "第一小学", fid["S1"]), ("S2", "县医院", fid["S2"])]
+    past = query("SELECT facility_id, name, batch, recorded_to = (SELECT recorded_at FROM meta.batch WHERE id = %s) FROM history.facility ORDER BY 1", outcome_batch())
+    assert past == [("S1", "实验小学", first.batch, True), ("S3", "城关幼儿园", first.batch, True), ("S4", "人民公园", first.batch, True)]
+
+
+def outcome_batch():
+    return query("SELECT max(id) FROM meta.batch")[0][0]
+
+
+def test_as_of_answers_what_was_believed(deliver, facilities):
+    deliver(facilities)
+    time.sleep(0.02)
+    then = query("SELECT clock_timestamp()")[0][0]
+    deliver(facilities.iloc[:2].assign(设施名称="新名"))
+    as_of = "SELECT facility_id, name FROM pub.facility_history WHERE recorded_from <= %s AND (recorded_to IS NULL OR recorded_to > %s) ORDER BY 1"
+    assert [n for _, n in query(as_of, then, then)] == list(facilities["设施名称"])
+    now = query("SELECT clock_timestamp()")[0][0]
+    assert query(as_of, now, now) == [("S1", "新名"), ("S2", "新名")]
+
+
+def test_update_touches_only_what_is_delivered(deliver, facilities):
+    deliver(facilities)
+    change = facilities.iloc[[1]].assign(容量=700)
+    (outcome,) = deliver(change, mode="update").layers
+    assert (outcome.inserted, outcome.updated, outcome.retired) == (0, 1, 0)
+    assert query("SELECT capacity FROM core.facility ORDER BY facility_id") == [(1800,), (700,), (240,), (None,)]
+    moved = facilities.iloc[[1]].assign(容量=700).set_geometry(shapely.points([[117.010000001, 32.01]]), crs=4490)
+    assert deliver(moved, mode="update").layers[0].updated == 1, "a tenth of a millimetre is a change"
+
+
+def test_append_refuses_a_key_with_other_values(deliver, facilities):
+    deliver(facilities.iloc[:2])
+    result = deliver(facilities.assign(容量=[1800, 9, 240, None]), mode="append")
+    assert (result.rows_read, result.rows_loaded, result.rows_rejected) == (4, 3, 1) and result.findings["LOD02"] == 1
+    assert query("SELECT capacity FROM core.facility WHERE facility_id = 'S2'") == [(600,)]
+
+
+def test_rejected_rows_are_kept_whole_and_the_rest_is_loaded(deliver, facilities):
+    frame = pd.concat([facilities] * 3, ignore_index=True)
+    frame["设施编号"] = [f"S{i}" for i in range(12)]
+    frame["容量"] = frame["容量"].astype(object)
+    frame.loc[0, "设施类型"] = "鬼屋"
+    frame.loc[1, "设施名称"] = "长" * 10_000
+    frame.loc[2, "设施编号"] = "S5"
+    frame.loc[3, "启用日期"] = "2024年13月5日"
+    frame.loc[4, "设施名称"] = None
+    frame.loc[6, "容量"] = "很多"
+    result = deliver(frame)
+    assert (result.rows_read, result.rows_loaded, result.rows_rejected) == (12, 8, 4)
+    assert result.findings == {"COD": 1, "DUP": 1, "LEN": 1, "NUL": 1, "TYP01": 2} | {k: v for k, v in result.findings.items() if k == "FAC01"}
+    rejected = query("SELECT src_row, codes, record->>'name', record->>'kind', ST_AsText(geom) FROM meta.reject ORDER BY src_row")
+    assert [(r[0], r[1]) for r in rejected] == [(1, ["COD"]), (2, ["LEN"]), (5, ["NUL"]), (6, ["DUP"])]
+    assert rejected[0][3] == "鬼屋" and len(rejected[1][2]) == 10_000 and rejected[0][4] == "POINT(117 32)"
+    found = query("SELECT src_row, code, level, key, field, value FROM meta.finding WHERE code IN ('TYP01', 'COD') ORDER BY src_row")
+    assert found == [(1, "COD", "error", "S0", "kind", "鬼屋"), (4, "TYP01", "warning", "S3", "valid_from", "2024年13月5日"), (7, "TYP01", "warning", "S6", "capacity", "很多")]
+    assert query("SELECT rows_read, rows_loaded, rows_rejected FROM meta.batch_layer") == [(12, 8, 4)]
+
+
+def test_a_rejected_key_keeps_its_old_row(deliver, facilities):
+    deliver(facilities)
+    result = deliver(facilities.assign(设施类型=["鬼屋", "医院", "幼儿园", "公园"]))
+    assert result.findings["LOD01"] == 1 and result.layers[0].retired == 0
+    assert query("SELECT kind FROM core.facility WHERE facility_id = 'S1'") == [("primary_school",)]
+
+
+def test_too_many_rejected_rows_refuse_the_batch_and_its_findings_stay(deliver, facilities):
+    deliver(facilities)
+    before = content("facility")
+    with pytest.raises(Rejected) as refused:
+        deliver(facilities.assign(设施类型="鬼屋"))
+    assert refused.value.exit_code == 4 and refused.value.findings["COD"] == 4
+    batch = refused.value.result.batch
+    assert query("SELECT status FROM meta.batch WHERE id = %s", batch) == [("rejected",)]
+    assert query("SELECT count(*) FROM meta.reject WHERE batch = %s", batch) == [(4,)]
+    assert query("SELECT rows_read, rows_loaded, rows_rejected FROM meta.batch_layer WHERE batch = %s", batch) == [(4, 0, 4)]
+    assert content("facility") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda f: f.iloc[:0], "SRC01"),
+        (lambda f: f.drop(columns="设施编号"), "MAP02"),
+        (lambda f: f.set_geometry(shapely.points([[9.5, 47.1]] * 4), crs=4490), "CRS02"),
+        (lambda f: f.set_geometry(shapely.points([[32.0, 117.0]] * 4), crs=4490), "CRS02"),
+    ],
+)
+def test_what_is_fatal_refuses_the_delivery(deliver, facilities, change, code):
+    with pytest.raises(Rejected) as refused:
+        deliver(change(facilities))
+    assert refused.value.findings[code] == 1 and query("SELECT count(*) FROM core.facility") == [(0,)]
+
+
+def test_a_crs_that_cannot_be_true_comes_with_the_likely_truth(deliver, facilities):
+    with pytest.raises(Rejected):
+        deliver(facilities.to_crs(4548).set_crs(4549, allow_override=True))
+    assert query("SELECT value FROM meta.finding WHERE code = 'CRS02'") == [("EPSG:4548",)]
+
+
+def test_coordinates_that_are_none_are_findings_not_rows(deliver, facilities, catalog, tmp_path):
+    path = tmp_path / "facility.csv"
+    lines = ["设施编号,设施名称,设施类型,lon,lat"] + [f"S{i},小学{i},小学,117.0,32.0" for i in range(12)]
+    for i, where in ((1, "NaN,32.0"), (2, "117.0,inf"), (3, "32.0,117.0"), (4, ","), (5, "117.0,0")):
+        lines[i] = f"S{i - 1},小学,小学,{where}"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    result = load_files(catalog, "facility", [path])
+    assert (result.rows_read, result.rows_loaded, result.rows_rejected) == (12, 7, 5)
+    assert {k: v for k, v in result.findings.items() if k[:3] in ("GEO", "TYP")} == {"GEO01": 3, "GEO04": 1, "GEO07": 1, "TYP02": 2}
+
+
+def test_mixed_geometry_types_load_what_fits(catalog, facilities, tmp_path):
+    path = tmp_path / "facility.geojson"
+    geometry = [*facilities.geometry[:3], shapely.LineString([(117, 32), (117.01, 32)])]
+    facilities.set_geometry(geometry, crs=4326).to_file(path, driver="GeoJSON")
+    result = load_files(catalog, "facility", [path])
+    assert (result.rows_loaded, result.rows_rejected, result.findings["GEO02"]) == (3, 1, 1)
+
+
+def test_a_broken_line_of_a_table_counts_as_read_and_rejected(catalog, tmp_path):
+    path = tmp_path / "facility.csv"
+    path.write_text("设施编号,设施名称,设施类型,lon,lat\nS1,甲,公园,117,32\nS2,乙,公园,117,32,多\nS3,丙,公园,117,32\n", encoding="utf-8")
+    result = load_files(catalog, "facility", [path])
+    assert (result.rows_read, result.rows_loaded, result.rows_rejected) == (3, 2, 1)
+    assert query("SELECT src_row, codes, record FROM meta.reject") == [(2, ["SRC02"], {"line": "S2,乙,公园,117,32,多"})]
+
+
+def test_survey_tables_with_x_as_northing(catalog, tmp_path, facilities):
+    path = tmp_path / "facility.csv"
+    projected = facilities.to_crs(4548)
+    pd.DataFrame({"设施编号": facilities["设施编号"], "设施名称": "甲", "设施类型": "公园", "X": projected.geometry.y, "Y": projected.geometry.x}).to_csv(path, index=False)
+    result = load_files(catalog, "facility", [path], crs="EPSG:4548")
+    assert result.rows_loaded == 4 and result.findings["CRS03"] == 1
+    assert query("SELECT round(ST_X(geom)::numeric, 8)::float, round(ST_Y(geom)::numeric, 8)::float FROM core.facility WHERE facility_id = 'S2'") == [(117.01, 32.01)]
+
+
+def test_several_files_are_one_delivery(catalog, facilities, tmp_path):
+    for i, part in enumerate((facilities.iloc[:2], facilities.iloc[1:])):
+        part.to_file(tmp_path / f"{i}.gpkg", engine="pyogrio")
+    result = load_files(catalog, "facility", [tmp_path / "0.gpkg", tmp_path / "1.gpkg"])
+    assert (result.rows_read, result.rows_loaded, result.findings["DUP"]) == (5, 4, 1)
+    assert query("SELECT src_row FROM meta.reject") == [(3,)]
+
+
+def test_dry_run_counts_and_changes_nothing(deliver, facilities):
+    deliver(facilities)
+    before = content("facility")
+    result = deliver(facilities.iloc[:3].assign(容量=1), dry_run=True)
+    assert result.status == "dry_run" and (result.layers[0].updated, result.layers[0].retired) == (3, 1)
+    assert content("facility") == before and query("SELECT count(*) FROM history.facility") == [(0,)]
+    assert query("SELECT status, recorded_at FROM meta.batch ORDER BY id DESC LIMIT 1") == [("dry_run", None)]
+
+
+def pipes(network, n=3):
+    nodes = geopandas.GeoDataFrame({"network": network, "node_id": [f"N{i}" for i in range(n + 1)]}, geometry=shapely.points([[117.0 + i / 1000, 32.0] for i in range(n + 1)]), crs=4490)
+    lines = [shapely.LineString([(117.0 + i / 1000, 32.0), (117.001 + i / 1000, 32.0)]) for i in range(n)]
+    pipe = geopandas.GeoDataFrame({"network": network, "pipe_id": [f"P{i}" for i in range(n)], "from_node": [f"N{i}" for i in range(n)],
+                                   "to_node": [f"N{i + 1}" for i in range(n)], "diameter_mm": 300.0}, geometry=lines, crs=4490)  # fmt: skip
+    return {"water_node": nodes, "water_pipe": pipe}
+
+
+def test_layers_of_one_delivery_refer_to_each_other_and_scopes_are_apart(catalog):
+    for network in ("city", "Net3"):
+        result = load_frames(catalog, pipes(network), name=network)
+        assert "REF" not in result.findings and {o.scope for o in result.layers} == {network}
+    load_frames(catalog, pipes("Net3", 2), name="Net3")
+    assert query("SELECT network, count(*) FROM core.water_pipe GROUP BY 1 ORDER BY 1") == [("Net3", 2), ("city", 3)]
+    assert query("SELECT geom FROM core.water_pipe WHERE ST_NDims(geom) <> 3") == []
+
+
+def test_all_layers_or_none(catalog):
+    frames = pipes("city")
+    frames["water_pipe"] = frames["water_pipe"].assign(from_node=None)
+    with pytest.raises(Rejected):
+        load_frames(catalog, frames, name="city")
+    assert query("SELECT (SELECT count(*) FROM core.water_node), (SELECT count(*) FROM core.water_pipe)") == [(0, 0)]
+
+
+def test_rollback_restores_exactly(deliver, facilities):
+    deliver(facilities)
+    before = content("facility")
+    second = deliver(pd.concat([facilities.iloc[:2].assign(容量=1), facilities.iloc[[3]].assign(设施编号="S9")]))
+    after = content("facility")
+    assert after != before
+    undone = rollback_(second.batch)
+    assert content("facility") == before and (undone.layers[0].inserted, undone.layers[0].retired) == (4, 3)
+    assert query("SELECT kind, rollback_of FROM meta.batch WHERE id = %s", undone.batch) == [("rollback", second.batch)]
+    assert query("SELECT count(*) FROM history.facility WHERE batch = %s", second.batch) == [(3,)], "nothing published is forgotten"
+    then = query("SELECT recorded_at FROM meta.batch WHERE id = %s", second.batch)[0][0]
+    as_of = "SELECT count(*), count(*) FILTER (WHERE capacity = 1) FROM pub.facility_history WHERE recorded_from <= %s AND (recorded_to IS NULL OR recorded_to > %s)"
+    assert query(as_of, then, then) == [(3, 2)]
+    with pytest.raises(InputError, match="already taken back"):
+        rollback_(second.batch)
+    with pytest.raises(InputError, match="itself a rollback"):
+        rollback_(undone.batch)
+
+
+def rollback_(batch):
+    from gis.catalog import read
+
+    return rollback(read.catalog(), batch)
+
+
+def test_rollbacks_one_after_the_other_lead_back_to_nothing(deliver, facilities):
+    states, batches = [content("facility")], []
+    for capacity in (1, 2, 3):
+        batches.append(deliver(facilities.assign(容量=capacity).iloc[: capacity + 1]).batch)
+        states.append(content("facility"))
+    with pytest.raises(InputError, match=f"{batches[1]}, {batches[2]}"):
+        rollback_(batches[0])
+    for batch, state in zip(reversed(batches), reversed(states[:-1]), strict=True):
+        rollback_(batch)
+        assert content("facility") == state
+
+
+def test_rollback_of_another_scope_is_free(catalog):
+    city = load_frames(catalog, pipes("city"), name="city").batch
+    load_frames(catalog, pipes("Net3"), name="Net3")
+    rollback_(city)
+    assert query("SELECT DISTINCT network FROM core.water_pipe") == [("Net3",)]
+
+
+def test_a_batch_that_changed_nothing_blocks_no_rollback(deliver, facilities):
+    first = deliver(facilities).batch
+    deliver(facilities)
+    rollback_(first)
+    assert query("SELECT count(*) FROM core.facility") == [(0,)]
+
+
+def test_rollback_of_what_is_none(deliver, facilities):
+    with pytest.raises(NotFound):
+        rollback_(999)
+    dry = deliver(facilities, dry_run=True).batch
+    with pytest.raises(InputError, match="never published"):
+        rollback_(dry)
+
+
+def test_two_loads_of_one_layer_at_once(deliver, facilities, monkeypatch):
+    monkeypatch.setattr(loading, "_WAIT_S", 0.5)
+    with owner() as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, hashtext('facility'))", (loading.LAYER_LOCK,))
+        said = []
+        with pytest.raises(StoreError, match="another load of facility is running"):
+            deliver(facilities, progress=lambda what, done, total: said.append(what))
+    assert said[0].startswith("waiting") and query("SELECT count(*) FROM meta.batch") == [(0,)]
+    assert deliver(facilities).rows_loaded == 4
+
+
+def test_a_second_load_waits_for_the_first(catalog, facilities, tmp_path):
+    path = tmp_path / "a.gpkg"
+    facilities.to_file(path, engine="pyogrio")
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(load_files(catalog, "facility", [path]))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(r.layers[0].inserted for r in results) == [0, 0, 4]
+
+
+def kill_the_load(when):
+    """A progress function under which the load's own connection to the database is cut when it reaches a step."""
+
+    def progress(what, done, total):
+        if what.startswith(when):
+            query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+
+    return progress
+
+
+@pytest.mark.parametrize("step", ["reading", "checking", "publishing"])
+def test_a_lost_connection_leaves_the_old_rows_and_the_next_load_is_clean(deliver, facilities, step):
+    deliver(facilities)
+    before = content("facility")
+    with pytest.raises(StoreError):
+        deliver(facilities.assign(容量=1), progress=kill_the_load(step))
+    assert content("facility") == before
+    assert query("SELECT status FROM meta.batch ORDER BY id DESC LIMIT 1") == [("loading",)]
+    assert deliver(facilities.assign(容量=2)).layers[0].updated == 4
+    assert query("SELECT status, message IS NOT NULL FROM meta.batch ORDER BY id") == [("published", False), ("failed", True), ("published", False)]
+
+
+def test_a_failure_midway_marks_the_batch(deliver, facilities):
+    def stop(what, done, total):
+        if what.startswith("publishing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deliver(facilities, progress=stop)
+    assert query("SELECT status FROM meta.batch") == [("failed",)] and query("SELECT count(*) FROM core.facility") == [(0,)]
+
+
+def test_a_source_that_ends_in_the_middle_loads_nothing(catalog, facilities, tmp_path):
+    path = tmp_path / "facility.csv"
+    good = "设施编号,设施名称,设施类型,lon,lat\n" + "".join(f"S{i},公园{i},公园,117,32\n" for i in range(600_000))
+    path.write_bytes(good.encode() + b"S,\xff\xfe\xff,\n")
+    with pytest.raises(SourceError):
+        load_files(catalog, "facility", [path])
+    assert query("SELECT count(*) FROM core.facility") == [(0,)]
+
+
+def test_a_large_first_load_makes_its_indexes_again(catalog, tmp_path):
+    n = 60_000
+    frame = geopandas.GeoDataFrame({"设施编号": [f"S{i}" for i in range(n)], "设施名称": "公园", "设施类型": "公园"},
+                                   geometry=shapely.points([[116.9 + i / n / 10, 32.0] for i in range(n)]), crs=4490)  # fmt: skip
+    indexes = "SELECT indexname::text, indexdef, obj_description(format('core.%%I', indexname)::regclass) FROM pg_indexes WHERE schemaname = 'core' AND tablename = 'facility' ORDER BY 1"
+    before = query(indexes)
+    frame.to_file(tmp_path / "a.gpkg", engine="pyogrio")
+    assert load_files(catalog, "facility", [tmp_path / "a.gpkg"]).rows_loaded == n
+    assert query(indexes) == before and len(before) > 3
+    with pytest.raises(StoreError):
+        query("INSERT INTO core.facility (facility_id, name, kind, geom) SELECT facility_id, name, kind, geom FROM core.facility LIMIT 1 RETURNING 1")
+
+
+def test_the_callers_mistakes(catalog, facilities, deliver, tmp_path):
+    with pytest.raises(NotFound, match="no layer 'facilty'"):
+        load_files(catalog, "facilty", ["x.gpkg"])
+    with pytest.raises(InputError, match="raster"):
+        load_files(catalog, "dem", ["x.tif"])
+    with pytest.raises(InputError, match="unknown mode"):
+        deliver(facilities, mode="upsert")
+    with pytest.raises(InputError, match="not split into scopes"):
+        deliver(facilities, scope="city")
+    with pytest.raises(NotFound, match="no field 'colour'"):
+        deliver(facilities, constants={"colour": "red"})
+    with pytest.raises(InputError, match="no source"):
+        load_files(catalog, "facility", [])
+    assert query("SELECT count(*) FROM meta.batch") == [(0,)]
+
+
+def test_database_down(catalog, facilities, tmp_path, monkeypatch):
+    from gis.settings import settings
+
+    facilities.to_file(tmp_path / "a.gpkg", engine="pyogrio")
+    monkeypatch.setenv("ONEMAP_DSN", "host=127.0.0.1 port=1 dbname=none user=none password=secret")
+    settings.cache_clear()
+    with pytest.raises(StoreError) as down:
+        load_files(catalog, "facility", [tmp_path / "a.gpkg"])
+    assert "secret" not in str(down.value) and down.value.exit_code == 1
+
+
+def test_the_report_opens_in_a_spreadsheet_and_on_a_map(deliver, facilities, tmp_path):
+    with pytest.raises(Rejected) as refused:
+        deliver(facilities.assign(设施类型="=HYPERLINK()"))
+    files = report.write(refused.value.result.batch, tmp_path / "report")
+    assert [f.name for f in files] == ["findings.csv", "findings.geojson", "findings.gpkg"]
+    raw = files[0].read_bytes()
+    sheet = pd.read_csv(files[0])
+    assert raw.startswith(b"\xef\xbb\xbf") and list(sheet["代码"].head(4)) == ["COD"] * 4 and sheet["值"][0] == "'=HYPERLINK()"
+    places = geopandas.read_file(files[2])
+    assert len(places) >= 4 and places.crs.to_epsg() == 4490 and places.geometry[0].x == 117.0
+
+
+def test_a_source_above_the_limit_is_loaded_but_not_kept(deliver, facilities, monkeypatch):
+    from gis.settings import settings
+
+    monkeypatch.setenv("ONEMAP_SOURCES_MAX_BYTES", "10")
+    settings.cache_clear()
+    assert deliver(facilities).rows_loaded == 4 and query("SELECT count(*) FROM meta.source") == [(0,)]
