@@ -21,11 +21,10 @@ export class RequestError extends Error {
   }
 }
 
+/** The platform's mistakes as problem details (RFC 9457); `description` is detail, place and remedy in one. */
 interface ErrorBody {
-  error?: ErrorBody;
   code?: string;
-  what?: string;
-  where?: string;
+  detail?: string;
   remedy?: string;
   description?: string;
 }
@@ -38,15 +37,13 @@ export function setRole(next: string): void {
 }
 
 function sentence(body: ErrorBody): string {
-  const what = [body.what ?? body.description, body.remedy].filter(Boolean).join("。");
-  return what.replace(/([.。])。/g, "$1");
+  return body.description ?? [body.detail, body.remedy].filter(Boolean).join(" ");
 }
 
 async function failure(response: Response): Promise<RequestError> {
   let body: ErrorBody = {};
   try {
     body = await response.json();
-    body = body.error ?? body;
   } catch {
     // An error page that is not JSON says nothing more than its status.
   }
@@ -56,8 +53,7 @@ async function failure(response: Response): Promise<RequestError> {
   if (status === 403) return new RequestError(403, body.code ?? "", t("forbidden", roleTitle(role)));
   if (status === 503) return new RequestError(503, body.code ?? "", t("databaseDown"));
   if (status >= 500) return new RequestError(status, body.code ?? "", t("serverError", status));
-  if (body.code === "NotOnNetwork") return new RequestError(status, body.code, t("noPipe"));
-  return new RequestError(status, body.code ?? "", said || (status === 404 ? t("notFound") : t("serverError", status)));
+  return new RequestError(status, body.code ?? "", status === 404 ? t("notFound") : t("refused", said || status));
 }
 
 interface Options {
@@ -126,10 +122,15 @@ export function readItem(layer: string, id: string, signal?: AbortSignal): Promi
   });
 }
 
-/** Run a process and wait for its answer. */
+/** Run a process and wait for its answer. A process that does not exist for the caller is one that he may not run. */
 export async function execute<T>(process: string, inputs: object, signal?: AbortSignal): Promise<T> {
-  const answer = await request<T & { value?: T }>(`processes/${process}/execution`, { body: { inputs }, signal });
-  return answer.value ?? answer;
+  try {
+    return await request<T>(`processes/${process}/execution`, { body: { inputs }, signal });
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.status !== 404) throw error;
+    if (!credentials()) throw new RequestError(401, error.code, t("needLogin"));
+    throw new RequestError(403, error.code, t("forbidden", roleTitle(role)));
+  }
 }
 
 export interface AddressHit {
@@ -177,6 +178,23 @@ export interface BurstAnswer {
   seconds: number;
   features?: AnswerFeatures;
   doorplate_list?: DoorPlate[];
+  findings?: Finding[];
+}
+
+/** Who must be told first: the service connection, why, how many hang on it, and the building behind it. */
+export interface PriorityUser {
+  connection: string;
+  priority: string;
+  customers: number;
+  building?: string | null;
+}
+
+/** What an answer rests on that the data do not say. */
+export interface Finding {
+  code: string;
+  message: string;
+  n: number;
+  ids: string[];
 }
 
 export interface Affected {
@@ -185,6 +203,6 @@ export interface Affected {
   volume_m3?: number;
   customers: number;
   doorplates?: string[];
-  priority?: Array<string | Record<string, unknown>>;
+  priority?: PriorityUser[];
   hydrants?: string[];
 }

@@ -5,7 +5,7 @@ import type { App } from "./app.ts";
 import { strip, working } from "./blocks.ts";
 import { burstPage, burstTitle, type BurstState } from "./burst_page.ts";
 import { button } from "./dom.ts";
-import { difference, ownId, readValves, type ValveFacts } from "./facts.ts";
+import { difference, ownId, readNames, readValves, type ValveFacts } from "./facts.ts";
 import { printNotice } from "./notice.ts";
 import { WATER, pick, type Picked } from "./pick.ts";
 import type { Page } from "./panel.ts";
@@ -21,6 +21,7 @@ export class BurstTool implements Tool {
   private stuck: string[] = [];
   private answers = new Map<string, BurstAnswer>();
   private readonly valves = new Map<string, ValveFacts>();
+  private readonly names = new Map<string, string>();
   private pending: AbortController | null = null;
   private error: RequestError | null = null;
   private highlighted: string | null = null;
@@ -95,12 +96,14 @@ export class BurstTool implements Tool {
     if (look && answer.features) this.app.view.fit(answer.features.features.filter((one) => one.properties.part !== "hydrant"));
     const { close, stuck: failed, optional, already_closed } = answer.valves;
     const wanted = [...close, ...failed, ...optional.slice(0, 10), ...already_closed.slice(0, 10), ...answer.feeds_to_open.slice(0, 10)];
-    await readValves(answer.network, wanted, answer.features, this.valves, request.signal);
+    const valves = readValves(answer.network, wanted, answer.features, this.valves, request.signal);
+    await Promise.all([valves, readNames(answer, this.names, request.signal)]);
     if (this.pending === request) this.app.panel.redraw();
   }
 
   private failed(error: RequestError): void {
-    this.error = error;
+    const besides = this.place !== null && "at" in this.place;
+    this.error = error.status === 400 ? new RequestError(400, error.code, t(besides ? "noPipe" : "notOnNetwork")) : error;
     this.app.panel.redraw();
     if (error.status === 401) void this.app.login(t("burstNeedsLogin")).then((yes) => (yes ? this.ask(true) : undefined));
   }
@@ -153,7 +156,7 @@ export class BurstTool implements Tool {
       if (this.error) return { title: t("burst"), tone: "danger", body: [strip("danger", this.error.message)], actions: [again, clear] };
       if (!answer) return { title: t("burst"), tone: "danger", body: [working()] };
       const state = this.state(answer);
-      const print = button({ class: "primary", click: () => void printNotice(this.app, answer, this.valves) }, "print", t("print"));
+      const print = button({ class: "primary", click: () => void printNotice(this.app, answer, this.valves, this.names) }, "print", t("print"));
       return { title: burstTitle(answer), tone: "danger", body: burstPage(this.app, state), actions: [print, again, clear] };
     },
   };
@@ -164,6 +167,7 @@ export class BurstTool implements Tool {
     return {
       answer,
       valves: this.valves,
+      names: this.names,
       stuck: this.stuck,
       added: before && { valve: last, ...difference(before, answer) },
       highlighted: this.highlighted,

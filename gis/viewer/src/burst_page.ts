@@ -1,6 +1,6 @@
 /** The page of a burst's answer: first what to do, then who loses water, then the rest. */
 
-import type { BurstAnswer } from "./api.ts";
+import type { BurstAnswer, Finding } from "./api.ts";
 import type { App } from "./app.ts";
 import { figures, folded, idList, lengthText, plateList, section, strip } from "./blocks.ts";
 import { button, h, icon, type Child } from "./dom.ts";
@@ -11,6 +11,7 @@ import { count, t } from "./text.ts";
 export interface BurstState {
   answer: BurstAnswer;
   valves: Map<string, ValveFacts>;
+  names: Map<string, string>;
   stuck: string[];
   added?: Difference & { valve: string };
   highlighted: string | null;
@@ -37,7 +38,7 @@ export function burstPage(app: App, state: BurstState): Child[] {
   return [
     verdict(state),
     state.added && stuckStrip(state),
-    priority(app, answer),
+    priority(app, state),
     closeList(state),
     stuckList(state),
     numbers(answer),
@@ -67,8 +68,8 @@ function stuckStrip({ added }: BurstState): HTMLElement {
   return strip("warning", h("strong", {}, t("stuckAdded", valve)), h("div", {}, parts.length ? parts.join(" · ") : t("stuckSame")));
 }
 
-function priority(app: App, answer: BurstAnswer): HTMLElement | null {
-  const lines = priorityLines(app.catalog(), answer);
+function priority(app: App, { answer, names }: BurstState): HTMLElement | null {
+  const lines = priorityLines(app.catalog(), answer, names);
   if (!lines.length) return null;
   const rows = lines.map(({ kind, name }) => h("li", {}, kind && h("b", {}, kind), " ", name));
   return h("section", { class: "block priority" }, h("h3", {}, icon("warning"), t("priorityFirst"), h("span", { class: "badge" }, lines.length)), h("ul", {}, ...rows));
@@ -154,5 +155,11 @@ function others(state: BurstState): HTMLElement {
     folded(t("alreadyClosed"), valves.already_closed.length, "already_closed", named(state, valves.already_closed)),
     folded(t("optional"), valves.optional.length, "optional", named(state, valves.optional)),
     folded(t("hydrants"), hydrants.length, "hydrants", idList(hydrants)),
+    dataNotes(state.answer.findings ?? []),
   );
+}
+
+function dataNotes(findings: Finding[]): HTMLElement | null {
+  const rows = findings.map((one) => h("li", {}, h("b", {}, `${one.code} (${one.n}) `), one.message, idList(one.ids)));
+  return folded(t("dataNotes"), findings.length, "findings", h("ul", { class: "data-notes" }, ...rows));
 }

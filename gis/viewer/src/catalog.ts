@@ -14,6 +14,7 @@ export interface StyleCase {
   value: string | number;
   color: string;
   title?: Bilingual | null;
+  symbol?: string | null;
 }
 
 export interface LayerStyle {
@@ -21,6 +22,10 @@ export interface LayerStyle {
   outline?: string | null;
   width?: number;
   dash?: number[];
+  /** Points are rings around a sign instead of discs. */
+  hollow?: boolean;
+  /** The character drawn in a point. */
+  symbol?: string | null;
   by?: string | null;
   cases?: StyleCase[];
   visible?: boolean;
@@ -32,6 +37,7 @@ export interface LayerEntry {
   description?: Bilingual;
   geometry: string;
   style?: LayerStyle;
+  /** How sensitive it is: 公开, 内部, 敏感. */
   label?: string | null;
   tiles?: { min_zoom?: number; max_zoom?: number };
   visible?: boolean;

@@ -92,15 +92,30 @@ export function difference(before: BurstAnswer, after: BurstAnswer): Difference 
   };
 }
 
-/** The priority users of an answer, each as a line of text. */
-export function priorityLines(catalog: Catalog, answer: BurstAnswer): Array<{ kind: string; name: string }> {
+const NAMED_AT_ONCE = 40;
+
+/** The names of priority users by connection: the customer's where the caller may see it, else the building's. */
+export async function readNames(answer: BurstAnswer, known: Map<string, string>, signal: AbortSignal): Promise<void> {
+  const unknown = (answer.affected.priority ?? []).filter((user) => !known.has(user.connection)).slice(0, NAMED_AT_ONCE);
+  await Promise.all(
+    unknown.map(async ({ connection, building }) => {
+      try {
+        const { properties } = await readItem("water_connection", `${answer.network}:${connection}`, signal);
+        const behind = building && !properties.customer_name ? (await readItem("building", building, signal)).properties : {};
+        known.set(connection, String(properties.customer_name ?? behind.name ?? behind.address ?? ""));
+      } catch {
+        // The connection's id stands in the list where no name can be read.
+      }
+    }),
+  );
+}
+
+/** The priority users of an answer, each with what it is and how it is called. */
+export function priorityLines(catalog: Catalog, answer: BurstAnswer, names: Map<string, string>): Array<{ kind: string; name: string }> {
   const field = layerOf(catalog, "water_connection")?.fields?.find((one) => one.name === "priority");
-  return (answer.affected.priority ?? []).map((entry) => {
-    if (typeof entry !== "object") return { kind: valueText(field, entry), name: "" };
-    const kind = valueText(field, entry.priority ?? entry.kind ?? "");
-    const name = [entry.name, entry.customer_name, entry.address, entry.building, entry.connection, entry.id].find((v) => typeof v === "string" && v);
-    const customers = typeof entry.customers === "number" && entry.customers > 1 ? ` · ${t("nCustomers", entry.customers)}` : "";
-    return { kind, name: `${name ?? ""}${customers}` };
+  return (answer.affected.priority ?? []).map((user) => {
+    const name = names.get(user.connection) || `${t("connection")} ${user.connection}`;
+    return { kind: valueText(field, user.priority), name: user.customers > 1 ? `${name} · ${t("nCustomers", user.customers)}` : name };
   });
 }
 

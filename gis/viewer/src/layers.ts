@@ -1,35 +1,44 @@
 /** The layer tree: groups and layers with check-boxes and the swatches that explain the map's colours. */
 
 import type { App } from "./app.ts";
-import type { Group, LayerEntry } from "./catalog.ts";
+import type { Group, LayerEntry, LayerStyle, StyleCase } from "./catalog.ts";
 import { button, h, icon, replace } from "./dom.ts";
 import { t, titleOf } from "./text.ts";
 
 const FOLDED = "onemap.folded";
 
-function swatch(layer: LayerEntry, colour = layer.style?.color ?? "#888"): SVGElement {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "0 0 20 14");
-  svg.setAttribute("class", "swatch");
-  svg.setAttribute("aria-hidden", "true");
-  const kind = layer.geometry.replace(/^Multi|Z$/g, "");
-  const shapes: Record<string, [string, Record<string, string>]> = {
-    Point: ["circle", { cx: "10", cy: "7", r: "4.5", fill: colour, stroke: layer.style?.outline ?? "rgba(0,0,0,.45)" }],
-    LineString: ["path", { d: "M1 11 7 5l6 4 6-6", fill: "none", stroke: colour, "stroke-width": "3", "stroke-dasharray": layer.style?.dash?.length ? "4 2" : "none" }],
-    Raster: ["path", { d: "M2 1h8v6H2zM10 7h8v6h-8z", fill: colour }],
-  };
-  const [tag, attributes] = shapes[kind] ?? [
-    "rect",
-    { x: "2", y: "1.5", width: "16", height: "11", rx: "2", fill: colour, stroke: layer.style?.outline ?? "rgba(0,0,0,.35)" },
-  ];
-  const draw = (values: Record<string, string>): void => {
-    const shape = document.createElementNS(svg.namespaceURI, tag);
-    for (const [name, value] of Object.entries(values)) shape.setAttribute(name, value);
-    svg.append(shape);
-  };
+const SVG = "http://www.w3.org/2000/svg";
+
+function shape(tag: string, attributes: Record<string, string>, text?: string): SVGElement {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text) element.textContent = text;
+  return element;
+}
+
+/** A point as the map draws it: a disc, or a ring around the sign. */
+function pointSwatch(style: LayerStyle, colour: string, sign: string | null | undefined): SVGElement[] {
+  const [fill, stroke] = style.hollow ? ["#ffffff", colour] : [colour, style.outline ?? "rgba(0,0,0,.4)"];
+  const disc = shape("circle", { cx: "11", cy: "7.5", r: sign ? "6.4" : "4.6", fill, stroke, "stroke-width": style.hollow ? "1.6" : "1" });
+  const ink = style.hollow ? colour : "#ffffff";
+  return sign ? [disc, shape("text", { x: "11", y: "10.6", "text-anchor": "middle", "font-size": "8.5", fill: ink }, sign)] : [disc];
+}
+
+function lineSwatch(style: LayerStyle, colour: string): SVGElement[] {
+  const line = { d: "M1 12 8 5l6 4 7-6", fill: "none", stroke: colour, "stroke-width": "3", "stroke-dasharray": style.dash?.length ? "4 2" : "none" };
   // Under a line a darker one: white roads and yellow lamps are seen on a white panel too.
-  if (kind === "LineString") draw({ ...attributes, class: "casing", "stroke-width": "4.6" });
-  draw(attributes);
+  return [shape("path", { ...line, class: "casing", "stroke-width": "4.6" }), shape("path", line)];
+}
+
+function swatch(layer: LayerEntry, one?: StyleCase): SVGElement {
+  const style = layer.style ?? {};
+  const colour = one?.color ?? style.color ?? "#888888";
+  const svg = shape("svg", { viewBox: "0 0 22 15", class: "swatch", "aria-hidden": "true" });
+  const kind = layer.geometry.replace(/^Multi|Z$/g, "");
+  if (kind === "Point") svg.append(...pointSwatch(style, colour, one ? (one.symbol ?? style.symbol) : style.symbol));
+  else if (kind === "LineString") svg.append(...lineSwatch(style, colour));
+  else if (kind === "Raster") svg.append(shape("path", { d: "M2 1h9v6.5H2zM11 7.5h9V14h-9z", fill: colour }));
+  else svg.append(shape("rect", { x: "2", y: "1.5", width: "18", height: "12", rx: "2", fill: colour, stroke: style.outline ?? "rgba(0,0,0,.35)" }));
   return svg;
 }
 
@@ -51,9 +60,16 @@ export class LayerTree {
     replace(
       this.element,
       h("header", { class: "panel-head" }, h("h2", {}, t("layers")), dismiss),
-      h("div", { class: "panel-body" }, ...this.app.catalog().groups.filter((group) => group.layers.length).map((group) => this.group(group))),
+      h("div", { class: "panel-body" }, ...this.groups().map((group) => this.group(group))),
     );
     this.noteZoom();
+  }
+
+  /** The groups with what the map draws of them. */
+  private groups(): Group[] {
+    const { view } = this.app;
+    const drawn = this.app.catalog().groups.map((group) => ({ ...group, layers: group.layers.filter((layer) => view.draws(layer.id)) }));
+    return drawn.filter((group) => group.layers.length);
   }
 
   private group(group: Group): HTMLElement {
@@ -98,7 +114,7 @@ export class LayerTree {
     const min = layer.tiles?.min_zoom;
     if (min) this.zoomNotes.push({ note, min });
     const name = h("span", { class: "layer-title" }, titleOf(layer.title, layer.id));
-    const label = h("label", { title: titleOf(layer.description) }, box, swatch(layer), name, min ? note : null);
+    const label = h("label", { title: [titleOf(layer.description), layer.label].filter(Boolean).join(" · ") }, box, swatch(layer), name, min ? note : null);
     return h("li", { "data-layer": layer.id }, label, this.cases(layer));
   }
 
@@ -109,7 +125,7 @@ export class LayerTree {
     const codes = layer.fields?.find((field) => field.name === layer.style?.by)?.codes ?? [];
     const rows = cases.map((one) => {
       const title = titleOf(one.title) || titleOf(codes.find((code) => String(code.code) === String(one.value))?.title, String(one.value));
-      return h("li", {}, swatch(layer, one.color), h("span", {}, title));
+      return h("li", {}, swatch(layer, one), h("span", {}, title));
     });
     return h("details", { class: "cases" }, h("summary", { "aria-label": titleOf(layer.title) }, icon("chevron")), h("ul", {}, ...rows));
   }

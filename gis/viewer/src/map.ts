@@ -84,6 +84,11 @@ export class MapView {
     return this.chosen[layerId] ?? layer?.visible ?? layer?.style?.visible ?? true;
   }
 
+  /** Whether the map draws this layer at all: rasters, for one, are in the catalogue and in no style. */
+  draws(layerId: string): boolean {
+    return this.style?.layers.some((layer) => layerIdOf(layer) === layerId) ?? false;
+  }
+
   setVisible(layerIds: string[], on: boolean): void {
     for (const id of layerIds) this.chosen[id] = on;
     localStorage.setItem(HIDDEN, JSON.stringify(this.chosen));

@@ -48,21 +48,21 @@ function valveTable(answer: BurstAnswer, valves: Map<string, ValveFacts>): HTMLE
   return table([t("noticeNumber"), t("valve"), t("noticeWhere"), t("noticeState"), t("noticeSigned")], rows, "notice-valves");
 }
 
-function lists(app: App, answer: BurstAnswer): Child[] {
+function lists(app: App, answer: BurstAnswer, names: Map<string, string>): Child[] {
   const list = plates(answer);
   const line = (title: string, ids: string[]): Child => ids.length > 0 && h("p", {}, h("b", {}, `${title}: `), ids.join("、"));
   return [
     line(t("stuckList"), answer.valves.stuck),
     line(t("alreadyClosed"), answer.valves.already_closed),
     line(t("feedsToOpen"), answer.feeds_to_open),
-    line(t("priorityUsers"), priorityLines(app.catalog(), answer).map(({ kind, name }) => `${kind} ${name}`.trim())),
+    line(t("priorityUsers"), priorityLines(app.catalog(), answer, names).map(({ kind, name }) => `${kind} ${name}`.trim())),
     list.length > 0 && h("h2", {}, t("noticePlates", count(list.length))),
     list.length > 0 && h("ul", { class: "notice-plates" }, ...list.map((plate) => h("li", {}, plate.address || plate.id))),
   ];
 }
 
 /** Lay the notice out for printing and open the browser's print window. */
-export async function printNotice(app: App, answer: BurstAnswer, valves: Map<string, ValveFacts>): Promise<void> {
+export async function printNotice(app: App, answer: BurstAnswer, valves: Map<string, ValveFacts>, names: Map<string, string>): Promise<void> {
   const notice = document.getElementById("notice")!;
   const picture = h("img", { src: await app.view.picture(answer.features?.features ?? []), alt: t("noticeMap") });
   await picture.decode();
@@ -75,7 +75,7 @@ export async function printNotice(app: App, answer: BurstAnswer, valves: Map<str
     h("h2", {}, t("toCloseN", answer.valves.close.length)),
     valveTable(answer, valves),
     h("figure", {}, picture, h("figcaption", {}, t("noticeMap"))),
-    ...lists(app, answer),
+    ...lists(app, answer, names),
     h("p", { class: "notice-foot" }, t("dataVersion", answer.data_version ?? "–", (answer.seconds ?? 0).toFixed(2))),
   );
   window.print();

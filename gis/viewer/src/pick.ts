@@ -14,10 +14,16 @@ export interface Picked {
   id: string;
 }
 
-const KINDS: Record<string, Picked["kind"]> = { water_pipe: "pipe", water_connection: "connection", water_valve: "valve" };
+const KINDS: Record<string, Picked["kind"]> = {
+  water_pipe: "pipe", sewer_pipe: "pipe", rain_pipe: "pipe", water_connection: "connection", water_valve: "valve",
+};
+
+/** Networks that are a layer of their own: their features' ids carry no network. */
+const GRAVITY: Record<string, string> = { sewer_pipe: "sewer", rain_pipe: "rain" };
 
 export function pickedOf(layer: string, featureId: string): Picked {
-  return { kind: KINDS[layer], ...splitId(featureId) };
+  const network = GRAVITY[layer];
+  return { kind: KINDS[layer], ...(network ? { network, id: featureId } : splitId(featureId)) };
 }
 
 /** The nearest of `layers` within reach of a point of the screen; a pipe that is hit well beats what hangs on it. */
@@ -28,6 +34,6 @@ export function pick(view: MapView, point: { x: number; y: number }, layers: str
     .map((feature) => ({ feature, layer: layerOfFeature(feature), d: distance(feature) }))
     .filter(({ d }) => d <= reach)
     .sort((a, b) => a.d - b.d);
-  const best = near.find(({ layer, d }) => layer === "water_pipe" && d <= 5) ?? near[0];
+  const best = near.find(({ layer, d }) => KINDS[layer] === "pipe" && d <= 5) ?? near[0];
   return best ? pickedOf(best.layer, idOf(best.feature)) : null;
 }

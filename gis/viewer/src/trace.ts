@@ -2,7 +2,7 @@
 
 import { execute, type AnswerFeatures } from "./api.ts";
 import type { App } from "./app.ts";
-import { figures, lengthText, strip, working } from "./blocks.ts";
+import { figures, idList, lengthText, section, strip, working } from "./blocks.ts";
 import { button, h, type Child } from "./dom.ts";
 import type { Page } from "./panel.ts";
 import { pick, type Picked } from "./pick.ts";
@@ -13,18 +13,18 @@ export interface TraceAnswer {
   network: string;
   pipes: string[];
   length_m?: number;
-  customers?: number;
   sources?: string[];
   features?: AnswerFeatures;
 }
 
+const TRACED = ["water_pipe", "sewer_pipe", "rain_pipe"];
 const DIRECTIONS = ["up", "down", "connected"] as const;
 type Direction = (typeof DIRECTIONS)[number];
 const TITLES = { up: "traceUp", down: "traceDown", connected: "traceConnected" } as const;
 
 export class TraceTool implements Tool {
   readonly id = "trace";
-  readonly layers = ["water_pipe"];
+  readonly layers = TRACED;
   private from: Picked | null = null;
   private direction: Direction = "up";
   private answer: TraceAnswer | null = null;
@@ -45,7 +45,7 @@ export class TraceTool implements Tool {
   }
 
   click(point: { x: number; y: number }): boolean {
-    const pipe = pick(this.app.view, point, ["water_pipe"]);
+    const pipe = pick(this.app.view, point, TRACED);
     if (!pipe) {
       this.app.say(t("noPipe"), "error");
       return false;
@@ -64,7 +64,7 @@ export class TraceTool implements Tool {
     this.app.showToday();
     this.app.panel.show(this.page);
     try {
-      const inputs = { network: this.from.network, from: this.from.id, direction: this.direction, features: true };
+      const inputs = { network: this.from.network, from: this.from.id, kind: "pipe", direction: this.direction, features: true };
       this.answer = await execute<TraceAnswer>("trace", inputs, request.signal);
       this.app.view.overlay.show(this.answer.features ?? null);
       if (this.answer.features) this.app.view.fit(this.answer.features.features);
@@ -87,7 +87,7 @@ export class TraceTool implements Tool {
     kind: "analysis",
     closed: () => this.clear(),
     render: () => ({
-      title: `${t("trace")} · ${t("pipe")} ${this.from?.id ?? ""}`,
+      title: `${t("trace")} · ${this.from?.id ?? ""}`,
       body: [this.choice(), ...this.result()],
       actions: [button({ click: () => this.pickAgain() }, "trace", t("again")), button({ click: () => this.app.panel.close(this.page) }, "close", t("clear"))],
     }),
@@ -102,10 +102,9 @@ export class TraceTool implements Tool {
   private result(): Child[] {
     if (this.error) return [strip("danger", this.error)];
     if (!this.answer) return [working()];
-    const { pipes, length_m, customers } = this.answer;
+    const { pipes, length_m, sources } = this.answer;
     const entries: Array<[string, string, string]> = [[t("pipe"), count(pipes.length), "pipes"]];
     if (length_m !== undefined) entries.push([t("traceLength"), lengthText(length_m), "length"]);
-    if (customers !== undefined) entries.push([t("traceCustomers"), count(customers), "customers"]);
-    return [figures(entries)];
+    return [figures(entries), sources?.length ? section(t("sources"), idList(sources)) : null];
   }
 }
