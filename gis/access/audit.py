@@ -1,0 +1,29 @@
+"""Who saw what: one row for every access to a layer that is not public. The table only grows; nobody who serves can change it."""
+
+from __future__ import annotations
+
+import psycopg2.extras
+
+from gis.access.identity import Identity
+from gis.catalog.model import Layer
+from gis.access.roles import is_restricted
+from gis.db.connection import writing
+
+_ROW = "INSERT INTO access.audit (user_name, role, action, layer, detail, n) VALUES (%s, %s, %s, %s, %s, %s)"
+
+
+def record(identity: Identity, action: str, layer: str | None, *, n: int | None = None, **detail) -> None:
+    """Write one row: action (`items`, `item`, `tile`, `process` …), the layer, how many features, and details such as the area
+    (`bbox` in degrees). Comes before the answer: where it cannot be written, nothing is answered (StoreError).
+
+    The row does not wait for the disk: a crash of the machine may lose the last half second, a crash of a process nothing.
+    """
+    with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+        cursor.execute(_ROW, (identity.user, identity.role, action, layer, psycopg2.extras.Json(detail), n))
+
+
+def record_access(identity: Identity, action: str, layer: Layer, *, n: int, **detail) -> None:
+    """As `record`, for layers labelled 内部 or 敏感 only; details that are None are left out."""
+    if is_restricted(layer):
+        record(identity, action, layer.id, n=n, **{name: value for name, value in detail.items() if value is not None})

@@ -1,0 +1,60 @@
+"""Who may see what: the access of the layer files as the API needs it, so that what a caller may not see does not exist on any path.
+
+The database holds the same through grants (`gis.catalog.ddl.grants`); both come from the same lines of the layer file.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from gis.catalog.model import ROLES, Catalog, Layer
+
+ADMIN = "admin"
+ANONYMOUS = "anonymous"
+PUBLIC_LABEL = "公开"
+"""The label of layers that leave no trace in the audit (内部 and 敏感 do)."""
+
+__all__ = ["ADMIN", "ANONYMOUS", "ROLES", "is_restricted", "visible_catalog"]
+
+
+def visible_catalog(catalog: Catalog, role: str) -> Catalog:
+    """The catalogue as this role sees it: his layers with his columns only, and nothing that names another."""
+    return _visible_catalog(_Same(catalog), role)
+
+
+class _Same:
+    """A catalogue as a cache key: the same object, not an equal one (comparing two catalogues costs more than filtering one)."""
+
+    def __init__(self, catalog: Catalog):
+        self.catalog = catalog
+
+    def __eq__(self, other):
+        return self.catalog is other.catalog
+
+    def __hash__(self):
+        return id(self.catalog)
+
+
+@lru_cache(maxsize=64)
+def _visible_catalog(same: _Same, role: str) -> Catalog:
+    catalog = same.catalog
+    return catalog.model_copy(update={"layers": {
+        name: _visible(layer, role) for name, layer in catalog.readable_by(role).items()}})
+
+
+def _visible(layer: Layer, role: str) -> Layer:
+    seen = layer.columns_for(role)
+    update = {
+        "fields": {name: column for name, column in layer.fields.items() if name in seen},
+        "tiles": layer.tiles.model_copy(update={"columns": tuple(name for name in layer.tiles.columns if name in seen)}),
+    }
+    hidden_in_style = {"label": layer.style.label, "by": layer.style.by}
+    lost = {key: None for key, name in hidden_in_style.items() if name and name not in seen}
+    if lost:
+        update["style"] = layer.style.model_copy(update=lost | ({"cases": ()} if "by" in lost else {}))
+    return layer.model_copy(update=update)
+
+
+def is_restricted(layer: Layer) -> bool:
+    """Whether every access to the layer goes into the audit."""
+    return layer.access.label != PUBLIC_LABEL

@@ -1,0 +1,110 @@
+"""Where pygeoapi is bent, all in one place: each name that is replaced, and why. Import this before anything of `pygeoapi.api`.
+
+Checked against pygeoapi 0.24. The replaced names are module attributes that the API's functions look up when they run.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pygeoapi.crs
+import pygeoapi.util
+from pygeoapi import l10n
+
+from gis.api import boxes, pages
+from gis.api.serialize import to_json
+
+# Chinese escaped and `<` turned into `&lt;` in every answer; a new Jinja environment for every page. Both are imported
+# by name, so they are replaced before the modules that use them are loaded.
+pygeoapi.util.to_json = to_json
+pygeoapi.util.render_j2_template = pages.render_for_pygeoapi
+# Compiled catalogues in a folder of the package: ours are read from the .po files.
+l10n.translate_gettext = pages.phrase
+# Warns of every request without offset; its errors are logged by our own handler.
+logging.getLogger("pygeoapi").setLevel(logging.ERROR)
+# Builds a pyproj CRS for every provider object, twice per request.
+pygeoapi.crs.get_crs = lru_cache(maxsize=128)(pygeoapi.crs.get_crs)
+
+import pygeoapi.api as core  # noqa: E402
+import pygeoapi.api.itemtypes as itemtypes  # noqa: E402
+import pygeoapi.api.processes as processes  # noqa: E402
+import pygeoapi.api.tiles as tiles  # noqa: E402
+import pygeoapi.linked_data as linked_data  # noqa: E402
+import pygeoapi.provider.base as provider_base  # noqa: E402
+from pygeoapi.openapi import get_oas  # noqa: E402
+
+oas = sys.modules[get_oas.__module__]
+"""`pygeoapi.openapi` itself: as an attribute of the package that name is a command of its command line."""
+
+for _module in (core, itemtypes, processes, tiles, oas, linked_data):
+    for _name, _ours in (("to_json", to_json), ("render_j2_template", pages.render_for_pygeoapi)):
+        if hasattr(_module, _name):
+            setattr(_module, _name, _ours)
+provider_base.get_crs = pygeoapi.crs.get_crs
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A CQL2 filter as it came: text or JSON, and the CRS of its coordinates. The provider knows the columns and judges it."""
+
+    text: str
+    crs: str = "CRS84"
+
+
+def _with_crs(found: Filter, *, filter_crs_uri: str, **_) -> Filter:
+    return Filter(found.text, filter_crs_uri)
+
+
+# pygeofilter reads `A OR B AND C` as `(A OR B) AND C` and answers an unknown property with no rows.
+itemtypes.parse_cql2_text = Filter
+itemtypes.parse_cql2_json = Filter
+itemtypes.modify_pygeofilter = _with_crs
+
+# Reads one time field, fails on `2020-01` and on QGIS's year 0000; the provider reads datetime itself.
+itemtypes.validate_datetime = lambda extents, text=None: text
+
+
+def _area(numbers: list, from_crs: str, to_crs: str, always_xy: bool = False) -> boxes.Area:
+    """Transforms two corners only, with swapped axes for CGCS2000, and looks up the CRSs anew each time."""
+    return boxes.area(numbers, from_crs)
+
+
+itemtypes.transform_bbox = _area
+
+
+def _target(provider_def: dict, query_crs_uri: str | None = None) -> boxes.Target:
+    """Compares CRSs by pyproj for every request; ours is looked up. Raises ValueError for what the collection does not offer."""
+    uri = query_crs_uri or boxes.systems.CRS84
+    if uri not in pygeoapi.crs.get_supported_crs_list(provider_def):
+        raise ValueError(f"CRS {uri[:80]!r} is not offered by this collection; see its list of crs")
+    return boxes.target(uri)
+
+
+itemtypes.create_crs_transform_spec = _target
+
+_QGIS = (  # without these QGIS filters on the client and guesses the schema
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+    "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/schemas",
+    "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/core-roles-features",
+    "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/queryables",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
+    "http://www.opengis.net/spec/cql2/1.0/conf/advanced-comparison-operators",
+    "http://www.opengis.net/spec/cql2/1.0/conf/case-insensitive-comparison",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions-plus",
+    "http://www.opengis.net/spec/cql2/1.0/conf/temporal-functions",
+)
+_NOT_OURS = ("create-replace-delete", "processes-1/1.0/conf/callback", "advanced-property-roles")
+"""Declared by pygeoapi for every feature collection; nothing here can be written, and no callback is ever made."""
+
+for _classes in (itemtypes.CONFORMANCE_CLASSES_FEATURES, processes.CONFORMANCE_CLASSES):
+    _classes[:] = [uri for uri in _classes if not uri.endswith(_NOT_OURS)]
+itemtypes.CONFORMANCE_CLASSES_FEATURES += [uri for uri in _QGIS if uri not in itemtypes.CONFORMANCE_CLASSES_FEATURES]
+processes.CONFORMANCE_CLASSES += [
+    uri for name in ("job-list", "dismiss")
+    if (uri := f"http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/{name}") not in processes.CONFORMANCE_CLASSES
+]

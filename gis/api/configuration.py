@@ -1,0 +1,53 @@
+"""The configuration that is served: `pygeoapi-config.yml` as the catalogue renders it, with what only the running machine knows."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from pygeoapi.util import yaml_load
+
+from gis import processes
+from gis.api import pages
+from gis.catalog import pygeoapi
+from gis.catalog.read import catalog
+from gis.settings import settings
+
+LANGUAGES = ["zh", "en"]
+MANAGER = {"name": "gis.api.jobs.JobManager", "connection": "", "output_dir": ""}
+DEFAULT_LIMIT, LARGEST_LIMIT = 100, 10_000
+
+
+def public_url() -> str:
+    """Where clients find the API."""
+    return (settings().public_url or f"http://{settings().host}:{settings().port}").rstrip("/")
+
+
+def configuration() -> dict:
+    """The configuration of pygeoapi for this process: from the layer files that are in force, so it cannot lag behind them."""
+    config = yaml_load(io.StringIO(pygeoapi.render(catalog(), processes.processes())))
+    server, metadata = config["server"], config["metadata"]
+    server |= {
+        "url": public_url(), "bind": {"host": settings().host, "port": settings().port}, "languages": LANGUAGES, "gzip": False,
+        "admin": False, "manager": dict(MANAGER), "locale_dir": str(pages.FOLDER / "locale"),
+        "templates": {"path": str(pages.TEMPLATES), "static": str(pages.STATIC)},
+    }
+    server["limits"] = {"default_items": DEFAULT_LIMIT, "max_items": LARGEST_LIMIT, "on_exceed": "throttle"} | server.get("limits", {})
+    identification = metadata["identification"]
+    identification["url"] = public_url()
+    identification.setdefault("terms_of_service", metadata["license"]["name"])
+    metadata["license"].setdefault("url", public_url())
+    config["resources"] = {name: resource for name, resource in config["resources"].items() if _servable(resource)}
+    return config
+
+
+def _servable(resource: dict) -> bool:
+    """A raster that was never loaded has no file, and so is no collection."""
+    return all(
+        provider["type"] != "coverage" or raster(provider["data"]).is_file() for provider in resource.get("providers", []))
+
+
+def raster(data: str) -> Path:
+    """The file of a raster layer; a relative one lies in the home."""
+    path = Path(data)
+    return path if path.is_absolute() else settings().home / "raster" / path.name

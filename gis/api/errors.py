@@ -1,0 +1,94 @@
+"""From a mistake to an HTTP answer: one table, one shape. Nothing that is not one of the platform's own errors shows its text."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Response, g, request
+from pygeoapi.error import GenericError
+from pygeoapi.process.base import JobNotFoundError, UnknownProcessError
+from werkzeug.exceptions import HTTPException
+
+from gis.api import pages
+from gis.api.serialize import json_bytes
+from gis.errors import NotFound, OneMapError
+
+log = logging.getLogger("onemap.api")
+
+REALM = "One Map"
+RETRY_AFTER_S = 5
+
+CODES = {
+    400: "InvalidParameterValue", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
+    406: "NotAcceptable", 413: "RequestTooLarge", 415: "UnsupportedMediaType", 429: "TooManyRequests",
+    500: "NoApplicableCode", 501: "NotImplemented", 503: "ServiceUnavailable",
+}
+"""OGC exception codes (OGC API Common, 8.10) by HTTP status."""
+
+TITLES = {
+    400: "The request is wrong", 401: "Log in first", 403: "This is not allowed", 404: "There is nothing here",
+    405: "This cannot be done here", 406: "This format is not offered", 413: "The request is too large",
+    415: "This content type is not understood", 429: "Too many requests", 500: "The platform made a mistake",
+    501: "This is not offered", 503: "The platform cannot answer now",
+}
+
+
+def problem(status: int, detail: str = "", *, where: str = "", remedy: str = "", code: str | None = None) -> Response:
+    """The answer to a mistake: an OGC exception that is also problem details (RFC 9457), or a page for a browser."""
+    title = TITLES.get(status, TITLES[400 if status < 500 else 500])
+    body = {
+        "type": "about:blank", "title": title, "status": status, "code": code or CODES.get(status, CODES[400 if status < 500 else 500]),
+        "detail": detail or title, "description": " ".join(filter(None, [detail or title, f"({where})" if where else "", remedy])),
+        "requestId": g.get("request_id", ""),
+    }
+    body |= {name: value for name, value in (("where", where), ("remedy", remedy)) if value}
+    if wants_page():
+        language = pages.language_of(request.args.get("lang") or request.accept_languages.best_match(("zh", "en"), "zh"))
+        site = g.get("site") or {"identification": {"title": "One Map"}}
+        content = pages.render("exception.html", language, site=site, base_url=g.get("base_url", ""), data=body | {"links": []})
+        response = Response(content, status, mimetype="text/html")
+    else:
+        response = Response(json_bytes(body), status, content_type="application/problem+json")
+    if status == 401:
+        response.headers["WWW-Authenticate"] = f'Basic realm="{REALM}", charset="UTF-8"'
+    if status in (503, 429):
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def wants_page() -> bool:
+    """Whether the caller is a browser that was not told another format."""
+    wanted = request.args.get("f")
+    if wanted:
+        return wanted == "html"
+    best = request.accept_mimetypes.best_match(("application/json", "text/html"), "application/json")
+    return best == "text/html" and request.accept_mimetypes["text/html"] > request.accept_mimetypes["application/json"]
+
+
+def answer(error: Exception) -> Response:
+    """The one table: the platform's errors by their class, the framework's by their status, all others 500 without a word."""
+    if isinstance(error, OneMapError):
+        return _named(error)
+    if isinstance(error, HTTPException):
+        if error.code and error.code < 400:
+            return error.get_response()
+        return problem(error.code or 500, TITLES.get(error.code or 500, ""))
+    if isinstance(error, (JobNotFoundError, UnknownProcessError)):
+        return problem(404, "No such job or process")
+    if isinstance(error, GenericError) and int(error.http_status_code) < 500 and error.user_msg:
+        return problem(int(error.http_status_code), error.message, code=error.ogc_exception_code)
+    log.error("unexpected %s on %s", type(error).__name__, request.path, exc_info=error, extra={"request_id": g.get("request_id")})
+    return problem(500, "Unexpected fault; the log of the platform knows more under the request id")
+
+
+def _named(error: OneMapError) -> Response:
+    status = error.http_status
+    if status >= 500:
+        log.error("%s: %s", type(error).__name__, error.what, exc_info=error.__cause__, extra={"request_id": g.get("request_id")})
+    if status == 500:
+        return problem(500, "Unexpected fault; the log of the platform knows more under the request id")
+    if isinstance(error, NotFound):
+        # The remedy may name what is near, and so what is hidden.
+        return problem(404, "There is no such thing here")
+    return problem(status, error.what, where=error.where, remedy=error.remedy)

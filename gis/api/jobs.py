@@ -1,0 +1,124 @@
+"""Long work as OGC API jobs: a durable queue in PostgreSQL, seen by its owner only."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import psycopg2.extras
+from pygeoapi.process.base import JobNotFoundError, JobResultNotFoundError
+from pygeoapi.process.manager.base import BaseManager
+
+from gis.access.identity import Identity, caller
+from gis.api import process as served
+from gis.db.connection import reading, writing
+from gis.errors import InputError
+
+WAITING_ALLOWED = 20
+"""Jobs of one user that may wait or run at a time."""
+CHANNEL = "onemap_job"
+"""NOTIFY wakes the worker."""
+
+_COLUMNS = ("id::text AS identifier, process AS process_id, status, message, progress, inputs AS parameters, created_at AS created, "
+            "started_at AS started, finished_at AS finished, updated_at AS updated, error, cancelled")
+_INSERT = "INSERT INTO meta.job (process, inputs, role) VALUES (%s, %s, %s) RETURNING id::text"
+_DISMISS = (
+    "UPDATE meta.job SET cancelled = true, message = 'dismissed', updated_at = clock_timestamp(), result = NULL, "
+    "status = CASE WHEN status = 'running' THEN status ELSE 'dismissed' END, "
+    "finished_at = CASE WHEN status = 'running' THEN NULL ELSE clock_timestamp() END WHERE id = %s")
+
+
+class JobManager(BaseManager):
+    """pygeoapi's process manager over `meta.job`. Jobs are run by `onemap worker`, never in a web process."""
+
+    def __init__(self, manager_def: dict):
+        super().__init__(manager_def)
+        self.is_async = True
+        self.supports_subscribing = False
+
+    @property
+    def processes(self) -> dict:
+        """The processes that exist for the caller of this request."""
+        seen = served.runnable(caller.get().role)
+        return {name: definition for name, definition in self._processes.items() if name in seen}
+
+    @processes.setter
+    def processes(self, definitions: dict) -> None:
+        self._processes = definitions
+
+    def get_jobs(self, status=None, limit=None, offset=None) -> dict:
+        """The caller's jobs, newest first; nobody's list is empty."""
+        identity = caller.get()
+        if identity.is_anonymous:
+            return {"jobs": [], "numberMatched": 0}
+        wanted = {"status": getattr(status, "value", status), "limit": limit, "offset": offset or 0}
+        with reading(identity.role, identity.user) as connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute("SELECT count(*) AS n FROM meta.job WHERE %(status)s::text IS NULL OR status = %(status)s", wanted)
+            matched = cursor.fetchone()["n"]
+            cursor.execute(f"SELECT {_COLUMNS} FROM meta.job WHERE %(status)s::text IS NULL OR status = %(status)s "
+                           "ORDER BY created_at DESC LIMIT %(limit)s OFFSET %(offset)s", wanted)
+            return {"jobs": [_shown(row) for row in cursor.fetchall()], "numberMatched": matched}
+
+    def get_job(self, job_id: str) -> dict:
+        """One job of the caller. Raises JobNotFoundError."""
+        return _shown(_row(job_id, _COLUMNS))
+
+    def get_job_result(self, job_id: str) -> tuple[str, Any]:
+        """The answer of a finished job. Raises JobNotFoundError, JobResultNotFoundError."""
+        row = _row(job_id, "status, result")
+        if row["status"] != "successful":
+            raise JobResultNotFoundError()
+        return "application/json", row["result"]
+
+    def delete_job(self, job_id: str) -> bool:
+        """Dismiss a job: a waiting one at once, a running one as soon as it listens; its result goes. Raises JobNotFoundError."""
+        _row(job_id, "status")
+        identity = caller.get()
+        with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
+            cursor.execute(_DISMISS, (_uuid(job_id),))
+            if not cursor.rowcount:
+                raise JobNotFoundError()
+        return True
+
+    def __repr__(self) -> str:
+        return "<JobManager>"
+
+
+def submit(process_id: str, inputs: dict, identity: Identity) -> str:
+    """Queue a job with checked inputs; its id. Raises InputError where too many of his wait already."""
+    with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM meta.job WHERE status IN ('accepted', 'running') AND user_name = %s", (identity.user,))
+        if cursor.fetchone()[0] >= WAITING_ALLOWED:
+            raise InputError(f"{WAITING_ALLOWED} jobs of yours wait already", remedy="Wait for them, or dismiss one")
+        cursor.execute(_INSERT, (process_id, psycopg2.extras.Json(inputs), identity.role))
+        job_id = cursor.fetchone()[0]
+        cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, job_id))
+        return job_id
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise JobNotFoundError() from None
+
+
+def _row(job_id: str, columns: str) -> dict:
+    identity = caller.get()
+    with reading(identity.role, identity.user) as connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        cursor.execute(f"SELECT {columns} FROM meta.job WHERE id = %s", (_uuid(job_id),))
+        row = cursor.fetchone()
+    if row is None:
+        raise JobNotFoundError()
+    return row
+
+
+def _shown(row: dict) -> dict:
+    """A job as pygeoapi lists it; times in UTC."""
+    times = {name: row[name].astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if row[name] else None
+             for name in ("created", "started", "finished", "updated")}
+    message = row["message"]
+    if row["status"] == "failed" and row["error"]:
+        message = " ".join(filter(None, (row["error"].get("what"), row["error"].get("remedy"))))
+    return dict(row) | times | {"started": times["started"] or times["created"], "message": message, "mimetype": "application/json"}

@@ -1,0 +1,153 @@
+"""The OpenAPI document: what pygeoapi writes for a configuration, closed in itself (no reference leads to another server) and true:
+our parameters, our limits, our errors, our ways to log in."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from typing import Any
+
+from gis.api import adapt
+from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
+
+_OUTSIDE = re.compile(r"^https?://")
+
+
+def _query(name: str, description: str, schema: dict) -> dict:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema, "style": "form", "explode": False}
+
+
+def _path(name: str, description: str, schema: dict) -> dict:
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+_TEXT = {"type": "string"}
+_INDEX = {"type": "integer", "minimum": 0}
+
+PARAMETERS = {
+    "limit": _query("limit", "How many features a page holds.",
+                    {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}),
+    "datetime": _query("datetime", "Valid time: an instant, a partial date or an interval; only what was in service then.", _TEXT),
+    "as-of": _query("as-of", "Recorded time: the answer as it was known at this moment.", _TEXT),
+    "cursor": _query("cursor", "Where the page begins; taken from a next link.", _TEXT),
+    "resultType": _query("resultType", "hits counts exactly and answers no features.", {"type": "string", "enum": ["results", "hits"]}),
+    "sortby": _query("sortby", "Properties to sort by, separated by commas; - before a name sorts downwards.", _TEXT),
+    "filter": _query("filter", "A CQL2 filter.", _TEXT),
+    "filter-lang": _query("filter-lang", "The language of the filter.",
+                          {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"}),
+    "filter-crs": _query("filter-crs", "The CRS of the coordinates in the filter.", {"type": "string", "format": "uri"}),
+    "featureId": _path("featureId", "The id of the feature: the values of its key joined by a colon.", _TEXT),
+    "tileMatrixSetId": _path("tileMatrixSetId", "The tile grid.", {"type": "string", "enum": ["WebMercatorQuad", "WorldCRS84Quad"]}),
+    "tileMatrix": _path("tileMatrix", "The zoom.", _INDEX | {"maximum": 24}),
+    "tileRow": _path("tileRow", "The row from the north.", _INDEX),
+    "tileCol": _path("tileCol", "The column from the west.", _INDEX),
+}
+
+_LINK = {"type": "object", "required": ["href", "rel"], "properties": {
+    "href": _TEXT, "rel": _TEXT, "type": _TEXT, "title": _TEXT, "hreflang": _TEXT, "length": {"type": "integer"}, "templated": {"type": "boolean"}}}
+_FEATURE = {"type": "object", "required": ["type", "geometry", "properties"], "properties": {
+    "type": {"type": "string", "enum": ["Feature"]}, "id": _TEXT, "geometry": {"type": "object", "nullable": True},
+    "properties": {"type": "object", "nullable": True}}}
+
+SCHEMAS = {
+    "link": _LINK,
+    "exception": {"type": "object", "required": ["title", "status", "code"], "properties": {
+        "type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "code": _TEXT, "detail": _TEXT, "description": _TEXT,
+        "where": _TEXT, "remedy": _TEXT, "requestId": _TEXT}},
+    "cql2": {"type": "object", "description": "A CQL2 JSON filter (OGC 21-065r2).", "properties": {"op": _TEXT, "args": {"type": "array", "items": {}}}},
+    "feature": _FEATURE,
+    "featureCollection": {"type": "object", "required": ["type", "features"], "properties": {
+        "type": {"type": "string", "enum": ["FeatureCollection"]}, "features": {"type": "array", "items": {"$ref": "#/components/schemas/feature"}},
+        "links": {"type": "array", "items": {"$ref": "#/components/schemas/link"}}, "numberReturned": _INDEX, "numberMatched": _INDEX,
+        "numberMatchedEstimate": _INDEX, "timeStamp": _TEXT}},
+    "execute": {"type": "object", "properties": {
+        "inputs": {"type": "object"}, "response": {"type": "string", "enum": ["raw", "document"]}, "outputs": {"type": "object"}}},
+}
+
+
+def _answer(description: str, schema: dict, media: str = "application/json") -> dict:
+    return {"description": description, "content": {media: {"schema": schema}}}
+
+
+_PROBLEM = {"$ref": "#/components/schemas/exception"}
+RESPONSES = {
+    "InvalidParameter": _answer("The request is wrong.", _PROBLEM, "application/problem+json"),
+    "Unauthorized": _answer("The credentials do not hold.", _PROBLEM, "application/problem+json"),
+    "NotFound": _answer("There is nothing here, or nothing that this caller may see.", _PROBLEM, "application/problem+json"),
+    "ServerError": _answer("The platform made a mistake.", _PROBLEM, "application/problem+json"),
+    "LandingPage": _answer("Links.", {"type": "object"}),
+    "Collection": _answer("A collection.", {"type": "object"}),
+    "Features": _answer("A page of features.", {"$ref": "#/components/schemas/featureCollection"}, "application/geo+json"),
+    "Feature": _answer("A feature.", {"$ref": "#/components/schemas/feature"}, "application/geo+json"),
+    "ProcessList": _answer("The processes.", {"type": "object"}),
+    "ExecuteAsync": _answer("The job was queued.", {"type": "object"}),
+}
+SECURITY = {
+    "basic": {"type": "http", "scheme": "basic"}, "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+_ITEMS_TAKE = ("datetime", "as-of", "filter", "filter-lang", "filter-crs", "cursor", "resultType")
+
+
+def document(config: dict) -> dict:
+    """The OpenAPI document of a configuration (already narrowed to what the caller sees)."""
+    oas = _closed(adapt.get_oas(deepcopy(config), fail_on_invalid_collection=False))
+    components = oas["components"]
+    components["parameters"] = {
+        name: parameter for name, parameter in components["parameters"].items()
+        if name not in ("vendorSpecificParameters", "bbox-crs-epsg", "resourceId")} | deepcopy(PARAMETERS)
+    components["schemas"] = components.get("schemas", {}) | deepcopy(SCHEMAS)
+    components["responses"] = components["responses"] | deepcopy(RESPONSES)
+    components["securitySchemes"] = deepcopy(SECURITY)
+    oas["security"] = [{}, *({name: []} for name in SECURITY)]
+    oas["info"] |= {"version": "1.0.0"}
+    for path, operations in oas["paths"].items():
+        for operation in operations.values():
+            _mend(path, operation)
+    oas["paths"] |= _own_paths()
+    return oas
+
+
+def _closed(part: Any) -> Any:
+    """The document with every reference to another server turned to a component of the same name."""
+    if isinstance(part, list):
+        return [_closed(value) for value in part]
+    if not isinstance(part, dict):
+        return part
+    reference = part.get("$ref")
+    if isinstance(reference, str) and _OUTSIDE.match(reference):
+        kind, name = re.search(r"(parameters|responses|schemas)/([^/#]+?)(?:\.yaml|\.json)?$", reference + "").groups() if (
+            "parameters/" in reference or "responses/" in reference or "schemas/" in reference) else ("schemas", "")
+        name = name or reference.rsplit("/", 1)[-1].split(".")[0]
+        return {"$ref": f"#/components/{kind}/{name}"}
+    return {key: _closed(value) for key, value in part.items()}
+
+
+def _mend(path: str, operation: dict) -> None:
+    operation.setdefault("responses", {}).setdefault("401", {"$ref": "#/components/responses/Unauthorized"})
+    parameters = [p for p in operation.get("parameters", []) if not p.get("$ref", "").endswith("/vendorSpecificParameters")]
+    if path.endswith("/items") and operation["operationId"].startswith("get"):
+        known = {p.get("name") or p["$ref"].rsplit("/", 1)[-1] for p in parameters}
+        if "bbox" in known:
+            parameters = [p for p in parameters if p.get("name") != "limit"] + [{"$ref": "#/components/parameters/limit"}]
+            parameters += [{"$ref": f"#/components/parameters/{name}"} for name in _ITEMS_TAKE if name not in known]
+    if parameters or "parameters" in operation:
+        operation["parameters"] = parameters
+
+
+def _own_paths() -> dict:
+    """The paths that are ours and not pygeoapi's."""
+    def get(summary: str, media: str, *parameters: dict) -> dict:
+        return {"get": {
+            "summary": summary, "tags": ["server"], "operationId": "get" + re.sub(r"\W+", "", summary.title()), "parameters": list(parameters),
+            "responses": {"200": _answer(summary, {"type": "object"} if "json" in media else _TEXT, media),
+                          "404": {"$ref": "#/components/responses/NotFound"}}}}
+
+    style = _query("f", "mbs (MapLibre) or qml (QGIS).", {"type": "string", "enum": ["json", "mbs", "qml"]})
+    return {
+        "/catalog": get("The layer tree of the map", "application/json"),
+        "/styles/{styleId}": get("A style", "application/json", _path("styleId", "A layer, or onemap for the whole map.", _TEXT), style),
+        "/d/{token}": get("A door plate", "text/html", _path("token", "What the plate's QR code says.", _TEXT)),
+        "/health": get("Whether the platform is live and ready", "application/json"),
+        "/metrics": get("Figures for Prometheus", "text/plain"),
+    }

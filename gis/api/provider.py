@@ -1,0 +1,225 @@
+"""Features for pygeoapi, straight from PostGIS: one statement per page, GeoJSON written by the database, as the caller may see it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from urllib.parse import urlencode
+
+import orjson
+from flask import has_request_context, request
+from psycopg2 import sql
+from pygeoapi.provider.base import BaseProvider, ProviderItemNotFoundError
+
+from gis.access import audit
+from gis.access.identity import caller
+from gis.api import boxes, cursor as paging, schema, select, temporal
+from gis.api.serialize import LAST_PAGE
+from gis.catalog.model import Column, Layer
+from gis.catalog.read import catalog
+from gis.db import cql2
+from gis.db.connection import reading
+from gis.errors import InputError, NotFound
+
+DEEPEST_OFFSET = 100_000
+"""Rows that `offset` may skip; the next links have no such bound."""
+
+_EXTRA = ("as-of", "cursor", "resultType")
+_ESTIMATE = "SELECT c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'core' AND c.relname = %s"
+
+
+def layer_of(provider_def: dict) -> Layer:
+    """The layer that a provider definition of pygeoapi-config.yml stands for."""
+    data = provider_def["data"]
+    return catalog().layer(data["layer"] if isinstance(data, dict) else str(data).rsplit(".", 1)[-1])
+
+
+class FeatureProvider(BaseProvider):
+    """One layer as the caller of this request sees it. Made anew for every request, so it keeps nothing."""
+
+    def __init__(self, provider_def: dict):
+        super().__init__(provider_def | {"include_extra_query_parameters": True, "count": False, "editable": False})
+        self.layer = layer_of(provider_def)
+        identity = caller.get()
+        if not self.layer.readable_by(identity.role):
+            raise NotFound("Collection not found")
+        self.columns = self.layer.columns_for(identity.role)
+        self.id_field = self.layer.key[0] if len(self.layer.key) == 1 else "id"
+        self.time_field = "valid_from"
+        self.get_fields()
+
+    def get_fields(self) -> dict:
+        """The columns that the caller sees: {name: {type, format}}."""
+        if not self._fields:
+            self._fields = {name: schema.bare(column) for name, column in self.columns.items()}
+        return self._fields
+
+    def query(self, offset=0, limit=10, resulttype="results", bbox=None, datetime_=None, properties=(), sortby=(),
+              select_properties=(), skip_geometry=False, q=None, language=None, filterq=None, crs_transform_spec=None, **_) -> dict:
+        """A page of features as a GeoJSON feature collection; parameters as pygeoapi passes them.
+
+        `features` is a list of ready-made texts (orjson.Fragment). Raises the platform's errors; nothing is ignored.
+        """
+        extra = self._extra(properties)
+        if q is not None:
+            raise InputError("q is not understood here", where="q", remedy="Use filter, or a column as parameter")
+        wanted = select.Wanted(
+            self.layer, self.columns, area=bbox or None, span=temporal.span(datetime_) if datetime_ is not None else None,
+            as_of=temporal.moment(extra["as-of"]) if "as-of" in extra else None,
+            equal=[(name, value) for name, value in properties if name in self.columns],
+            filtered=self._filter(filterq),
+        )
+        if (extra.get("resultType") or resulttype) == "hits":
+            return self._hits(wanted)
+        if (extra.get("resultType") or resulttype) != "results":
+            raise InputError("resultType is hits or results", where="resultType")
+        if offset > DEEPEST_OFFSET:
+            raise InputError(f"offset is larger than {DEEPEST_OFFSET}", where="offset", remedy="Follow the next links: they have no such bound")
+        target = crs_transform_spec or boxes.target(boxes.systems.CRS84)
+        names = tuple(name for name in self.columns if not select_properties or name in select_properties)
+        sort = ordered(self.layer, tuple((by["property"], by["order"] == "-") for by in sortby))
+        return self._page(wanted, sort, feature_sql(self.layer.id, names, target, not skip_geometry), limit, offset, extra.get("cursor"))
+
+    def _extra(self, properties) -> dict[str, str]:
+        """The platform's own parameters among those that pygeoapi does not know. What nobody knows is refused: a filter
+        that is silently dropped answers with too much."""
+        extra = {}
+        for name, value in properties:
+            if name in _EXTRA:
+                extra[name] = value
+            elif name not in self.columns:
+                raise InputError(f"unknown parameter {name[:60]!r}", remedy=f"Properties: {', '.join(self.columns)}")
+        return extra
+
+    def _filter(self, filterq) -> tuple[sql.Composable, dict] | None:
+        if filterq is None:
+            return None
+        return cql2.where(filterq.text, self.layer, set(self.columns), filter_crs=filterq.crs)
+
+    def _hits(self, wanted: select.Wanted) -> dict:
+        statement = select.Statement()
+        composed = select.count(wanted, statement)
+        identity = caller.get()
+        with reading(identity.role, identity.user) as connection, connection.cursor() as cursor:
+            cursor.execute(composed, statement.parameters)
+            matched = cursor.fetchone()[0]
+        self._record("hits", matched, wanted)
+        return {"type": "FeatureCollection", "features": [], "numberMatched": matched, "numberReturned": 0, "links": [LAST_PAGE]}
+
+    def _page(self, wanted, sort: paging.Sort, features: sql.Composable, limit: int, offset: int, cursor_text: str | None) -> dict:
+        after = paging.decode(sort, cursor_text) if cursor_text else None
+        if after is not None:
+            for (name, _), value in zip(sort.by, after, strict=True):
+                _require_typed(name, self.columns[name], value)
+        statement = select.Statement()
+        composed = select.page(wanted, sort, features, statement, limit=limit, offset=offset, after=after)
+        identity = caller.get()
+        with reading(identity.role, identity.user) as connection, connection.cursor() as cursor:
+            cursor.execute(composed, statement.parameters)
+            found = cursor.fetchall()
+            more = len(found) > limit
+            estimate = _estimate(cursor, wanted) if more and after is None else None
+        del found[limit:]
+        self._record("items", len(found), wanted)
+        answer = {
+            "type": "FeatureCollection", "features": _features([row[0] for row in found]), "numberReturned": len(found),
+            "links": [_next_link(paging.encode(sort, found[-1][1])) if more else LAST_PAGE],
+        }
+        if not more and after is None and offset == 0:
+            answer["numberMatched"] = len(found)
+        elif estimate is not None:
+            answer["numberMatchedEstimate"] = max(estimate, offset + len(found) + 1)
+        return answer
+
+    def get(self, identifier, language=None, crs_transform_spec=None, **_) -> dict:
+        """The feature with this id (key values joined by ':'), by one statement. Raises ProviderItemNotFoundError."""
+        as_of = request.args.get("as-of") if has_request_context() else None
+        target = crs_transform_spec or boxes.target(boxes.systems.CRS84)
+        statement = select.Statement()
+        composed = None
+        if "\0" not in identifier:
+            composed = select.one(self.layer, self.columns, identifier, temporal.moment(as_of) if as_of is not None else None,
+                                  feature_sql(self.layer.id, tuple(self.columns), target, True), statement)
+        found = None
+        if composed is not None:
+            identity = caller.get()
+            with reading(identity.role, identity.user) as connection, connection.cursor() as cursor:
+                cursor.execute(composed, statement.parameters)
+                found = cursor.fetchone()
+        if found is None:
+            raise ProviderItemNotFoundError(user_msg="No such feature")
+        audit.record_access(caller.get(), "item", self.layer, n=1, id=identifier[:200])
+        return orjson.loads(found[0])
+
+    def _record(self, action: str, n: int, wanted: select.Wanted) -> None:
+        audit.record_access(caller.get(), action, self.layer, n=n, bbox=wanted.area and wanted.area.box,
+                            as_of=wanted.as_of and wanted.as_of.isoformat(), query=_query())
+
+    def __repr__(self) -> str:
+        return f"<FeatureProvider> {self.layer.id}"
+
+
+@lru_cache(maxsize=512)
+def _feature_sql(layer_id: str, _same: int, names: tuple[str, ...], target: boxes.Target, geometry: bool) -> sql.Composable:
+    return select.feature(catalog().layer(layer_id), list(names), target, geometry=geometry)
+
+
+def feature_sql(layer_id: str, names: tuple[str, ...], target: boxes.Target, geometry: bool) -> sql.Composable:
+    """The SQL that writes one row as a feature with these columns; made once per combination and catalogue."""
+    return _feature_sql(layer_id, id(catalog()), names, target, geometry)
+
+
+def ordered(layer: Layer, sortby: tuple[tuple[str, bool], ...]) -> paging.Sort:
+    """The total order of a listing: what the caller asked for, then the key. Raises InputError for a column named twice."""
+    if len({name for name, _ in sortby}) != len(sortby):
+        raise InputError("a property is named twice", where="sortby")
+    rest = tuple((name, False) for name in layer.key if name not in {by for by, _ in sortby})
+    return paging.Sort(layer.id, (*sortby, *rest), frozenset(layer.key))
+
+
+def _require_typed(name: str, column: Column, value: str | None) -> None:
+    """A forged cursor must fail here, not in the database. Texts as PostgreSQL writes its own values."""
+    if value is None or column.type in ("text", "code", "texts"):
+        if value is not None and "\0" in value:
+            raise InputError("the cursor does not belong to this listing", where="cursor")
+        return
+    plain = {"bool": value}.get(column.type, value)
+    if column.type == "real" and value in ("NaN", "Infinity", "-Infinity"):
+        return
+    select.typed(name, column, plain.replace("+00", "+00:00") if column.type == "timestamp" and value.endswith("+00") else plain)
+
+
+def _features(texts: list[str]) -> list:
+    """Ready-made texts for JSON answers; objects where a page or a formatter has to look into them."""
+    if has_request_context() and request.environ.get("onemap.parsed_features"):
+        return [orjson.loads(text) for text in texts]
+    return [orjson.Fragment(text) for text in texts]
+
+
+def _estimate(cursor, wanted: select.Wanted) -> int | None:
+    """About how many features are wanted: the table's size, or the planner's opinion; None where it has none."""
+    if not wanted.is_narrowed:
+        cursor.execute(_ESTIMATE, (wanted.layer.id,))
+        row = cursor.fetchone()
+        return row[0] if row and row[0] > 0 else None
+    statement = select.Statement()
+    cursor.execute(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(select.rows(wanted, statement)), statement.parameters)
+    return int(cursor.fetchone()[0][0]["Plan"]["Plan Rows"])
+
+
+def _next_link(cursor_text: str) -> dict:
+    """The link to the next page: this request's parameters with another cursor. A filter that was posted goes into the link."""
+    kept = [(name, value) for name, value in request.args.items() if name not in ("cursor", "offset")]
+    if request.method == "POST" and request.data:
+        kept += [("filter", request.data.decode()), ("filter-lang", "cql2-json")]
+    query = urlencode([*kept, ("cursor", cursor_text)], safe=",:/")
+    return {
+        "rel": "next", "type": "application/geo+json", "title": "Items (next)",
+        "href": f"{request.environ.get('onemap.base_url', '')}{request.path}?{query}",
+    }
+
+
+def _query() -> str | None:
+    """What was asked, for the audit, at most 500 characters."""
+    if not has_request_context() or not request.query_string:
+        return None
+    return request.query_string[:500].decode("latin-1")

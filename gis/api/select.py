@@ -1,0 +1,216 @@
+"""The SQL of features: which rows of a layer, in which order, written as which JSON. Names come from the layer file, values are bound."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from dataclasses import dataclass, field
+
+from psycopg2 import sql
+
+from gis import crs as systems
+from gis.api import cursor as paging
+from gis.api.boxes import Area, Target
+from gis.api.temporal import Span
+from gis.catalog.model import Column, Layer
+from gis.errors import InputError
+
+GREATEST_INT = 2**63 - 1
+
+
+class Statement:
+    """An SQL statement in the making: hands out placeholders and keeps what is bound to them."""
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, object] = {}
+
+    def bind(self, value: object, sql_type: str) -> sql.Composable:
+        """The placeholder of a value, cast to a type of PostgreSQL."""
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return sql.SQL("{}::" + sql_type).format(sql.Placeholder(name))
+
+
+@dataclass
+class Wanted:
+    """Which features a caller wants. `equal`: (column, text as it came) pairs; `filtered`: a CQL2 condition with its parameters."""
+
+    layer: Layer
+    columns: dict[str, Column]
+    """The columns that the caller sees."""
+    area: Area | None = None
+    span: Span | None = None
+    as_of: dt.datetime | None = None
+    equal: list[tuple[str, str]] = field(default_factory=list)
+    filtered: tuple[sql.Composable, dict] | None = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether anything is asked for but all features of today."""
+        return bool(self.area or self.span or self.as_of or self.equal or self.filtered)
+
+
+def typed(name: str, column: Column, text: str) -> object:
+    """The value that a query parameter means for a column of this type. Raises InputError (`?diameter_mm=abc`)."""
+    try:
+        if column.type == "int":
+            if re.fullmatch(r"[+-]?\d{1,19}", text) and abs(int(text)) <= GREATEST_INT:
+                return int(text)
+        elif column.type == "real":
+            if math.isfinite(value := float(text)) and "_" not in text:
+                return value
+        elif column.type == "bool":
+            if text.lower() in ("true", "false"):
+                return text.lower() == "true"
+        elif column.type == "date":
+            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+                return dt.date.fromisoformat(text)
+        elif column.type == "timestamp":
+            value = dt.datetime.fromisoformat(text.replace(" ", "+"))
+            return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        elif "\0" not in text:
+            return text
+    except (ValueError, OverflowError):
+        pass
+    kinds = {"int": "a whole number", "real": "a number", "bool": "true or false", "date": "a date like 2024-05-01",
+             "timestamp": "a time like 2024-05-01T12:00:00Z"}
+    raise InputError(f"{text[:60]!r} is not {kinds.get(column.type, 'a text')}", where=name)
+
+
+def relation(layer: Layer, as_of: dt.datetime | None) -> sql.Composable:
+    """The view to read: today's belief, or all beliefs with the times between which they were held."""
+    return sql.Identifier("pub", layer.id if as_of is None else f"{layer.id}_history")
+
+
+def condition(wanted: Wanted, statement: Statement) -> sql.Composable:
+    """The WHERE condition of what is wanted (TRUE where all is)."""
+    parts: list[sql.Composable] = []
+    if wanted.area:
+        parts += _within(wanted.area, wanted.layer, statement)
+    if wanted.span:
+        parts += _in_service(wanted.span, statement)
+    if wanted.as_of:
+        known = statement.bind(wanted.as_of, "timestamptz")
+        parts.append(sql.SQL("recorded_from <= {0} AND (recorded_to IS NULL OR recorded_to > {0})").format(known))
+    for name, text in wanted.equal:
+        column = wanted.columns[name]
+        value = statement.bind(typed(name, column, text), paging.SQL_TYPE["text" if column.type == "texts" else column.type])
+        parts.append(sql.SQL("{} = ANY({})" if column.type == "texts" else "{1} = {0}").format(value, sql.Identifier(name)))
+    if wanted.filtered:
+        filter_sql, parameters = wanted.filtered
+        statement.parameters.update(parameters)
+        parts.append(filter_sql)
+    return sql.SQL(" AND ").join(parts) if parts else sql.SQL("TRUE")
+
+
+def _within(area: Area, layer: Layer, statement: Statement) -> list[sql.Composable]:
+    """`&&` finds by the index and stays index-backed under row security; ST_Intersects is exact (boxes of the index are float4)."""
+    outline = statement.bind(area.outline.hex(), "geometry")
+    parts = [sql.SQL("geom && {0} AND ST_Intersects(geom, {0})").format(outline)]
+    if area.low is not None and layer.geometry.endswith("Z"):
+        parts.append(sql.SQL("ST_ZMax(geom) >= {} AND ST_ZMin(geom) <= {}").format(
+            statement.bind(area.low, "double precision"), statement.bind(area.high, "double precision")))
+    return parts
+
+
+def _in_service(span: Span, statement: Statement) -> list[sql.Composable]:
+    """Valid time is half-open: [valid_from, valid_to) meets [first, after)."""
+    parts = []
+    if span.after is not None:
+        parts.append(sql.SQL("(valid_from IS NULL OR valid_from < {})").format(statement.bind(span.after, "date")))
+    if span.first is not None:
+        parts.append(sql.SQL("(valid_to IS NULL OR valid_to > {})").format(statement.bind(span.first, "date")))
+    return parts
+
+
+def feature_id(layer: Layer) -> sql.Composable:
+    """The id of a feature: the values of its key joined by ':'."""
+    return sql.SQL(" || ':' || ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in layer.key)
+
+
+def coordinates(target: Target) -> sql.Composable:
+    """The geometry in the CRS that goes out, axes as its authority orders them."""
+    geometry: sql.Composable = sql.SQL("geom")
+    if target.srid is not None:
+        # CGCS2000 and WGS 84 are one here; PROJ must not look for a way between them.
+        stored = "ST_SetSRID(geom, 4326)" if target.srid == systems.WEB_MERCATOR else "geom"
+        geometry = sql.SQL(f"ST_Transform({stored}, {int(target.srid)})")
+    return sql.SQL("ST_FlipCoordinates({})").format(geometry) if target.flipped else geometry
+
+
+def geojson(layer: Layer, target: Target, *, geometry: bool = True) -> sql.Composable:
+    """The geometry of a row as GeoJSON text; digits keep the layer's precision; no crs member (RFC 7946, 4)."""
+    if not geometry or layer.is_raster:
+        return sql.SQL("'null'")
+    digits = target.decimals(layer.survey)
+    return sql.SQL("coalesce(ST_AsGeoJSON({}, {}, 0), 'null')").format(coordinates(target), sql.Literal(digits))
+
+
+def feature(layer: Layer, columns: list[str], target: Target, *, geometry: bool = True) -> sql.Composable:
+    """A row of `f` as the text of a GeoJSON feature."""
+    if columns:
+        properties = sql.SQL("(SELECT row_to_json(p)::text FROM (SELECT {}) AS p)").format(
+            sql.SQL(", ").join(sql.Identifier("f", name) for name in columns))
+    else:
+        properties = sql.SQL("'{}'")
+    return sql.SQL("""'{{"type":"Feature","id":' || to_json({}) || ',"geometry":' || {} || ',"properties":' || {} || '}}'""").format(
+        feature_id(layer), geojson(layer, target, geometry=geometry), properties)
+
+
+def page(wanted: Wanted, sort: paging.Sort, feature_sql: sql.Composable, statement: Statement, *, limit: int, offset: int = 0,
+         after: list | None = None) -> sql.Composable:
+    """The statement of one page: rows (feature text, position as text[]), one row more than the limit where there is more."""
+    where = condition(wanted, statement)
+    if after is not None:
+        where = sql.SQL("{} AND {}").format(where, paging.behind(sort, after, wanted.columns, statement.bind))
+    # Only columns that the role may read: the grants are per column, `*` would be refused.
+    read = sql.SQL(", ").join(sql.Identifier(name) for name in (*wanted.columns, "geom"))
+    return sql.SQL("SELECT {}, {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}) AS f ORDER BY {}").format(
+        feature_sql, sort.position(), read, relation(wanted.layer, wanted.as_of), where, sort.order_by(),
+        sql.Literal(limit + 1), sql.Literal(offset), sort.order_by())
+
+
+def count(wanted: Wanted, statement: Statement) -> sql.Composable:
+    """The statement that counts exactly what is wanted."""
+    return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(relation(wanted.layer, wanted.as_of), condition(wanted, statement))
+
+
+def rows(wanted: Wanted, statement: Statement) -> sql.Composable:
+    """The bare rows of what is wanted: for the planner's estimate of how many there are."""
+    return sql.SQL("SELECT 1 FROM {} WHERE {}").format(relation(wanted.layer, wanted.as_of), condition(wanted, statement))
+
+
+def one(layer: Layer, columns: dict[str, Column], identifier: str, as_of: dt.datetime | None, feature_sql: sql.Composable,
+        statement: Statement) -> sql.Composable | None:
+    """The statement of the feature with this id; None where no key can be read from it. A key value may itself hold a ':', so
+    every way to cut the id is asked for (there is seldom more than one)."""
+    ways = []
+    for values in cuts(identifier, len(layer.key)):
+        try:
+            known = [typed(name, columns[name], value) for name, value in zip(layer.key, values, strict=True)]
+        except InputError:
+            continue
+        ways.append(sql.SQL("({})").format(sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), statement.bind(value, paging.SQL_TYPE[columns[name].type]))
+            for name, value in zip(layer.key, known, strict=True))))
+    if not ways:
+        return None
+    wanted = Wanted(layer, columns, as_of=as_of)
+    read = sql.SQL(", ").join(sql.Identifier(name) for name in (*columns, "geom"))
+    return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE ({}) AND {} LIMIT 1) AS f").format(
+        feature_sql, read, relation(layer, as_of), sql.SQL(" OR ").join(ways), condition(wanted, statement))
+
+
+def cuts(identifier: str, parts: int) -> list[list[str]]:
+    """All ways to cut an id at its colons into so many parts, at most 64."""
+    pieces = identifier.split(":")
+    if parts == 1:
+        return [[identifier]]
+    if len(pieces) < parts or len(pieces) > 64:
+        return []
+    found = []
+    for first in range(1, len(pieces) - parts + 2):
+        head = ":".join(pieces[:first])
+        found += [[head, *rest] for rest in cuts(":".join(pieces[first:]), parts - 1)]
+    return found[:64]

@@ -1,0 +1,97 @@
+"""pygeoapi's API object as the caller of each request may see it: what is hidden from him is in no configuration that he meets."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from http import HTTPStatus
+
+from gis.api import adapt  # noqa: I001  before anything of pygeoapi.api
+
+from pygeoapi.api import API
+
+from gis.access.identity import Identity, caller
+from gis.api import errors, openapi
+from gis.api import process as served_processes
+from gis.catalog.read import catalog
+from gis.errors import NotFound
+
+log = logging.getLogger("onemap.api")
+
+assert adapt.to_json
+
+
+class ServedAPI(API):
+    """One object for all requests; `config` and `openapi` answer for the caller of the request that asks."""
+
+    def __init__(self, config: dict):
+        self._lock = threading.RLock()
+        self._whole = config
+        self._by_role: dict[str, dict] = {}
+        self._openapi: dict[str, dict] = {}
+        super().__init__(config, {}, {})
+        # Templates get this one: the server and its metadata, never the resources.
+        self.tpl_config = self.tpl_config | {"resources": {}}
+
+    @property
+    def config(self) -> dict:
+        """The configuration with the resources that exist for the caller's role."""
+        role = caller.get().role
+        found = self._by_role.get(role)
+        if found is None:
+            found = self._whole | {"resources": {
+                name: resource for name, resource in self._whole["resources"].items() if exists(name, resource, role)}}
+            with self._lock:
+                self._by_role[role] = found
+        return found
+
+    @config.setter
+    def config(self, value: dict) -> None:
+        self._whole = value
+
+    @property
+    def openapi(self) -> dict:
+        """The OpenAPI document for the caller's role, made when it is first asked for."""
+        role = caller.get().role
+        with self._lock:
+            if role not in self._openapi:
+                self._openapi[role] = openapi.document(self.config)
+            return self._openapi[role]
+
+    @openapi.setter
+    def openapi(self, value: dict) -> None:
+        """pygeoapi sets an empty one; the documents are made here."""
+
+    def get_exception(self, status, headers, format_, code, description):
+        """A mistake found by pygeoapi, in the platform's shape; the text of a fault of its own is not shown."""
+        status = int(status)
+        if status == HTTPStatus.NO_CONTENT:
+            return headers, status, ""
+        if status >= 500:
+            log.error("pygeoapi: %s", description)
+            response = errors.problem(status)
+        else:
+            log.debug("pygeoapi: %s %s", status, description)
+            response = errors.problem(status, str(description)[:500], code=code)
+        return dict(response.headers), status, response.get_data()
+
+
+def exists(name: str, resource: dict, role: str) -> bool:
+    """Whether a resource of the configuration exists for a role."""
+    if resource["type"] == "process":
+        try:
+            served_processes.found(name, role)
+        except NotFound:
+            return False
+        return True
+    layer = catalog().layers.get(name)
+    return layer is not None and layer.readable_by(role)
+
+
+def as_role(role: str, question):
+    """The answer to a question (a function without arguments) as a role sees it: for documents made outside a request."""
+    token = caller.set(Identity("", role))
+    try:
+        return question()
+    finally:
+        caller.reset(token)

@@ -1,0 +1,181 @@
+"""What is served beside the OGC API: health, metrics, the layer tree and styles of the map, the map itself, and door plates."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+from cachetools import TTLCache
+from flask import Blueprint, Response, current_app, request, send_from_directory
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gis.access.identity import caller
+from gis.access.roles import ANONYMOUS, visible_catalog
+from gis.api import metrics, pages, schema
+from gis.api.errors import problem
+from gis.api.serialize import json_bytes
+from gis.catalog import maplibre, qml
+from gis.catalog.model import GROUPS, Column, Layer
+from gis.catalog.read import catalog
+from gis.db.connection import reading
+from gis.db.store import Store
+from gis.errors import InputError, NotFound, OneMapError
+from gis.settings import ROOT
+
+site = Blueprint("site", __name__)
+
+VIEWER = ROOT / "gis" / "viewer" / "dist"
+PLATE_ROLE = "address"
+"""Door plates are looked up with this role: a passer-by has none, and the query shows public columns only."""
+PLATES_PER_MINUTE = 30
+"""Look-ups of one address on the network, against guessing."""
+_TOKEN = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+_visits: TTLCache[str, int] = TTLCache(10_000, 60)
+_lock = threading.Lock()
+
+
+def _json(value, **headers) -> Response:
+    return Response(json_bytes(value), content_type="application/json", headers={"Cache-Control": "private, no-cache"} | headers)
+
+
+def _base() -> str:
+    return current_app.extensions["onemap_api"].base_url
+
+
+@site.get("/health")
+@site.get("/health/ready", endpoint="ready")
+def health() -> Response:
+    """200 where the platform can answer, 503 where its database cannot."""
+    try:
+        with reading(ANONYMOUS, timeout_s=2) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        ready = True
+    except OneMapError:
+        ready = False
+    body = {"live": True, "ready": ready, "database": "up" if ready else "down"}
+    return Response(json_bytes(body), 200 if ready else 503, content_type="application/json",
+                    headers={"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "5"}))
+
+
+@site.get("/health/live")
+def live() -> Response:
+    """200 while the process answers at all."""
+    return Response(json_bytes({"live": True}), content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@site.get("/metrics")
+def figures() -> Response:
+    """Figures for Prometheus. Paths are patterns: no layer, user or address is named."""
+    return Response(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+@site.get("/catalog")
+def layer_tree() -> Response:
+    """The layer tree for the viewer, for the caller's role."""
+    identity = caller.get()
+    seen = visible_catalog(catalog(), identity.role)
+    city = seen.city
+    groups = [
+        {"id": group, "title": title.model_dump(), "layers": [_entry(layer) for layer in seen.layers.values() if layer.group == group]}
+        for group, title in GROUPS.items()
+    ]
+    return _json({
+        "city": {"code": city.code, "name": city.name.model_dump(), "center": city.center, "zoom": city.zoom, "extent": city.extent},
+        "user": {"name": identity.user, "role": identity.role},
+        "groups": [group for group in groups if group["layers"]],
+    })
+
+
+def _entry(layer: Layer) -> dict:
+    tiles = None if layer.is_raster else {"min_zoom": layer.tiles.min_zoom, "max_zoom": layer.tiles.max_zoom}
+    return {
+        "id": layer.id, "title": layer.title.model_dump(), "description": layer.description.model_dump(), "geometry": layer.geometry,
+        "style": layer.style.model_dump(), "label": layer.access.label, "tiles": tiles, "visible": layer.style.visible,
+        "fields": [_field(name, column) for name, column in layer.columns.items()],
+    }
+
+
+def _field(name: str, column: Column) -> dict:
+    field = {"name": name, "title": column.title.model_dump(), "unit": column.unit, "type": column.type}
+    if column.codes:
+        english = dict(schema.codes(column.codes, "en"))
+        field["codes"] = [{"code": code, "title": {"zh": zh, "en": english[code]}} for code, zh in schema.codes(column.codes, "zh")]
+    return field
+
+
+@site.get("/styles/<name>")
+def style(name: str) -> Response:
+    """A layer's style (MapLibre, or QML for QGIS by f=qml); `onemap` is the style of the whole map, for the caller's role."""
+    wanted = request.args.get("f", "mbs")
+    if wanted not in ("mbs", "json", "qml"):
+        raise InputError(f"format {wanted[:40]!r} is not offered here", where="f", remedy="One of mbs, qml")
+    seen = visible_catalog(catalog(), caller.get().role)
+    if name == "onemap" and wanted != "qml":
+        return _json(maplibre.map_style(seen, _base() + "/"))
+    layer = seen.layers.get(name)
+    if layer is None or layer.is_raster:
+        raise NotFound("no such style")
+    if wanted == "qml":
+        return Response(qml.style(layer), content_type="application/xml; charset=utf-8",
+                        headers={"Content-Disposition": f'attachment; filename="{layer.id}.qml"', "Cache-Control": "private, no-cache"})
+    return _json(maplibre.layer_style(layer, _base() + "/", seen.city))
+
+
+@site.get("/map")
+@site.get("/map/")
+@site.get("/map/<path:name>", endpoint="map_file")
+def viewer(name: str = "index.html") -> Response:
+    """The web map: files of the viewer's build."""
+    if request.path == "/map":
+        return Response(status=301, headers={"Location": f"{_base()}/map/"})
+    if not (VIEWER / "index.html").is_file():
+        return Response(pages.render("map_missing.html", _language(), site=_site(), base_url=_base(), data={"links": []}), 503, mimetype="text/html")
+    response = send_from_directory(VIEWER, name)
+    hashed = name.startswith("assets/")
+    response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
+    return response
+
+
+@site.get("/static/<path:name>")
+def static_file(name: str) -> Response:
+    """Style sheet and icon of the pages."""
+    response = send_from_directory(pages.STATIC, name)
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return response
+
+
+@site.get("/favicon.ico")
+def icon() -> Response:
+    return static_file("icon.svg")
+
+
+@site.get("/d/<token>")
+def door_plate(token: str) -> Response:
+    """The page behind a door plate's QR code (一户一码): address, station, community. Unknown and retired tokens are 404 alike."""
+    if _too_many(request.remote_addr or ""):
+        return problem(429, "Too many door plates in a minute", remedy="Wait a minute")
+    rows = []
+    if _TOKEN.match(token):
+        with Store(PLATE_ROLE, "door-plate page") as store:
+            rows = store.rows("door_plate_page", token=token)
+    if not rows:
+        raise NotFound("no such door plate")
+    if request.args.get("f") == "json":
+        return _json(rows[0], **{"Referrer-Policy": "no-referrer"})
+    content = pages.render("door_plate.html", _language(), site=_site(), base_url=_base(), data=rows[0] | {"links": []})
+    return Response(content, mimetype="text/html", headers={"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer"})
+
+
+def _too_many(address: str) -> bool:
+    with _lock:
+        _visits[address] = _visits.get(address, 0) + 1
+        return _visits[address] > PLATES_PER_MINUTE
+
+
+def _language() -> str:
+    return pages.language_of(request.args.get("lang") or request.accept_languages.best_match(pages.LANGUAGES, "zh"))
+
+
+def _site() -> dict:
+    return current_app.extensions["onemap_api"].tpl_config["metadata"]
+

@@ -1,0 +1,37 @@
+"""Tiles kept in memory, by data version and role: a load makes new keys, so nothing stale is ever found."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+
+from cachetools import LRUCache
+
+LARGEST = 64 * 2**20
+"""Bytes kept per process."""
+
+
+class TileCache:
+    """The tiles used last, up to so many bytes. Safe for threads."""
+
+    def __init__(self, largest: int = LARGEST):
+        self._lock = threading.Lock()
+        self._kept: LRUCache = LRUCache(largest, getsizeof=lambda value: len(value[0]) + 200)
+
+    def get(self, key: Hashable) -> tuple[bytes, int] | None:
+        """(tile, number of features), or None."""
+        with self._lock:
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, tile: bytes, n: int) -> None:
+        """Keep a tile, unless it alone is larger than an eighth of the cache."""
+        if len(tile) * 8 <= self._kept.maxsize:
+            with self._lock:
+                self._kept[key] = (tile, n)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+
+cache = TileCache()
