@@ -63,7 +63,9 @@ def _facts(layer: Layer) -> list[str]:
     if layer.key:
         rows.insert(2, ("主键 key", ", ".join(f"`{k}`" for k in layer.key)))
         rows.append(("精度 precision", "测量级，保留 1 毫米 surveyed, 1 mm kept" if layer.survey else "制图级 mapping grade"))
-        rows.append(("瓦片 tiles", f"{layer.tiles.min_zoom}–{layer.tiles.max_zoom} 级：" + ", ".join(f"`{c}`" for c in layer.tiles.columns)))
+        rows.append(
+            ("瓦片 tiles", f"{layer.tiles.min_zoom}–{layer.tiles.max_zoom} 级：" + ", ".join(f"`{c}`" for c in layer.tiles.columns))
+        )
     rows.append(("交付文件 delivered as", ", ".join(f"`{f}`" for f in layer.source.files) or "—"))
     return _table(("项目", "内容"), rows)
 
@@ -108,7 +110,14 @@ _STATUS = {"V": "标准原表 standard", "P": "测量惯例 practice", "R": "待
 
 def _checks(layer: Layer, catalog: Catalog) -> list[str]:
     rows = [
-        (c.code, LEVELS[c.level], f"{c.title.zh}<br>{c.title.en}", f"`{rule}`".replace("|", "\\|"), f"{c.remedy.zh}<br>{c.remedy.en}", c.source or "")
+        (
+            c.code,
+            LEVELS[c.level],
+            f"{c.title.zh}<br>{c.title.en}",
+            f"`{rule}`".replace("|", "\\|"),
+            f"{c.remedy.zh}<br>{c.remedy.en}",
+            c.source or "",
+        )
         for c in checks.own(layer, catalog)
         for rule in (next(" ".join(k.rule.split()) for k in layer.checks if k.code == c.code),)
     ]
@@ -133,7 +142,12 @@ def _platform_checks(catalog: Catalog) -> list[str]:
                 found.setdefault(check.code, check)
                 found[check.code] = check if check.level == "error" else found[check.code]
     rows = [
-        (code, LEVELS[check.level], "<br>".join(about.get(code, (check.title.zh, check.title.en))), "" if code in about else check.remedy.zh)
+        (
+            code,
+            LEVELS[check.level],
+            "<br>".join(about.get(code, (check.title.zh, check.title.en))),
+            "" if code in about else check.remedy.zh,
+        )
         for code, check in sorted(found.items())
     ]
     return _table(("代码", "级别", "问题", "处理"), rows)

@@ -64,7 +64,7 @@ def _by_status(layer: Layer) -> Xml.Element:
     """Pipes in use as they are, others dashed (CJJ 61-2017 table C.0.3)."""
     renderer = Xml.Element("renderer-v2", type="RuleRenderer", symbollevels="0", enableorderby="0", forceraster="0")
     rules, symbols = Xml.SubElement(renderer, "rules", key="root"), Xml.SubElement(renderer, "symbols")
-    wanted = (("在用", f"\"status\" = '{USED}' OR \"status\" IS NULL", ()), ("废弃、空管及其他", "ELSE", (3.0, 2.0)))
+    wanted = (("在用", f'"status" = \'{USED}\' OR "status" IS NULL', ()), ("废弃、空管及其他", "ELSE", (3.0, 2.0)))
     for i, (label, condition, dash) in enumerate(wanted):
         Xml.SubElement(rules, "rule", key=f"{layer.id}-{i}", symbol=str(i), label=label, filter=condition)
         symbols.append(_symbol(layer, str(i), layer.style.color, dash=dash))
@@ -196,7 +196,9 @@ def _aliases(root: Xml.Element, layer: Layer) -> None:
             constraints, "constraint", field=name, constraints="1" if column.required else "0", notnull_strength=_flag(column.required),
             unique_strength="0", exp_strength=_flag(_rule(name, column)),
         )  # fmt: skip
-        Xml.SubElement(rules, "constraint", field=name, exp=_rule(name, column), desc=f"{column.title.zh}超出范围" if _rule(name, column) else "")
+        Xml.SubElement(
+            rules, "constraint", field=name, exp=_rule(name, column), desc=f"{column.title.zh}超出范围" if _rule(name, column) else ""
+        )
 
 
 def _rule(name: str, column: Column) -> str:

@@ -89,7 +89,8 @@ def test_every_index_says_its_use_and_every_column_its_title(store_db):
         )
         assert cursor.fetchall() == []
         cursor.execute(
-            "SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
+            "SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " JOIN pg_attribute a ON a.attrelid = c.oid"
             " WHERE n.nspname = 'pub' AND c.relkind = 'v' AND a.attnum > 0 AND col_description(c.oid, a.attnum) IS NULL"
         )
         assert cursor.fetchall() == []

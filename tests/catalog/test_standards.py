@@ -20,10 +20,12 @@ def test_list_is_unambiguous(list_id):
 
 
 @pytest.mark.parametrize(("list_id", "text", "code"), [
-    ("cjj61.material", "球墨铸铁", "QM"), ("cjj61.material", "ＰＥ", "PE"), ("cjj61.material", " pe ", "PE"), ("cjj61.material", "HDPE", "PE"),
+    ("cjj61.material", "球墨铸铁", "QM"), ("cjj61.material", "ＰＥ", "PE"), ("cjj61.material", " pe ", "PE"),
+    ("cjj61.material", "HDPE", "PE"),
     ("cjj61.material", "木", None), ("cjj61.material", "", None), ("cjj61.material", None, None), ("cjj61.status", 0, "0"),
     ("cjj61.status", "在用", "0"), ("cjj61.embedding", "综合管廊", "ZH"), ("onemap.valve_status", "常闭", "closed"),
-    ("onemap.drain_system", "雨污合流", "combined"), ("gbt35639.stage", "现行", "current"), ("onemap.facility_kind", "小学", "primary_school"),
+    ("onemap.drain_system", "雨污合流", "combined"), ("gbt35639.stage", "现行", "current"),
+    ("onemap.facility_kind", "小学", "primary_school"),
 ])  # fmt: skip
 def test_code_of(list_id, text, code):
     assert standards.codes(list_id).code_of(text) == code
@@ -50,7 +52,15 @@ def test_categories_and_colours():
     """CJJ 61-2017 appendix B."""
     assert [c.code for c in standards.categories()] == ["JS", "PS", "RQ", "RL", "DL", "TX", "GY", "QT"]
     assert standards.category("JS").color == "#00ffff" and standards.category("2").color == "#4c3926"
-    drawn = {"water_pipe": "JS", "sewer_pipe": "PS", "rain_pipe": "PS", "gas_pipe": "RQ", "heat_pipe": "RL", "power_line": "DL", "telecom_line": "TX"}
+    drawn = {
+        "water_pipe": "JS",
+        "sewer_pipe": "PS",
+        "rain_pipe": "PS",
+        "gas_pipe": "RQ",
+        "heat_pipe": "RL",
+        "power_line": "DL",
+        "telecom_line": "TX",
+    }
     for layer_id, category in drawn.items():
         assert read.catalog().layer(layer_id).style.color == standards.category(category).color
 
@@ -66,7 +76,11 @@ def test_feature_codes_have_eight_digits():
 def test_every_point_feature_of_the_standard_has_a_code():
     for category, list_id in (("给水管线", "cjj61.water_node_feature"), ("排水管线", "cjj61.drain_node_feature")):
         subtypes = {"输水", "配水"} if category == "给水管线" else {"雨水", "污水", "合流"}
-        names = {r["feature"] for r in standards.feature_codes() if r["category"] == category and r["subtype"] in subtypes and r["geometry"] == "点"}
+        names = {
+            r["feature"]
+            for r in standards.feature_codes()
+            if r["category"] == category and r["subtype"] in subtypes and r["geometry"] == "点"
+        }
         missing = {name for name in names if standards.codes(list_id).code_of(name) is None}
         assert not missing
 
