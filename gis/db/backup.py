@@ -23,13 +23,11 @@ from gis.settings import settings
 SCHEMAS = ("core", "history", "meta", "access", "pub")
 
 
-def row_counts() -> dict[str, int]:
+def row_counts(connection: psycopg2.extensions.connection) -> dict[str, int]:
     """Rows of every table of the platform's schemas (stage is transient), by `schema.table`."""
     counts = {}
-    with owner() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) ORDER BY 1, 2", (list(SCHEMAS),)
-        )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) ORDER BY 1, 2", (list(SCHEMAS),))
         for schema, table in cursor.fetchall():
             cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
             counts[f"{schema}.{table}"] = cursor.fetchone()[0]
@@ -48,9 +46,7 @@ def _tool(name: str, *arguments: str | Path, database: str | None = None) -> Non
         "dbname": "PGDATABASE",
         "sslmode": "PGSSLMODE",
     }
-    env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"} | {
-        names[key]: str(value) for key, value in dsn.items() if key in names
-    }
+    env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"} | {names[key]: str(value) for key, value in dsn.items() if key in names}
     done = subprocess.run([binaries() / name, *arguments], env=env, capture_output=True, text=True)
     if done.returncode != 0:
         said = " / ".join(done.stderr.strip().splitlines()[-3:])
@@ -60,29 +56,29 @@ def _tool(name: str, *arguments: str | Path, database: str | None = None) -> Non
 def backup(folder: Path) -> dict:
     """Write database.dump, sources/ and backup.json into an empty or new folder.
 
-    The dump is one consistent snapshot, taken while readers read; the row counts are those of the restored copy's test.
+    Dump and row counts are of one snapshot, taken while others read and write.
     Raises InputError where the folder is not empty.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise InputError(
-            "The folder of the backup is not empty", where=str(folder), remedy="Name a new one for each backup"
-        )
+        raise InputError("The folder of the backup is not empty", where=str(folder), remedy="Name a new one for each backup")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     dump = folder / "database.dump"
-    before = row_counts()
-    _tool("pg_dump", "--format=custom", "--compress=3", "--exclude-table-data=stage.*", "--file", dump)
-    if before != row_counts():
-        raise StoreError("A load was published while the backup ran", remedy="Run the backup again")
+    with owner() as connection, connection.cursor() as cursor:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        cursor.execute("SELECT pg_export_snapshot()")
+        snapshot = f"--snapshot={cursor.fetchone()[0]}"
+        counts = row_counts(connection)
+        _tool("pg_dump", "--format=custom", "--compress=3", "--exclude-table-data=stage.*", snapshot, "--file", dump)
     sources = settings().home / "sources"
     if sources.is_dir():
         shutil.copytree(sources, folder / "sources")
     ledger = {
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"), "rows": before, "sha256": _digest(dump),
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"), "rows": counts, "sha256": _digest(dump),
         "migrations": [m.name for m in migrations.migrations()],
     }  # fmt: skip
     (folder / "backup.json").write_text(json.dumps(ledger, indent=1))
-    return {"folder": str(folder), "tables": len(before), "rows": sum(before.values()), "bytes": dump.stat().st_size}
+    return {"folder": str(folder), "tables": len(counts), "rows": sum(counts.values()), "bytes": dump.stat().st_size}
 
 
 def _digest(path: Path) -> str:
@@ -104,13 +100,11 @@ def restore(folder: Path) -> dict:
     _make_roles()
     with owner(autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(fresh)))
-        cursor.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'").format(
-                sql.Identifier(fresh)
-            )
-        )
+        cursor.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'").format(sql.Identifier(fresh)))
     _tool("pg_restore", "--exit-on-error", "--jobs=2", "--dbname", fresh, dump)
-    found = _counts_of(fresh)
+    with owner(database=fresh) as connection, connection.cursor() as cursor:
+        found = row_counts(connection)
+        cursor.execute("ANALYZE")
     wrong = {table: (n, found.get(table)) for table, n in ledger["rows"].items() if found.get(table) != n}
     if wrong:
         raise StoreError(
@@ -129,9 +123,7 @@ def _read_ledger(folder: Path) -> dict:
     try:
         ledger = json.loads((folder / "backup.json").read_text())
         if _digest(folder / "database.dump") != ledger["sha256"]:
-            raise SourceError(
-                "The backup is damaged: its digest differs", where=str(folder), remedy="Use another backup"
-            )
+            raise SourceError("The backup is damaged: its digest differs", where=str(folder), remedy="Use another backup")
     except (OSError, KeyError, ValueError) as error:
         raise SourceError(
             "This folder is no complete backup", where=str(folder), remedy="Name a folder that `onemap db backup` made"
@@ -147,40 +139,17 @@ def _make_roles() -> None:
         cursor.execute(text)
 
 
-def _counts_of(database: str) -> dict[str, int]:
-    counts = {}
-    connection = psycopg2.connect(**owner_parameters() | {"dbname": database})
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) ORDER BY 1, 2",
-                (list(SCHEMAS),),
-            )
-            for schema, table in cursor.fetchall():
-                cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
-                counts[f"{schema}.{table}"] = cursor.fetchone()[0]
-            cursor.execute("ANALYZE")
-        connection.commit()
-    finally:
-        connection.close()
-    return counts
-
-
 def _swap(name: str, fresh: str) -> None:
-    """Let the restored database take the name; the old one goes."""
+    """Let the restored database take the name; the old one goes only then."""
     close_pool()
-    connection = psycopg2.connect(**owner_parameters() | {"dbname": "postgres"})
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-            cursor.execute(
-                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(fresh), sql.Identifier(name))
-            )
-            # the dump carries the rights inside the database, not those on it
-            cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-            cursor.execute(
-                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(name), sql.Identifier(LOGIN))
-            )
-    finally:
-        connection.close()
+    old, new, before = (sql.Identifier(part) for part in (name, fresh, f"{name}_before"))
+    with owner(autocommit=True, database="postgres") as connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(before))
+        cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(old))
+        cursor.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", (name,))
+        cursor.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(old, before))
+        cursor.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(new, old))
+        # the dump carries the rights inside the database, not those on it
+        cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(old))
+        cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(old, sql.Identifier(LOGIN)))
+        cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(before))

@@ -94,14 +94,16 @@ def owner_parameters() -> dict:
 
 
 @contextlib.contextmanager
-def owner(*, autocommit: bool = False) -> Iterator[psycopg2.extensions.connection]:
+def owner(*, autocommit: bool = False, database: str | None = None) -> Iterator[psycopg2.extensions.connection]:
     """A connection of the owner, for definitions, loads and administration: commits on success, rolls back on any
     exception.
 
-    With autocommit each statement stands alone (VACUUM, CREATE DATABASE).
+    With autocommit each statement stands alone (VACUUM, CREATE DATABASE). database: another one of the same server.
     """
     with translating():
-        connection = psycopg2.connect(**{"connect_timeout": 10, "application_name": "onemap", **owner_parameters()}, client_encoding="UTF8")
+        defaults = {"connect_timeout": 10, "application_name": "onemap"}
+        fixed = {"client_encoding": "UTF8"} | ({"dbname": database} if database else {})
+        connection = psycopg2.connect(**defaults | owner_parameters() | fixed)
         try:
             connection.autocommit = autocommit
             yield connection
