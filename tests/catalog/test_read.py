@@ -205,3 +205,9 @@ def test_unknown_layer_names_the_nearest():
     with pytest.raises(NotFound) as caught:
         read.catalog().layer("water_pip")
     assert "water_pipe" in caught.value.remedy
+
+
+def test_the_layer_of_the_guide_is_right(folder):
+    guide = (LAYERS.parent / "docs/adding-a-layer.md").read_text(encoding="utf-8")
+    (folder / "pipe/cover.yaml").write_text(guide.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert read.read(folder).layer("cover").key == ("cover_id",)
