@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import sys
 
@@ -12,24 +13,36 @@ import typer
 from gis.cli.output import console, emit
 from gis.errors import OneMapError
 
-COMMANDS = ("db", "layers", "load", "drawing", "city", "analysis", "doorplate", "access", "serve", "doctor")
-"""Modules of `gis.cli`, each with `register(app)`, in the order of the help page."""
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "db": ("db",),
+    "layers": ("layers",),
+    "load": ("load", "rollback", "batches"),
+    "drawing": ("load-drawing",),
+    "city": ("city",),
+    "analysis": ("burst", "close", "trace"),
+    "places": ("geocode", "reverse", "coverage"),
+    "doorplate": ("doorplate",),
+    "access": ("user", "key"),
+    "serve": ("serve", "worker", "publish"),
+    "doctor": ("doctor",),
+}
+"""Modules of `gis.cli`, each with `register(app)`, and the commands they add, in the order of the help page."""
 
 
-def application() -> typer.Typer:
-    """The command with all its subcommands."""
+def application(command: str | None = None) -> typer.Typer:
+    """The command with its subcommands; where the one that is wanted is known, with that one's module only.
+
+    A duty officer's `onemap burst` need not wait until the web server's and the loader's libraries are loaded.
+    """
     app = typer.Typer(
         name="onemap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
         help="One Map (一张图): the spatio-temporal map of a city. 城市时空一张图。",
     )  # fmt: skip
-    for name in COMMANDS:
-        try:
-            module = importlib.import_module(f"gis.cli.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"gis.cli.{name}":
-                raise
-            continue
-        module.register(app)
+    app.callback()(lambda: None)  # keeps one command alone from becoming the whole
+    known = [module for module, names in COMMANDS.items() if command in names]
+    for module in known or COMMANDS:
+        if importlib.util.find_spec(f"gis.cli.{module}"):
+            importlib.import_module(f"gis.cli.{module}").register(app)
     return app
 
 
@@ -49,7 +62,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     as_json = "--json" in sys.argv
     try:
-        application()()
+        application(sys.argv[1] if len(sys.argv) > 1 else None)()
     except OneMapError as error:
         sys.exit(report(error, json=as_json))
     except psycopg2.Error as error:
