@@ -21,6 +21,7 @@ export interface LayerStyle {
   color?: string;
   outline?: string | null;
   width?: number;
+  opacity?: number;
   dash?: number[];
   /** Points are rings around a sign instead of discs. */
   hollow?: boolean;

@@ -38,7 +38,7 @@ function swatch(layer: LayerEntry, one?: StyleCase): SVGElement {
   if (kind === "Point") svg.append(...pointSwatch(style, colour, one ? (one.symbol ?? style.symbol) : style.symbol));
   else if (kind === "LineString") svg.append(...lineSwatch(style, colour));
   else if (kind === "Raster") svg.append(shape("path", { d: "M2 1h9v6.5H2zM11 7.5h9V14h-9z", fill: colour }));
-  else svg.append(shape("rect", { x: "2", y: "1.5", width: "18", height: "12", rx: "2", fill: colour, stroke: style.outline ?? "rgba(0,0,0,.35)" }));
+  else svg.append(shape("rect", { x: "2", y: "1.5", width: "18", height: "12", rx: "2", fill: colour, "fill-opacity": String(Math.max(0.12, style.opacity ?? 1)), stroke: style.outline ?? "rgba(0,0,0,.35)" }));
   return svg;
 }
 

@@ -220,7 +220,8 @@ class Page implements App {
   private async begin(tool: Tool): Promise<void> {
     if (!this.known) return;
     const sees = (): boolean => tool.layers.some((id) => layerOf(this.catalog(), id));
-    if (!sees() && !(await this.login(tool.loginReason()))) return;
+    const reason = credentials() ? t("forbidden", roleTitle(this.catalog().user.role)) : tool.loginReason();
+    if (!sees() && !(await this.login(reason))) return;
     if (!sees()) return this.say(t("forbidden", roleTitle(this.catalog().user.role)), "error");
     if (this.used && this.used !== tool) this.panel.closeAll();
     const hidden = tool.layers.filter((id) => !this.view.visible(id));

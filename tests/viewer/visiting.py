@@ -1,0 +1,105 @@
+"""A served city and a reader who visits its map with a real browser."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gis.settings import ROOT
+
+ARTEFACTS = ROOT / "tests" / "artefacts"
+PASSWORD = "Qinglan-2026-water"
+
+
+@dataclass(frozen=True)
+class City:
+    """A served city: its address, a key per role, and the environment of commands that work on it."""
+
+    url: str
+    keys: dict[str, str]
+    env: dict[str, str]
+
+    def get(self, path: str, role: str | None = None) -> dict:
+        return self._read(urllib.request.Request(self.url + path), role)
+
+    def execute(self, process: str, inputs: dict, role: str | None = None) -> dict:
+        body = json.dumps({"inputs": inputs}).encode()
+        request = urllib.request.Request(f"{self.url}/processes/{process}/execution", body, {"Content-Type": "application/json"})
+        return self._read(request, role)
+
+    def _read(self, request: urllib.request.Request, role: str | None) -> dict:
+        request.add_header("Accept", "application/json")
+        if role:
+            request.add_header("X-API-Key", self.keys[role])
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+def onemap(*arguments: str, env: dict[str, str], stdin: str | None = None) -> str:
+    """What the command prints; a command that fails fails the test with what it said."""
+    command = [sys.executable, "-m", "gis.cli.main", *arguments]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=300)
+    assert done.returncode == 0, f"onemap {' '.join(arguments)}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+class Visit:
+    """A reader at the map in a tab of his own: what he asks of the network and what goes wrong is written down."""
+
+    def __init__(self, browser, city: City, *, width: int = 1280, height: int = 800, **context):
+        self.city = city
+        self.context = browser.new_context(viewport={"width": width, "height": height}, locale="zh-CN", **context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.asked: list[str] = []
+        self.faults: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+
+    def open(self, lon: float | None = None, lat: float | None = None, zoom: float = 18) -> Visit:
+        """The map, with a position in the middle of the screen."""
+        place = f"#{zoom}/{lat}/{lon}" if lon is not None else ""
+        self.page.goto(f"{self.city.url}/map/{place}")
+        self.page.wait_for_selector(".layers [data-layer=road]")
+        return self
+
+    def log_in(self, role: str) -> Visit:
+        self.page.click(".login-button")
+        self.page.fill("input[name=key]", self.city.keys[role])
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_selector(".who")
+        return self
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        box = self.page.locator(".map").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def click_middle(self, until: str) -> None:
+        """Click the middle of the map until something shows: tiles come when they come."""
+        for _ in range(20):
+            self.page.mouse.click(*self.middle)
+            with suppress(Exception):
+                self.page.wait_for_selector(until, timeout=1500)
+                return
+        raise AssertionError(f"no {until} after clicking the middle of the map")
+
+    def keep(self, name: str) -> None:
+        """A picture of the screen among the artefacts."""
+        ARTEFACTS.mkdir(exist_ok=True)
+        with suppress(Exception):
+            self.page.wait_for_load_state("networkidle", timeout=5000)
+        self.page.wait_for_timeout(1200)
+        self.page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def middle_of(line: list) -> tuple[float, float]:
+    """The middle of the longest step of a line, as longitude and latitude."""
+    a, b = max(itertools.pairwise(line), key=lambda step: (step[0][0] - step[1][0]) ** 2 + (step[0][1] - step[1][1]) ** 2)
+    return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
