@@ -149,7 +149,7 @@ def test_the_environment_is_read_in_one_place():
     for module in set(modules()) - {"gis.settings", "gis.api.metrics"}:
         written = {id(node.value) for node in ast.walk(tree(module)) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)}
         for node in ast.walk(tree(module)):
-            if ast.unparse(node) in ("os.environ", "os.getenv") and isinstance(node, ast.Attribute) and id(node) not in written:
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv") and id(node) not in written:
                 wrong.append(f"{modules()[module].relative_to(ROOT)}:{node.lineno}")
     assert not wrong, "\n".join(wrong)
 
