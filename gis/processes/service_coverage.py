@@ -204,19 +204,24 @@ def _feature_collection(lines: gpd.GeoDataFrame) -> dict:
     }
 
 
-def run(store: Store, inputs: ServiceCoverageInputs, progress=None) -> dict:
-    """{facilities, distance_m, mode, addresses, covered, share, unreachable, people, people_covered, communities: [{code,
-    name, addresses, covered, share, people, people_covered}], data_version, seconds}, with `features` where asked.
-
-    An address from which no facility can be reached counts as not covered and as unreachable.
-    """
+def answered(store: Store, inputs: ServiceCoverageInputs, progress=None) -> tuple[dict, Coverage]:
+    """The answer of `run`, and what it was made from."""
     started = time.perf_counter()
     found = cover(store, inputs, progress)
     answer = summary(store, inputs, found)
     if inputs.features:
         answer["features"] = _feature_collection(street_lines(store, inputs, found))
     version = store.version(["road", "address", inputs.facilities, "community"])
-    return answer | {"data_version": version, "seconds": round(time.perf_counter() - started, 3)}
+    return answer | {"data_version": version, "seconds": round(time.perf_counter() - started, 3)}, found
+
+
+def run(store: Store, inputs: ServiceCoverageInputs, progress=None) -> dict:
+    """{facilities, distance_m, mode, addresses, covered, share, unreachable, people, people_covered, communities: [{code,
+    name, addresses, covered, share, people, people_covered}], data_version, seconds}, with `features` where asked.
+
+    An address from which no facility can be reached counts as not covered and as unreachable.
+    """
+    return answered(store, inputs, progress)[0]
 
 
 PROCESS = Process(
