@@ -74,8 +74,11 @@ class Ground:
         """EPSG:4548 (n, 2) -> town coordinates (n, 2), by fixed-point iteration (the bend is a contraction)."""
         want = xy - self.centre
         st = want.copy()
-        for _ in range(25):
-            st = st + (want - (self.place(st) - self.centre))
+        for _ in range(40):
+            rest = want - (self.place(st) - self.centre)
+            st = st + rest
+            if len(rest) == 0 or np.abs(rest).max() < 1e-5:
+                break
         return st
 
     def river_line(self, s: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ def _sheet(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray) -> str:
     return path.name
 
 
-def elevation(path: Path, ground: Ground, step: float = 20.0) -> str:
+def elevation(path: Path, ground: Ground, step: float = 30.0) -> str:
     """The ground as a GeoTIFF of EPSG:4548 with cells of `step` metres, heights at their middles, 1985 national height."""
     w, s, e, n = EXTENT
     corner = to_metres(np.array([[w, s], [e, s], [w, n], [e, n]]))
