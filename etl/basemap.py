@@ -63,7 +63,7 @@ def deliveries(path: Path | str, catalog) -> tuple[dict[str, geopandas.GeoDataFr
     if format_of(path) != "osm":
         raise SourceError(f"{path.name} is no OSM extract", remedy="Deliver an .osm.pbf file")
     findings = Findings()
-    lines, areas = _read(path, "lines"), _read(path, "multipolygons")
+    lines, areas = (_read(path, layer, findings) for layer in ("lines", "multipolygons"))
     roads, nodes = road_graph(lines)
     administrative = admin_areas(areas)
     uncoded = administrative["code"].isna()
@@ -75,14 +75,19 @@ def deliveries(path: Path | str, catalog) -> tuple[dict[str, geopandas.GeoDataFr
     return {k: v.reset_index(drop=True) for k, v in frames.items()}, findings
 
 
-def _read(path: Path, layer: str) -> geopandas.GeoDataFrame:
+def _read(path: Path, layer: str, findings: Findings) -> geopandas.GeoDataFrame:
+    """One of GDAL's layers of an extract; geometries that are none (a ring of two points at the extract's edge) are counted."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            frame = pyogrio.read_dataframe(path, layer=layer, use_arrow=True)
+            frame = pyogrio.read_dataframe(path, layer=layer, use_arrow=True, on_invalid="ignore")
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError, OSError, ValueError, RuntimeError):
         raise SourceError(f"{path.name} cannot be read: it is damaged or cut off", remedy="Fetch the extract again") from None
-    return frame[~frame.geometry.isna()]
+    broken = frame.geometry.isna()
+    if broken.any():
+        findings.add("road" if layer == "lines" else "building", "OSM02", "warning", f"{int(broken.sum())} {layer} of the extract have no sound geometry",
+                     value=", ".join(frame.loc[broken, "osm_id"].dropna().head(20)), remedy="Mend them in OpenStreetMap, or take a larger extract")  # fmt: skip
+    return frame[~broken]
 
 
 def tag(frame: pd.DataFrame, key: str) -> pd.Series:
@@ -103,6 +108,8 @@ def road_graph(lines: geopandas.GeoDataFrame) -> tuple[geopandas.GeoDataFrame, g
     ways = lines[lines["highway"].isin(ROAD_CLASSES)].reset_index(drop=True)
     points, way = shapely.get_coordinates(ways.geometry.values, return_index=True)
     cells = np.rint(points * _SCALE).astype(np.int64)
+    if not len(points):
+        return _no_roads()
     same = np.r_[False, (way[1:] == way[:-1]) & (cells[1:] == cells[:-1]).all(axis=1)]
     points, way, cells = points[~same], way[~same], cells[~same]
     _, vertex, visits = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
@@ -117,14 +124,18 @@ def road_graph(lines: geopandas.GeoDataFrame) -> tuple[geopandas.GeoDataFrame, g
     take = np.repeat(starts - np.r_[0, np.cumsum(lengths)[:-1]], lengths) + np.arange(lengths.sum())
     pieces = shapely.linestrings(points[take], indices=np.repeat(np.arange(len(starts)), lengths))
     origin = way[starts]
-    number = np.arange(len(starts)) - np.r_[0, np.flatnonzero(np.diff(origin)) + 1][np.cumsum(np.r_[0, np.diff(origin) != 0])] if len(starts) else starts
+    number = np.arange(len(starts)) - np.r_[0, np.flatnonzero(np.diff(origin)) + 1][np.cumsum(np.r_[0, np.diff(origin) != 0])]
     attributes = _road_attributes(ways).iloc[origin].reset_index(drop=True)
-    name = np.char.add(np.char.add(np.char.add("n", cells[:, 0].astype(str)), "_"), cells[:, 1].astype(str)) if len(cells) else np.array([], str)
+    name = np.char.add(np.char.add(np.char.add("n", cells[:, 0].astype(str)), "_"), cells[:, 1].astype(str))
     roads = geopandas.GeoDataFrame(attributes.assign(
         road_id="w" + ways["osm_id"].iloc[origin].reset_index(drop=True).astype(str) + "_" + pd.Series(number).astype(str),
         from_node=name[starts], to_node=name[ends],
     ), geometry=pieces, crs=crs.WGS84)  # fmt: skip
     return roads, _road_nodes(points, name, starts, ends)
+
+
+def _no_roads() -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
+    return tuple(geopandas.GeoDataFrame({key: []}, geometry=[], crs=crs.WGS84) for key in ("road_id", "node_id"))
 
 
 def _road_nodes(points: np.ndarray, name: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> geopandas.GeoDataFrame:

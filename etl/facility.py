@@ -70,7 +70,7 @@ def deliveries(catalog: Catalog, path: Path, *, kind: str | None = None, crs: st
                      value="; ".join(rows.loc[left_out, "category"].dropna().unique()[:20]))  # fmt: skip
     made = {n: rows[n] for n in ("name", "address", "phone") if n in rows.columns}
     text = rows["name"].fillna("") + "|" + (rows["address"].fillna("") if "address" in rows.columns else "") + "|" + kinds.fillna("")
-    frame = geopandas.GeoDataFrame({"facility_id": text.map(_id), "kind": kinds} | made, geometry=geometry, crs=reference.STORED)
+    frame = geopandas.GeoDataFrame({"facility_id": text.map(_id), "kind": kinds, "src_row": np.arange(1, len(rows) + 1)} | made, geometry=geometry, crs=reference.STORED)
     return frame[~left_out].reset_index(drop=True), findings
 
 

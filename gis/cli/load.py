@@ -34,7 +34,7 @@ def load(
     encoding: Annotated[str | None, typer.Option(help="The encoding of the source's texts: GBK, UTF-8 …")] = None,
     source_layer: Annotated[str | None, typer.Option(help="The layer in a file that holds several.")] = None,
     network: Annotated[str | None, typer.Option("--network", "--scope", help="The network (scope) that the rows belong to.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A value for a field that no column fills.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="The value of a field in all rows ({row}: the row's number).")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="The source column of a field.")] = None,
     place: Annotated[str | None, typer.Option(metavar="LON,LAT[,X,Y]", help="Where the point X,Y (default 0,0) of a drawing in local units lies.")] = None,
     unit: Annotated[float, typer.Option(help="Metres per unit of a drawing placed with --place.")] = 1.0,

@@ -16,21 +16,23 @@ from gis.ingest.read import BATCH, Batch, Source
 
 
 def source(frame: geopandas.GeoDataFrame, layer: Layer, name: str, files: Iterable[Path] = ()) -> Source:
-    """A GeoDataFrame with the layer's columns and a CRS as a source named `name`, made from `files`.
+    """A GeoDataFrame with the layer's columns and a CRS as a source named `name`, made from `files`. A column `src_row` is the rows' numbers in
+    the file that they came from; without it they are counted.
 
     Raises SourceError where the frame has no CRS.
     """
     if frame.crs is None:
         raise SourceError(f"the {layer.id} rows of {name} have no coordinate reference system", remedy="Give it with --crs or --place")
     geometry_name = frame.geometry.name
-    columns = tuple(str(c) for c in frame.columns if c != geometry_name)
+    columns = tuple(str(c) for c in frame.columns if c not in (geometry_name, "src_row"))
+    numbers = np.asarray(frame["src_row"] if "src_row" in frame.columns else np.arange(1, len(frame) + 1), dtype=np.int64)
 
     def batches() -> Iterator[Batch]:
         geometry = np.asarray(frame.geometry.array, dtype=object)
         for start in range(0, len(frame), BATCH):
-            part = frame.iloc[start : start + BATCH].drop(columns=geometry_name)
+            part = frame.iloc[start : start + BATCH][list(columns)]
             rows = pa.table({str(c): _arrow(part[c]) for c in part.columns}) if columns else pa.table({})
-            yield Batch(rows, np.arange(start + 1, start + len(part) + 1), geometry[start : start + BATCH])
+            yield Batch(rows, numbers[start : start + BATCH], geometry[start : start + BATCH])
 
     return Source(
         name=name, path=Path(name), format="frame", columns=columns, crs=frame.crs.to_wkt(), crs_declared=True, encoding="UTF-8",

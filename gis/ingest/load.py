@@ -41,7 +41,7 @@ def silent(what: str, done: int, total: int | None) -> None:
 
 @dataclass
 class Delivery:
-    """One layer of a delivery: its sources (files or frames), constants for fields that no column fills, names (field → source column),
+    """One layer of a delivery: its sources (files or frames), constants (fields that are the same in all rows), names (field → source column),
     and findings that were made before. `extent` (west, south, east, north) is what positions must mostly lie in."""
 
     layer: Layer

@@ -32,7 +32,7 @@ def plain(name: str) -> str:
 
 @dataclass(frozen=True)
 class Mapping:
-    """Which source column fills which field; `constants` fill the rest; `unmapped` source columns fill none."""
+    """Which source column fills which field; `constants` are the same in all rows; `unmapped` source columns fill none."""
 
     columns: dict[str, str]
     constants: dict[str, object] = field(default_factory=dict)
@@ -43,8 +43,8 @@ class Mapping:
 
 def mapping(layer: Layer, source: Source, *, constants: dict[str, object] | None = None, names: dict[str, str] | None = None) -> Mapping:
     """How a source's columns fill a layer's fields: by the field's name, its `source` names, its titles; whatever their case and width, and
-    in shapefiles cut off after ten bytes. `names` (field → source column) comes first; `constants` fill fields that no column fills
-    (`{row}` in one is the row's number), except the scope, which they always set."""
+    in shapefiles cut off after ten bytes. `names` (field → source column) comes first; `constants` set their
+    fields in all rows, whatever the source says (`{row}` in one is the row's number, None is empty)."""
     names, constants = names or {}, dict(constants or {})
     by_plain: dict[str, str] = {}
     for column in source.columns:
@@ -52,7 +52,7 @@ def mapping(layer: Layer, source: Source, *, constants: dict[str, object] | None
     found: dict[str, str] = {}
     taken: set[str] = set()
     for field_name, column in layer.columns.items():
-        if field_name in constants and field_name == layer.scope:
+        if field_name in constants:
             continue
         for name in (names.get(field_name), field_name, *column.source, column.title.zh, column.title.en):
             match = None if name is None else by_plain.get(plain(name)) or _cut_off(name, source)
@@ -60,7 +60,7 @@ def mapping(layer: Layer, source: Source, *, constants: dict[str, object] | None
                 found[field_name] = match
                 taken.add(match)
                 break
-    constants = {k: v for k, v in constants.items() if k in layer.columns and k not in found}
+    constants = {k: v for k, v in constants.items() if k in layer.columns}
     missing = [k for k, c in layer.columns.items() if c.required and c.default is None and k not in found and k not in constants]
     return Mapping(found, constants, tuple(c for c in source.columns if c not in taken), tuple(missing))
 
@@ -145,7 +145,7 @@ def _constant(value, column: Column, numbers: np.ndarray) -> pa.Array:
 
 
 def _repeated(value, column: Column, n: int) -> pa.Array:
-    one, bad = values.cast(pa.array([str(value)]), column)
+    one, bad = values.cast(pa.array([None if value is None else str(value)], pa.string()), column)
     return one.take(pa.array(np.zeros(n, dtype=np.int64))) if not bad[0] else values.cast(pa.nulls(n, pa.string()), column)[0]
 
 

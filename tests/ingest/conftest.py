@@ -9,6 +9,7 @@ import pytest
 import shapely
 
 from gis.catalog import read
+from gis.db.connection import owner
 from gis.settings import settings
 
 
@@ -37,6 +38,18 @@ def city(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     yield make
     monkeypatch.undo()
     settings.cache_clear()
+
+
+@pytest.fixture
+def query():
+    """`query(sql, *values)`: rows of the test's database, asked as its owner."""
+
+    def ask(text: str, *values) -> list[tuple]:
+        with owner() as connection, connection.cursor() as cursor:
+            cursor.execute(text, values)
+            return cursor.fetchall()
+
+    return ask
 
 
 @pytest.fixture
