@@ -136,7 +136,7 @@ class Engine:
         dry = lost(self.feed, np.zeros(0, np.int64), shut)
         mark = np.zeros(self.segments.count, np.int8)
         mark[dry] = _LOST
-        feeds = self._feeds(mark, frozenset(), dry, valves) if len(dry) else valves[:0]
+        feeds = self._feeds(mark, frozenset(), dry, valves)
         return Closure(dry, valves[~is_open], valves[is_open & ~usable], feeds)
 
     def bypassed(self, region: np.ndarray) -> np.ndarray:
@@ -183,18 +183,22 @@ class Engine:
         return np.isin(valves, part.edge_valve[out])
 
     def _feeds(self, mark: np.ndarray, stuck: frozenset[int], dry: np.ndarray, but: np.ndarray) -> np.ndarray:
-        """The closed valves that can be opened, one side dry and outside R, another fed; those that feed what this burst
-        has cut off come first."""
+        """The closed valves that can be opened between a fed segment and one outside R that this has cut off, or one that was
+        dry before and from which closed valves lead on to what was cut off; sorted."""
         owner, side = self.standing
-        if not len(owner):
-            return owner
+        able = self.states.usable[owner] & ~np.isin(owner, [*stuck, *but])
+        owner, side = owner[able], side[able]
+        if not len(dry) or not len(owner):
+            return owner[:0]
         fed = self.feed.fed[side] & (mark[side] == 0)
-        unfed = ~fed & (mark[side] != _INSIDE)
-        give, need, mine = np.unique(owner[fed]), np.unique(owner[unfed]), owner[mark[side] == _LOST]
-        valves = np.setdiff1d(np.intersect1d(give, need), but)
-        valves = valves[self.states.usable[valves] & ~np.isin(valves, list(stuck))]
-        helps = np.isin(valves, mine) if len(dry) else np.zeros(len(valves), bool)
-        return np.concatenate((valves[helps], valves[~helps]))
+        concerned = mark[side] == _LOST
+        never = ~self.feed.fed[side] & (mark[side] == 0)
+        while True:
+            reached = np.isin(owner, owner[concerned]) & never & ~concerned
+            if not reached.any():
+                break
+            concerned |= np.isin(side, side[reached]) & never
+        return np.intersect1d(owner[fed], owner[concerned])
 
     def _closing_order(self, valves: np.ndarray, mark: np.ndarray) -> np.ndarray:
         """Remote valves first (no crew has to get there), then the largest, then the nearest to a source, then by id."""

@@ -176,22 +176,22 @@ def network(nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, sour
     placements (node_id | node_id, pipe_id | from_node, to_node). A live status, where there is one, is believed before the normal.
     """
     found: list[tuple[str, str]] = []
-    pipes = pipes.sort_values("pipe_id", key=_as_bytes_order).reset_index(drop=True)
+    pipes = pipes.sort_values("pipe_id", key=in_byte_order).reset_index(drop=True)
     gone = pipes["status"].astype(object).eq(ABANDONED) if "status" in pipes else pd.Series(False, pipes.index)
     abandoned, pipes = pipes.loc[gone, "pipe_id"], pipes.loc[~gone].reset_index(drop=True)
-    valves = valves.sort_values("valve_id", key=_as_bytes_order).reset_index(drop=True)
-    sources = sources.sort_values("source_id", key=_as_bytes_order).reset_index(drop=True)
+    valves = valves.sort_values("valve_id", key=in_byte_order).reset_index(drop=True)
+    sources = sources.sort_values("source_id", key=in_byte_order).reset_index(drop=True)
     nodes, index = _all_nodes(nodes, pipes, valves, found)
     ends = {side: index.get_indexer(pipes[side]).astype(np.int32) for side in ("from_node", "to_node")}
     table = _pipe_table(pipes, ends, found) | {"abandoned_id": encoded(abandoned)}
-    table |= {"node_id": encoded(nodes["node_id"]), "node_xy": _points(nodes), "node_demand": numbers(nodes, "base_demand_lps")}
+    table |= {"node_id": encoded(nodes["node_id"]), "node_xy": points(nodes), "node_demand": numbers(nodes, "base_demand_lps")}
     valve_table, states = _valve_table(valves, pipes, index, table, set(abandoned), found)
     table |= valve_table | _source_table(sources, index, found)
     table |= {"finding_code": encoded(c for c, _ in found), "finding_id": encoded(i for _, i in found)}
     return Network(**table), states
 
 
-def _as_bytes_order(ids: pd.Series) -> pd.Series:
+def in_byte_order(ids: pd.Series) -> pd.Series:
     """Code point order of text is the order of its UTF-8 bytes: sort as plain objects, never by a locale."""
     return ids.astype(object)
 
@@ -222,7 +222,7 @@ def flags(frame: pd.DataFrame, column: str, default: bool) -> np.ndarray:
     return value.where(value.notna(), default).astype(bool).to_numpy()
 
 
-def _points(frame: pd.DataFrame) -> np.ndarray:
+def points(frame: pd.DataFrame) -> np.ndarray:
     """The positions of a frame of points, NaN where there is none; (n, 2)."""
     xy = np.full((len(frame), 2), np.nan)
     if "geometry" in frame and len(frame):
@@ -240,7 +240,7 @@ def _all_nodes(nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, f
     found += [("NW02", n) for n in missing]
     if len(missing):
         nodes = pd.concat([pd.DataFrame(nodes), pd.DataFrame({"node_id": missing})], ignore_index=True)
-    nodes = pd.DataFrame(nodes).sort_values("node_id", key=_as_bytes_order).reset_index(drop=True)
+    nodes = pd.DataFrame(nodes).sort_values("node_id", key=in_byte_order).reset_index(drop=True)
     return nodes, pd.Index(nodes["node_id"].astype(object))
 
 
@@ -289,7 +289,7 @@ def _valve_table(valves, pipes, index: pd.Index, table: dict, abandoned: set, fo
         "valve_isolating": isolating[good], "valve_directed": directed[good],
         "valve_inward": text(valves, "flow").eq("to_pipe").to_numpy()[good],
         "valve_remote": flags(valves, "remote", False)[good], "valve_diameter": numbers(valves, "diameter_mm")[good],
-        "valve_xy": _points(valves)[good],
+        "valve_xy": points(valves)[good],
     }  # fmt: skip
     usable = flags(valves, "operable", True) & flags(valves, "accessible", True)
     return result, States(open=is_open[good], usable=usable[good])
@@ -300,4 +300,4 @@ def _source_table(sources: pd.DataFrame, index: pd.Index, found: list) -> dict:
     node = index.get_indexer(text(sources, "node_id")).astype(np.int32)
     found += [("NW07", s) for s in sources.loc[node < 0, "source_id"]]
     kept = node >= 0
-    return {"source_id": encoded(sources.loc[kept, "source_id"]), "source_node": node[kept], "source_xy": _points(sources)[kept]}
+    return {"source_id": encoded(sources.loc[kept, "source_id"]), "source_node": node[kept], "source_xy": points(sources)[kept]}

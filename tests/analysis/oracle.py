@@ -22,10 +22,13 @@ class Oracle:
         self.star = {v["node_id"] for v in records if self._placed(v) == "junction" and v["isolating"]}
         for row in nodes.to_dict("records"):
             self.graph.add_node(("node", row["node_id"]))
+        at_end = {}
+        for row in records:
+            at_end.setdefault((row.get("pipe_id"), row.get("node_id")), []).append(row)
         for pipe in self.pipes:
             self.graph.add_node(("pipe", pipe["pipe_id"]))
             for side in ("from_node", "to_node"):
-                self._end(pipe, pipe[side], [v for v in records if v.get("pipe_id") == pipe["pipe_id"] and v["node_id"] == pipe[side]])
+                self._end(pipe, pipe[side], at_end.get((pipe["pipe_id"], pipe[side]), []))
         for row in records:
             if self._placed(row) == "link":
                 self._link(row)
@@ -36,6 +39,16 @@ class Oracle:
                 place = ("gap", "source", row["source_id"])
                 self._star(place, row["node_id"])
             self.sources[row["source_id"]] = place
+        self.by_id = {}
+        for a, b, e in self.graph.edges(data=True):
+            self.by_id.setdefault(e["id"], []).append((a, b))
+        self.joints = nx.Graph((a, b) for a, b, e in self.graph.edges(data=True) if e["kind"] == "joint")
+        self.joints.add_nodes_from(self.graph)
+        self.open_ways = {place: [] for place in self.graph}
+        for a, b, e in self.graph.edges(data=True):
+            if e["open"]:
+                self.open_ways[a].append((b, e["id"]))
+        self.normally = self.wet()
 
     @staticmethod
     def _placed(valve):
@@ -104,30 +117,27 @@ class Oracle:
 
     def piece(self, start):
         """The places joined to these without passing a valve or device."""
-        joints = nx.Graph((a, b) for a, b, e in self.graph.edges(data=True) if e["kind"] == "joint")
         found = set()
         for place in start:
-            found |= nx.node_connected_component(joints, place) if place in joints else {place}
+            if place not in found:
+                found |= nx.node_connected_component(self.joints, place)
         return found
 
     def wet(self, without=frozenset(), shut=frozenset()):
         """The places that water reaches from the sources that are not taken out."""
-        graph = nx.DiGraph()
-        graph.add_nodes_from(self.graph)
-        for a, b, e in self.graph.edges(data=True):
-            if e["open"] and e["id"] not in shut:
-                graph.add_edge(a, b)
-        graph.remove_nodes_from(without)
-        reached = set()
-        for place in self.sources.values():
-            if place in graph and place not in reached:
-                reached |= {place} | nx.descendants(graph, place)
+        queue = [p for p in self.sources.values() if p not in without]
+        reached = set(queue)
+        while queue:
+            for there, way in self.open_ways[queue.pop()]:
+                if there not in reached and there not in without and way not in shut:
+                    reached.add(there)
+                    queue.append(there)
         return reached
 
     def sides(self, valve_id):
         """The places on the sides of a valve: the arms of one at a junction."""
         valve = self.valve[valve_id]
-        edges = [(a, b) for a, b, e in self.graph.edges(data=True) if e["id"] == valve_id]
+        edges = self.by_id.get(valve_id, [])
         if self._placed(valve) == "junction":
             return {a for a, b in edges if b == ("node", valve["node_id"])}
         return {p for edge in edges for p in edge}
@@ -145,15 +155,15 @@ class Oracle:
     def region(self, start, jammed):
         """R: grown backwards until only valves that are closed or can be closed remain around it."""
         region = self.piece(start)
-        while True:
-            more = set()
-            for a, b, e in self.graph.edges(data=True):
+        queue = list(region)
+        while queue:
+            for a, _, e in self.graph.in_edges(queue.pop(), data=True):
                 passes = e["kind"] == "device" or (e["kind"] in ("valve", "both") and e["id"] in jammed)
-                if e["open"] and passes and b in region and a not in region:
-                    more.add(a)
-            if not more:
-                return region
-            region |= self.piece(more)
+                if e["open"] and passes and a not in region:
+                    more = self.piece({a}) - region
+                    region |= more
+                    queue.extend(more)
+        return region
 
     def burst(self, kind, wanted, stuck=()):
         """The answer as sets of ids."""
@@ -162,7 +172,8 @@ class Oracle:
         if kind == "valve":
             jammed.add(wanted)
         region = self.region(self.start(kind, wanted), jammed)
-        before, after = self.wet(), self.wet(without=region)
+        before, after = self.normally, self.wet(without=region)
+        need = self.thirsty(before - after - region, before, region, closable - jammed)
         answer = {"close": set(), "optional": set(), "already_closed": set(), "feeds_to_open": set()}
         for valve in closable - ({wanted} if kind == "valve" else set()):
             sides = self.sides(valve)
@@ -174,7 +185,7 @@ class Oracle:
                 elif valve not in jammed:
                     threat = bool(beyond & after) and not self._only_out(valve, region)
                     answer["close" if threat else "optional"].add(valve)
-            if not is_open and valve not in jammed and beyond & after and beyond - after:
+            if not is_open and valve not in jammed and beyond & after and beyond & need:
                 answer["feeds_to_open"].add(valve)
         pipes = {p["pipe_id"] for p in self.pipes}
         affected = {p for p in pipes if ("pipe", p) in region or (("pipe", p) in before and ("pipe", p) not in after)}
@@ -184,10 +195,23 @@ class Oracle:
         answer["unintended"] = {p for p in affected if ("pipe", p) not in region}
         return answer
 
+    def thirsty(self, need, before, region, closable):
+        """What has been cut off, and what was dry before and hangs on it through closed valves that can be opened."""
+        while need:
+            more = set()
+            for valve in closable:
+                sides = self.sides(valve)
+                if not self._open(self.valve[valve]) and sides & need:
+                    more |= self.piece(sides - before - region) - need if sides - before - region else set()
+            if not more:
+                break
+            need = need | more
+        return need
+
     def close(self, valves):
         """The pipes that lose water when these valves are closed (those that can be)."""
         able = {v for v in valves if self._usable(v) and self._kind(self.valve[v]) in ("valve", "both")}
-        before, after = self.wet(), self.wet(shut=able)
+        before, after = self.normally, self.wet(shut=able)
         return {p["pipe_id"] for p in self.pipes if ("pipe", p["pipe_id"]) in before - after}
 
     def trace(self, start, direction):
@@ -202,9 +226,7 @@ class Oracle:
 
     def partition(self):
         """The segments as a set of frozen sets of pipe ids."""
-        joints = nx.Graph((a, b) for a, b, e in self.graph.edges(data=True) if e["kind"] == "joint")
-        joints.add_nodes_from(self.graph)
-        parts = (frozenset(i for kind, i, *_ in part if kind == "pipe") for part in nx.connected_components(joints))
+        parts = (frozenset(i for kind, i, *_ in part if kind == "pipe") for part in nx.connected_components(self.joints))
         return {p for p in parts if p}
 
     def _usable(self, valve_id):
@@ -213,5 +235,5 @@ class Oracle:
 
     def _only_out(self, valve_id, region):
         """Whether a closable device lets water only out of the region."""
-        edges = [(a, b) for a, b, e in self.graph.edges(data=True) if e["id"] == valve_id]
+        edges = self.by_id.get(valve_id, [])
         return self._kind(self.valve[valve_id]) == "both" and all(a in region for a, _ in edges)

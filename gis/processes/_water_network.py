@@ -1,0 +1,189 @@
+"""The water networks in memory: built once per data version into files that every process maps, never per request.
+
+The files of one network and version lie in `networks/<network>/<version>/` under the platform's home. Whoever needs a version first
+builds it, under a lock, in a folder beside, and renames it; the others map it. The caller's rights are checked on every request.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from gis.analysis.consumers import Consumers, consumers
+from gis.analysis.feed import Feed
+from gis.analysis.isolation import Engine
+from gis.analysis.network import Network, States, network, opened, save
+from gis.analysis.segments import Segments
+from gis.errors import NotFound
+from gis.settings import settings
+
+LAYERS = ("water_node", "water_pipe", "water_valve", "water_source", "hydrant", "water_connection", "door_plate")
+"""What a water network is made of, and what a caller must be allowed to read to ask about it."""
+
+_COLUMNS = {
+    "water_node": ("node_id", "base_demand_lps"),
+    "water_pipe": ("pipe_id", "from_node", "to_node", "length_m", "diameter_mm", "status"),
+    "water_valve": ("valve_id", "kind", "isolating", "node_id", "pipe_id", "from_node", "to_node", "flow", "normal_status", "live_status",
+                    "operable", "accessible", "remote", "diameter_mm"),
+    "water_source": ("source_id", "node_id"),
+    "hydrant": ("hydrant_id", "node_id", "pipe_id"),
+    "water_connection": ("connection_id", "pipe_id", "building_id", "customers", "priority", "curb_valve", "curb_status", "curb_operable"),
+    "door_plate": ("plate_id", "building_id"),
+}  # fmt: skip
+_FORMAT = 1
+"""Raised when the arrays change their meaning, so that older files are built anew."""
+_FOR_EVER = "9999-12-31"
+_KEPT = 3
+"""Versions of a network that stay on disk: the present one, and those that a slow reader may still be opening."""
+_PARTS = {"network": Network, "states": States, "segments": Segments, "feed": Feed, "consumers": Consumers}
+
+_lock, _past_lock = threading.Lock(), threading.Lock()
+_open: dict[tuple, Water] = {}
+_past: dict[tuple, Water] = {}
+
+
+@dataclass(frozen=True)
+class Water:
+    """A water network ready to answer: its engine and consumers, and the data version; valid until the day `until` (ISO), when
+    something is put into or out of service."""
+
+    name: str
+    engine: Engine
+    consumers: Consumers
+    version: str
+    until: str
+
+
+def water(store, name: str, as_of: dt.datetime | dt.date | None = None) -> Water:
+    """The network of this name as it is in service today, or as it was, and as it was known, at `as_of` (a day: at its end).
+
+    Raises AccessDenied where the caller may not read its layers, NotFound where there is no such network.
+    """
+    store.require(LAYERS)
+    version = store.version(list(LAYERS), name)
+    identity = store.rows("database_identity")[0]["identity"]
+    if as_of is not None:
+        return _as_it_was(store, name, version, identity, as_of)
+    today = dt.date.today().isoformat()
+    key = (str(settings().home), identity, name)
+    known = _open.get(key)
+    if known is None or known.version != version or known.until <= today:
+        with _lock:
+            known = _open.get(key)
+            if known is None or known.version != version or known.until <= today:
+                known = _open[key] = _mapped_or_built(store, name, version, identity, today)
+    return known
+
+
+def _as_it_was(store, name: str, version: str, identity: str, as_of: dt.datetime | dt.date) -> Water:
+    """A network of the past, built in memory; the last few are kept."""
+    key = (identity, name, version, as_of)
+    with _past_lock:
+        if key not in _past:
+            if isinstance(as_of, dt.datetime):
+                day, moment = as_of.date(), as_of.astimezone()
+            else:
+                day, moment = as_of, dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()).astimezone()
+            found = _built(store, name, version, day, min(moment, dt.datetime.now().astimezone()))
+            while len(_past) > 3:
+                _past.pop(next(iter(_past)))
+            _past[key] = found
+        return _past[key]
+
+
+def _mapped_or_built(store, name: str, version: str, identity: str, today: str) -> Water:
+    folder = settings().home / "networks" / quote(name, safe="").replace(".", "%2E")
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = f"{identity}-{version}-{_FORMAT}"
+    with _alone(folder):
+        for candidate in sorted(folder.glob(f"{wanted}@*")):
+            made = json.loads((candidate / "network.json").read_text())
+            if made["from"] <= today < made["until"]:
+                return _mapped(name, version, made["until"], candidate)
+        found = _built(store, name, version, dt.date.fromisoformat(today))
+        _write(found, folder, folder / f"{wanted}@{today}", today)
+        _forget(folder)
+    return _mapped(name, version, found.until, folder / f"{wanted}@{today}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One builder per network on this machine; the others wait and then find the files."""
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | None = None) -> Water:
+    """The network from the database, in service on a day, as known at a moment (default: now)."""
+    frames = {layer: _frame(store, layer, name, day, moment) for layer in LAYERS}
+    if frames["water_pipe"].empty:
+        names = [row["network"] for row in store.rows("water_networks")]
+        when = f" in service on {day}" if name in names else ""
+        raise NotFound(f"there is no network {name[:60]!r}{when}", remedy=f"There are: {', '.join(names) or 'none; load one first'}")
+    pipes = frames["water_pipe"]
+    missing = pipes["length_m"].isna()
+    if missing.any():
+        metric = pipes.loc[missing].geometry.to_crs(store.catalog.city.working_crs)
+        pipes.loc[missing, "length_m"] = metric.length
+    net, states = network(frames["water_node"], pipes, frames["water_valve"], frames["water_source"])
+    supplied = consumers(net, frames["water_connection"], frames["door_plate"], frames["hydrant"])
+    return Water(name, Engine.built(net, states), supplied, version, _until(frames.values(), day))
+
+
+def _frame(store, layer: str, name: str, day: dt.date, moment: dt.datetime | None) -> pd.DataFrame:
+    """One layer of the network. What is not yet in service is left out here and not in SQL, because it says until when this holds."""
+    columns = [*_COLUMNS[layer], "valid_from", "valid_to"]
+    where = {"network": name} if layer != "door_plate" else None
+    frame = store.frame(layer, columns=columns, where=where, as_of=moment, geometry=layer != "door_plate")
+    now = np.datetime64(day, "D")
+    starts, ends = (pd.to_datetime(frame[c], errors="coerce").to_numpy("datetime64[D]") for c in ("valid_from", "valid_to"))
+    late, gone = starts > now, ends <= now  # a comparison with no date at all is false: since ever, until further notice
+    coming = np.concatenate((starts[late], ends[ends > now]))
+    frame = frame.loc[~late & ~gone].reset_index(drop=True)
+    frame.attrs["until"] = str(coming.min()) if len(coming) else _FOR_EVER
+    return frame
+
+
+def _until(frames, day: dt.date) -> str:
+    return min(frame.attrs["until"] for frame in frames)
+
+
+def _write(made: Water, parent: Path, folder: Path, today: str) -> None:
+    """All arrays into a folder of their own, which appears under its name in one step."""
+    beside = Path(tempfile.mkdtemp(prefix="making-", dir=parent))
+    engine = made.engine
+    values = (engine.network, engine.states, engine.segments, engine.feed, made.consumers)
+    for part, value in zip(_PARTS, values, strict=True):
+        save(value, beside, part)
+    (beside / "network.json").write_text(json.dumps({"from": today, "until": made.until, "version": made.version}))
+    beside.chmod(0o755)
+    if folder.exists():
+        shutil.rmtree(folder)
+    beside.rename(folder)
+
+
+def _mapped(name: str, version: str, until: str, folder: Path) -> Water:
+    """The network from its files; nothing is read before it is needed."""
+    parts = {part: opened(kind, folder, part) for part, kind in _PARTS.items()}
+    engine = Engine.built(parts["network"], parts["states"], parts["segments"], parts["feed"])
+    return Water(name, engine, parts["consumers"], version, until)
+
+
+def _forget(folder: Path) -> None:
+    """Old versions go; a process that has mapped one keeps its pages until it lets go."""
+    made = sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
+    for old in made[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
