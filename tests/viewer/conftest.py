@@ -37,7 +37,7 @@ FLAGS = (
 def built_viewer() -> Path:
     """The folder of the built viewer; built here where sources are newer."""
     built = VIEWER / "dist" / "index.html"
-    sources = [path for part in ("src", "public") for path in (VIEWER / part).rglob("*")] + [VIEWER / "index.html", VIEWER / "vite.config.ts"]
+    sources = [VIEWER / "index.html", VIEWER / "vite.config.ts", *(VIEWER / "src").rglob("*"), *(VIEWER / "public").rglob("*")]
     if not built.exists() or built.stat().st_mtime < max(path.stat().st_mtime for path in sources):
         if shutil.which("npm") is None:
             pytest.skip("the viewer is not built and there is no npm to build it: ./run setup")

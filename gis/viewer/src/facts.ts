@@ -94,18 +94,22 @@ export function difference(before: BurstAnswer, after: BurstAnswer): Difference 
 
 const NAMED_AT_ONCE = 40;
 
-/** The names of priority users by connection: the customer's where the caller may see it, else the building's. */
+/** Priority users by connection in words: the building, and whom to call where the caller may see it. */
 export async function readNames(answer: BurstAnswer, known: Map<string, string>, signal: AbortSignal): Promise<void> {
   const unknown = (answer.affected.priority ?? []).filter((user) => !known.has(user.connection)).slice(0, NAMED_AT_ONCE);
+  const read = async (layer: string, id: string): Promise<Record<string, unknown>> => {
+    try {
+      return (await readItem(layer, id, signal)).properties;
+    } catch {
+      return {}; // Without it the connection's id stands in the list.
+    }
+  };
+  const nothing: Record<string, unknown> = {};
   await Promise.all(
     unknown.map(async ({ connection, building }) => {
-      try {
-        const { properties } = await readItem("water_connection", `${answer.network}:${connection}`, signal);
-        const behind = building && !properties.customer_name ? (await readItem("building", building, signal)).properties : {};
-        known.set(connection, String(properties.customer_name ?? behind.name ?? behind.address ?? ""));
-      } catch {
-        // The connection's id stands in the list where no name can be read.
-      }
+      const [customer, house] = await Promise.all([read("water_connection", `${answer.network}:${connection}`), building ? read("building", building) : nothing]);
+      const parts = [house.name ?? house.address, customer.customer_name, customer.phone];
+      known.set(connection, parts.filter(Boolean).join(" "));
     }),
   );
 }

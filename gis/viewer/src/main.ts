@@ -255,8 +255,8 @@ class Page implements App {
       if (this.active.click(point, [lngLat.lng, lngLat.lat])) this.stop();
       return;
     }
-    const [symbol] = this.view.map.getLayer("answer-point") ? this.view.map.queryRenderedFeatures(point, { layers: ["answer-point"] }) : [];
-    if (symbol && this.used === this.burst && this.burst.pickedSymbol(symbol.properties)) return;
+    const symbol = this.view.overlay.symbolAt(point);
+    if (symbol && this.used === this.burst && this.burst.pickedSymbol(symbol)) return;
     this.attributes.at(point);
   }
 

@@ -1,6 +1,6 @@
 /** The answer of an analysis drawn over the map: closed and cut-off pipes, numbered valves, and what is selected. */
 
-import type { GeoJSONSource, LayerSpecification, Map } from "maplibre-gl";
+import type { GeoJSONSource, LayerSpecification, Map, PointLike } from "maplibre-gl";
 
 import type { AnswerFeatures } from "./api.ts";
 import { FONTS } from "./style.ts";
@@ -67,21 +67,30 @@ function radius(): any {
   return ["interpolate", ["linear"], ["zoom"], 11, ["*", 0.6, size], 14, size, 18, ["*", 1.15, size]];
 }
 
-function points(): LayerSpecification[] {
+const ACTED_ON = ["burst", "valve_close", "valve_stuck"];
+
+/** Discs and their signs; drawn in two storeys, so that no hydrant's sign lies on the number of a valve that must be closed. */
+function points(storey: "lower" | "upper"): LayerSpecification[] {
   const source = "answer";
-  const rank = ["match", ["get", "part"], "burst", 9, "valve_close", 8, "valve_stuck", 7, "source", 6, "valve_already_closed", 4, "valve_optional", 3, 1];
+  const acted = part(...ACTED_ON);
+  const filter: any = ["all", POINTS, storey === "upper" ? acted : ["!", acted]];
+  const rank: any = ["match", ["get", "part"], "burst", 9, "valve_close", 8, "valve_stuck", 7, "source", 6, "valve_already_closed", 4, "valve_optional", 3, 1];
   return [
-    { id: "answer-halo", type: "circle", source, filter: ["all", POINTS, part("burst")] as any, paint: { "circle-radius": 30, "circle-color": COLOURS.burst, "circle-opacity": 0.22, "circle-blur": 0.3 } },
-    { id: "answer-point", type: "circle", source, filter: POINTS as any, layout: { "circle-sort-key": rank as any }, paint: { "circle-radius": radius(), "circle-color": colourOfPart(), "circle-stroke-color": "#ffffff", "circle-stroke-width": 2 } },
+    { id: `answer-${storey}`, type: "circle", source, filter, layout: { "circle-sort-key": rank }, paint: { "circle-radius": radius(), "circle-color": colourOfPart(), "circle-stroke-color": "#ffffff", "circle-stroke-width": 2 } },
     {
-      id: "answer-number", type: "symbol", source, filter: POINTS as any,
+      id: `answer-${storey}-sign`, type: "symbol", source, filter,
       layout: {
-        "text-field": symbolOf(), "text-font": BOLD, "text-allow-overlap": true, "text-ignore-placement": true, "symbol-sort-key": rank as any,
+        "text-field": symbolOf(), "text-font": BOLD, "text-allow-overlap": true, "text-ignore-placement": true, "symbol-sort-key": rank,
         "text-size": ["match", ["get", "part"], "valve_close", 14, "burst", 18, "hydrant", 9, 11] as any,
       },
       paint: { "text-color": "#ffffff" },
     },
   ];
+}
+
+function halo(): LayerSpecification {
+  const filter: any = ["all", POINTS, part("burst")];
+  return { id: "answer-halo", type: "circle", source: "answer", filter, paint: { "circle-radius": 30, "circle-color": COLOURS.burst, "circle-opacity": 0.22, "circle-blur": 0.3 } };
 }
 
 function selection(): LayerSpecification[] {
@@ -106,7 +115,7 @@ export class Overlay {
     if (this.map.getSource("answer")) return;
     this.map.addSource("answer", { type: "geojson", data: this.answer });
     this.map.addSource("selected", { type: "geojson", data: this.selected });
-    [...lines(), ...selection(), ...points()].forEach((layer) => this.map.addLayer(layer));
+    [...lines(), ...selection(), halo(), ...points("lower"), ...points("upper")].forEach((layer) => this.map.addLayer(layer));
   }
 
   /** Show these features of an answer; null clears them. */
@@ -123,8 +132,10 @@ export class Overlay {
     (this.map.getSource("selected") as GeoJSONSource | undefined)?.setData(this.selected);
   }
 
-  get features(): AnswerFeatures["features"] {
-    return this.answer.features;
+  /** What symbol of the answer lies at this point of the screen, or null. */
+  symbolAt(point: PointLike): Record<string, unknown> | null {
+    const layers = ["answer-upper", "answer-lower"].filter((id) => this.map.getLayer(id));
+    return layers.length ? (this.map.queryRenderedFeatures(point, { layers })[0]?.properties ?? null) : null;
   }
 }
 

@@ -99,8 +99,8 @@ function darken(layer: any, group: string | undefined): void {
       if (name.startsWith("text-halo")) return NIGHT;
       if (name.startsWith("text")) return hsl(h, s * 0.4, 0.84);
       if (thematic) return l < 0.4 ? hsl(h, Math.min(1, s + 0.1), 0.55) : hex;
-      if (name.includes("fill")) return hsl(h, s * 0.5, 0.13 + (1 - l) * 0.32);
-      return hsl(h, s * 0.5, 0.25 + (1 - l) * 0.35);
+      if (name.includes("fill")) return hsl(h, s * 0.45, 0.13 + (1 - l) * 0.32);
+      return hsl(h, s * 0.22, 0.24 + (1 - l) * 0.3);
     });
   }
   if (layer.type === "raster") paint["raster-brightness-max"] = 0.45;
