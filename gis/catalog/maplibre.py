@@ -10,15 +10,19 @@ from gis.catalog.model import Case, Catalog, City, Layer
 
 TILES = "collections/{}/tiles/WebMercatorQuad/{{z}}/{{y}}/{{x}}?f=mvt"
 BACKGROUND = "#f4f1ea"
+INSIDE = "#f3e9dc"
+"""Between the two lines of a double line."""
 PAPER = "#fffdf8"
 """The halo of labels."""
 USED = "0"
 """CJJ 61-2017 table C.0.3: in use; other pipes are drawn dashed and paler."""
-DIAMETERS = (50, 0.55, 150, 0.8, 300, 1.15, 600, 1.7, 1200, 2.5)
+DIAMETERS = (50, 0.55, 150, 0.8, 300, 1.1, 600, 1.5, 1200, 2.1)
 """Diameter in mm, width times."""
-ZOOMS = {"line": (8, 0.25, 11, 0.5, 14, 1.0, 17, 2.4, 20, 6.0), "road": (8, 0.4, 11, 0.9, 14, 2.4, 16, 6.0, 18, 15.0, 20, 38.0)}
+ZOOMS = {"line": (8, 0.25, 11, 0.5, 14, 0.95, 17, 2.0, 20, 6.0), "road": (8, 0.4, 11, 0.9, 14, 2.4, 16, 6.0, 18, 15.0, 20, 38.0)}
 """Zoom, width times: pipes and borders stay slim, roads grow with the ground."""
-POINT_ZOOMS = (10, 0.3, 14, 0.55, 16, 0.85, 18, 1.15, 21, 1.8)
+SIGN = 1.45
+"""Height of a sign, times the radius of its point."""
+POINT_ZOOMS = (10, 0.3, 14, 0.5, 16, 0.85, 18, 1.4, 21, 2.2)
 
 
 def map_style(catalog: Catalog, base_url: str = "", role: str | None = None) -> dict:
@@ -72,7 +76,7 @@ def drawing(layer: Layer) -> list[dict]:
 
 def _style_layer(layer: Layer, kind: str, part: str, paint: dict, layout: dict | None = None, where: list | None = None, **more) -> dict:
     made = {"id": f"{layer.id}{part}", "type": kind, "source": layer.id, "source-layer": layer.id, "minzoom": layer.tiles.min_zoom, **more}
-    conditions = [c for c in (where, _shown(layer)) if c]
+    conditions = [c for c in (where, _shown(layer, text=part == "-label")) if c]
     if conditions:
         made["filter"] = conditions[0] if len(conditions) == 1 else ["all", *conditions]
     made["layout"] = dict(layout or {}) | {"visibility": "visible" if layer.style.visible else "none"}
@@ -99,15 +103,19 @@ def _color(layer: Layer):
     return _by_case(layer, lambda case: case.color, layer.style.color)
 
 
-def _shown(layer: Layer) -> list | None:
-    """The filter that keeps a class out below its first zoom."""
-    later = sorted({case.min_zoom for case in layer.style.cases if case.min_zoom is not None})
-    if not later:
+def _shown(layer: Layer, text: bool = False) -> list | None:
+    """The filter that keeps a class out below its first zoom. Texts: of points one zoom later; of areas, which lie in each other,
+    only those of the finest class that is drawn."""
+    first = {case.value: case.min_zoom or 0 for case in layer.style.cases}
+    stops = sorted({zoom for zoom in first.values() if zoom})
+    if not stops:
         return None
-    steps: list = ["step", ["zoom"], _none_of(layer, lambda case: case.min_zoom is not None)]
-    for zoom in later:
-        steps += [zoom, _none_of(layer, lambda case, zoom=zoom: case.min_zoom is not None and case.min_zoom > zoom)]
-    return steps
+    nested, late = text and layer.dimension == 2, 1 if text and layer.dimension == 0 else 0
+
+    def of(zoom: float) -> list | bool:
+        return _none_of(layer, lambda case: first[case.value] != zoom if nested else first[case.value] > zoom)
+
+    return ["step", ["zoom"], of(0), *(part for zoom in stops for part in (zoom + late, of(zoom)))]
 
 
 def _none_of(layer: Layer, hidden) -> list | bool:
@@ -140,11 +148,14 @@ def _lines(layer: Layer) -> list[dict]:
     style, stops = layer.style, ZOOMS["road" if layer.group == "base" else "line"]
     width, round_ends = _width(layer), {"line-cap": "round", "line-join": "round"}
     outline = style.outline or shade(style.color, 0.6)
+    if layer.group == "base":  # broad roads lie over narrow ones
+        round_ends["line-sort-key"] = _by_case(layer, lambda case: case.width, 1.0)
     used = ["==", ["coalesce", ["get", "status"], USED], USED] if "status" in layer.tiles.columns else None
-    casing = {"line-color": outline, "line-width": _along(stops, width, 1.6)}
+    edge, core = (style.color, INSIDE) if style.hollow else (outline, _color(layer))
+    casing = {"line-color": edge, "line-width": _along(stops, width, 2.4 if style.hollow else 1.6)}
     drawn = [
         _style_layer(layer, "line", "-casing", casing, round_ends, used),
-        _style_layer(layer, "line", "", _stroke(layer, _color(layer), _along(stops, width)), round_ends, used),
+        _style_layer(layer, "line", "", _stroke(layer, core, _along(stops, width)), round_ends, used),
     ]
     if used:
         paint = {"line-color": outline, "line-width": _along(stops, width), "line-opacity": 0.75, "line-dasharray": [2.5, 2]}
@@ -209,11 +220,22 @@ def labels(layer: Layer) -> list[dict]:
 def _signs(layer: Layer) -> dict:
     style = layer.style
     text = _by_case(layer, lambda case: case.symbol or style.symbol or "", style.symbol or "")
-    size = _along(POINT_ZOOMS, style.radius * 1.25)
+    sized = _by_case(layer, lambda case: case.width, 1.0)
+    size = _along(POINT_ZOOMS, ["*", style.radius * SIGN, sized] if isinstance(sized, list) else style.radius * SIGN)
     layout = {"text-field": text, "text-size": size, "text-allow-overlap": True, "text-ignore-placement": True, "text-padding": 0}
     return _style_layer(layer, "symbol", "-sign", {"text-color": _color(layer) if style.hollow else "#ffffff"}, layout) | {
-        "minzoom": max(layer.tiles.min_zoom, 14)
+        "minzoom": max(layer.tiles.min_zoom, _readable_from(style.radius * SIGN))
     }
+
+
+def _readable_from(size: float, least: float = 9.0) -> float:
+    """The zoom from which a text in a point is at least 9 pixels high."""
+    for zoom in (quarter / 4 for quarter in range(40, 84)):
+        low = max(i for i in range(0, len(POINT_ZOOMS) - 2, 2) if POINT_ZOOMS[i] <= zoom)
+        z0, f0, z1, f1 = POINT_ZOOMS[low : low + 4]
+        if size * (f0 + (f1 - f0) * (zoom - z0) / (z1 - z0)) >= least:
+            return zoom
+    return 21
 
 
 def _flow_arrows(layer: Layer) -> dict:
@@ -232,6 +254,8 @@ def _labels(layer: Layer) -> dict:
     if column == "diameter_mm":
         text = ["case", ["has", column], ["concat", "DN", ["to-string", ["round", ["to-number", ["get", column], 0]]]], ""]
     layout: dict = {"text-field": text, "text-size": _along((9, 10, 14, 12, 18, 15), 1.0), "text-padding": 4, "text-max-width": 7}
+    if layer.dimension == 2 and style.opacity < 0.2:  # large areas are cut by tiles: fewer repetitions
+        layout["text-padding"] = 40
     if layer.dimension == 1:
         layout |= {"symbol-placement": "line", "symbol-spacing": 360, "text-letter-spacing": 0.08, "text-max-angle": 30}
     if layer.dimension == 0:

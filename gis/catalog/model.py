@@ -155,7 +155,7 @@ class Style(Strict):
     outline: str | None = None
     dash: tuple[float, ...] = ()
     hollow: bool = False
-    """Points: a ring in the colour instead of a disc."""
+    """Points: a ring in the colour instead of a disc; lines: a double line."""
     symbol: Annotated[str, Of(max_length=2)] | None = None
     """Points: the character in the middle."""
     by: str | None = None
