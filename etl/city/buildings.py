@@ -19,14 +19,14 @@ RES, COM, OFF, SCH, HOS, IND, PUB, UTI, OTH = range(9)
 #            width  depth gap-x gap-y  aisle setback floors  use
 LAYOUT = {
     pc.SHOPHOUSE: (14, 11, 1.0, 7.0, 0, 0.8, (2, 4), COM),
-    pc.WALKUP: (42, 11.5, 8.0, 15.0, 4, 4.5, (5, 6), RES),
-    pc.SLAB: (52, 12.5, 11.0, 23.0, 7, 8.0, (6, 11), RES),
-    pc.TOWER: (36, 16.0, 20.0, 42.0, 9, 11.0, (15, 26), RES),
-    pc.OFFICE: (44, 18.0, 18.0, 26.0, 0, 9.0, (5, 16), OFF),
-    pc.COMMERCE: (38, 24.0, 9.0, 14.0, 0, 6.0, (2, 6), COM),
-    pc.FACTORY: (66, 27.0, 13.0, 15.0, 0, 11.0, (1, 3), IND),
-    pc.STORAGE: (78, 32.0, 16.0, 18.0, 0, 11.0, (1, 1), IND),
-    pc.PUBLIC: (46, 15.0, 12.0, 20.0, 0, 8.0, (4, 7), PUB),
+    pc.WALKUP: (44, 11.5, 7.0, 12.0, 5, 4.0, (5, 6), RES),
+    pc.SLAB: (50, 13.0, 10.0, 17.0, 7, 6.5, (6, 11), RES),
+    pc.TOWER: (38, 16.5, 14.0, 27.0, 9, 9.0, (13, 26), RES),
+    pc.OFFICE: (44, 20.0, 14.0, 20.0, 0, 9.0, (5, 16), OFF),
+    pc.COMMERCE: (44, 28.0, 8.0, 11.0, 0, 5.0, (2, 6), COM),
+    pc.FACTORY: (64, 30.0, 11.0, 12.0, 0, 9.0, (1, 3), IND),
+    pc.STORAGE: (78, 34.0, 14.0, 15.0, 0, 9.0, (1, 1), IND),
+    pc.PUBLIC: (46, 15.0, 12.0, 16.0, 0, 8.0, (4, 7), PUB),
     pc.UTILITY: (24, 13.0, 16.0, 16.0, 0, 8.0, (1, 2), UTI),
     pc.TOWNHOUSE: (15, 11.0, 2.0, 6.0, 0, 1.2, (2, 4), RES),
     pc.FARMHOUSE: (11, 9.0, 3.0, 8.0, 0, 1.6, (1, 3), RES),
@@ -181,13 +181,14 @@ def _rows(x: Parcels, rng):
     geom = _boxes(middle[k], axis[k], lx, ly, bw, bd)
     shapely.prepare(inner)
     fit = shapely.contains(inner[k], geom)
-    for shrink, slide in ((0.72, 0.12), (0.72, -0.12), (0.5, 0.22), (0.5, -0.22)):
-        again = ~fit
-        g2 = _boxes(middle[k[again]], axis[k[again]], lx[again] + slide * w[k[again]], ly[again], w[k[again]] * shrink, bd[again])
-        ok = shapely.contains(inner[k[again]], g2) & (w[k[again]] * shrink > 7)
-        at = np.flatnonzero(again)[ok]
-        geom[at], bw[at], fit[at] = g2[ok], w[k[at]] * shrink, True
-        lx[at] += slide * w[k[at]]
+    for shrink, slide, pull in ((0.72, 0.12, 1), (0.72, -0.12, 1), (0.5, 0.22, 1), (0.5, -0.22, 1), (0.85, 0, 0.86), (0.7, 0, 0.7)):
+        again = np.flatnonzero(~fit)
+        nw, nd = w[k[again]] * shrink, bd[again] * min(1, pull + 0.06)
+        nx_, ny_ = (lx[again] + slide * w[k[again]]) * pull, ly[again] * pull
+        moved = _boxes(middle[k[again]], axis[k[again]], nx_, ny_, nw, nd)
+        ok = shapely.contains(inner[k[again]], moved) & (nw > 7)
+        at = again[ok]
+        geom[at], bw[at], bd[at], lx[at], ly[at], fit[at] = moved[ok], nw[ok], nd[ok], nx_[ok], ny_[ok], True
     empty = np.bincount(k, fit, minlength=len(which)) == 0
     spare = np.flatnonzero(empty & (shapely.get_type_id(inner) == 3) & (shapely.area(inner) < 2500))
     spine_x = np.where(nx > 1, ((left - 0.5) - (nx - 1) / 2) * px, -(w / 2 + 3))

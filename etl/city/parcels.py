@@ -134,12 +134,23 @@ def _thin(geom: np.ndarray) -> np.ndarray:
 
 
 def _gates(geom: np.ndarray, graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The street each parcel opens to (the nearest; of several the greater lanes last), its gate, and the distance."""
+    """The street each parcel opens to, its gate, and the distance to the nearest street. Of the streets that it fronts houses
+    and shops take the greatest; large yards a secondary street rather than a main road."""
     usable = np.flatnonzero((graph.klass != p.EXPRESSWAY) & ~graph.bridge)
     lines = graph.geom[usable]
-    pair, dist = shapely.STRtree(lines).query_nearest(geom, return_distance=True, all_matches=False)
-    edge = usable[pair[1][np.argsort(pair[0], kind="stable")]]
-    dist = dist[np.argsort(pair[0], kind="stable")]
+    tree, half = shapely.STRtree(lines), graph.width[usable] / 2
+    pair, dist = tree.query_nearest(geom, return_distance=True, all_matches=False)
+    order = np.argsort(pair[0], kind="stable")
+    edge, dist = usable[pair[1][order]], dist[order]
+    k, e = tree.query(geom, predicate="dwithin", distance=26.0)
+    front = shapely.distance(geom[k], lines[e]) - half[e] < 3.5
+    k, e = k[front], e[front]
+    large = shapely.area(geom[k]) > 2600
+    klass = graph.klass[usable[e]]
+    rank = np.where(large, np.array([9, 2, 0, 1, 3, 4])[klass], klass)
+    order = np.lexsort((e, rank, k))
+    first = order[np.r_[True, k[order][1:] != k[order][:-1]]] if len(order) else order
+    edge[k[first]] = usable[e[first]]
     line = graph.geom[edge]
     at = shapely.line_interpolate_point(line, shapely.line_locate_point(line, shapely.point_on_surface(geom)))
     gate = shapely.get_coordinates(shapely.shortest_line(geom, at)).reshape(-1, 2, 2)[:, 0]

@@ -230,7 +230,19 @@ def _old_town_streets(plan: Plan) -> None:
         ends = np.r_[block, (block[-1] + 1) % len(xy)]
         keep = ends[~near[ends]]
         if len(keep) > 3:
-            plan.lines.append(Line(LineString(xy[keep]).simplify(0.3), SECONDARY, str(names[block[0]])))
+            line = _to_bank(xy[keep], plan.corridor)
+            plan.lines.append(Line(LineString(line).simplify(0.3), SECONDARY, str(names[block[0]])))
+
+
+def _to_bank(xy: np.ndarray, corridor) -> np.ndarray:
+    """The line with its ends led on to the riverside road where that is near."""
+    for at in (0, -1):
+        end = Point(xy[at])
+        if 0.5 < corridor.distance(end) < 45:
+            foot = np.array(shapely.shortest_line(end, corridor).coords[1])
+            foot += (foot - xy[at]) / np.hypot(*(foot - xy[at])) * 1.0
+            xy = np.r_[[foot], xy] if at == 0 else np.r_[xy, [foot]]
+    return xy
 
 
 def _settle(plan: Plan, addresses: int) -> None:
@@ -279,8 +291,8 @@ def _county_roads(plan: Plan) -> None:
     g, rng = plan.ground, stream(plan.ground.seed, "county roads")
     r, oc = g.radius, plan.old_centre[1]
     inside = g.county.buffer(-20)
-    far = {"road_n": [[0, 1.27 * r], [400, 30000]], "road_s": [[0, -1.27 * r], [-300, -30000]],
-           "road_e": [[1.27 * r, oc], [30000, oc + 500]], "road_w": [[-1.27 * r, oc], [-30000, oc + 900]]}
+    far = {"road_n": [[0, 1.28 * r], [400, 30000]], "road_s": [[0, -1.28 * r], [-300, -30000]],
+           "road_e": [[1.28 * r, oc], [30000, oc + 500]], "road_w": [[-1.28 * r, oc], [-30000, oc + 900]]}
     roads = []
     for kind, st in far.items():
         line = _world(g, np.array(st, float), 60, 0.0).intersection(inside)

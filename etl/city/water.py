@@ -437,6 +437,8 @@ def _connections(city, net, pipe_id, z, compound_pipe, rng):
     direct, main = rows[near[0][order]], mains[near[1][order]]
     del dist
     walls = shapely.get_coordinates(shapely.shortest_line(lines[main], b.geom[direct])).reshape(-1, 2, 2)
+    apart = np.hypot(*(walls[:, 1] - walls[:, 0]).T) > 0.3
+    direct, main, walls = direct[apart], main[apart], walls[apart]
     way_pipe = compound_pipe[b.parcel[pool[inner]]]
     spine = b.spine[pool[inner]]
     foot = shapely.line_locate_point(lines[way_pipe], shapely.points(spine[:, 2]))

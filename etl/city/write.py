@@ -57,15 +57,16 @@ def write(out: Path, tables: dict, ground: Ground, progress=None) -> dict[str, s
     for layer in ORDER:
         if layer not in tables:
             continue
-        frame, geom = tables[layer]
+        frame, geom, *places = tables[layer]
+        places = places[0] if places else {}
         if progress:
             progress(f"write {layer}", len(frame), len(frame))
         if layer in SURVEY_NAMES:
-            files[layer] = _shapefile(out, layer, frame, geom)
+            files[layer] = _shapefile(out, layer, frame, geom, places)
         elif layer in SHEET_NAMES:
-            files[layer] = _sheet(out, layer, frame, geom)
+            files[layer] = _sheet(out, layer, frame, geom, places)
         else:
-            files[layer] = _package(out, layer, frame, geom)
+            files[layer] = _package(out, layer, frame, geom, places)
     files["dem"] = elevation(out / "dem.tif", ground)
     return files
 
@@ -75,35 +76,51 @@ def _days(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**days)
 
 
-def _package(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray) -> str:
+def _placed(geom: np.ndarray, places: dict) -> np.ndarray:
+    """The geometries with those of `places` (row -> geometry in the same CRS) instead."""
+    geom = geom.copy()
+    for row, other in places.items():
+        geom[row] = other
+    return geom
+
+
+def _package(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray, places: dict) -> str:
     path = out / f"{layer}.gpkg"
     path.unlink(missing_ok=True)
     frame = frame.assign(**{c: frame[c].astype("datetime64[ms]") for c in frame
                             if pd.api.types.is_datetime64_any_dtype(frame[c])})
-    data = gpd.GeoDataFrame(frame, geometry=degrees(geom), crs="EPSG:4490")
-    kinds = set(np.unique(shapely.get_type_id(geom)).tolist())
+    geom = _placed(degrees(geom), places)
+    data = gpd.GeoDataFrame(frame, geometry=geom, crs="EPSG:4490")
+    kinds = set(np.unique(shapely.get_type_id(geom)).tolist()) - {-1}
     flat = {0: "Point", 1: "LineString", 6: "MultiPolygon"}.get(next(iter(kinds))) if len(kinds) == 1 else "Unknown"
     kind = flat + (" Z" if len(geom) and shapely.has_z(geom).any() and flat != "Unknown" else "")
     pyogrio.write_dataframe(data, path, layer=layer, driver="GPKG", use_arrow=True, geometry_type=kind)
     return path.name
 
 
-def _shapefile(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray) -> str:
+def _shapefile(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray, places: dict) -> str:
     path = out / f"{layer}.shp"
     for old in out.glob(f"{layer}.*"):
         old.unlink()
-    names = SURVEY_NAMES[layer]
+    names = SURVEY_NAMES[layer] | ({"valid_to": "废弃日期"} if "valid_to" in frame else {})
+    metric = {k: None if g is None else shapely.transform(g, _metric, include_z=True) for k, g in places.items()}
+    geom = _placed(geom, metric)
     data = gpd.GeoDataFrame(_days(frame)[list(names)].rename(columns=names), geometry=geom, crs="EPSG:4548")
     pyogrio.write_dataframe(data, path, driver="ESRI Shapefile", encoding="GBK")
     path.with_suffix(".cpg").unlink(missing_ok=True)
     return path.name
 
 
-def _sheet(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray) -> str:
+def _metric(xyz: np.ndarray) -> np.ndarray:
+    return np.c_[to_metres(xyz[:, :2]), xyz[:, 2]]
+
+
+def _sheet(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray, places: dict) -> str:
     path = out / f"{layer}.csv"
-    xy = to_degrees(shapely.get_coordinates(geom))
-    sheet = _days(frame)[list(SHEET_NAMES[layer])].rename(columns=SHEET_NAMES[layer])
-    sheet["经度"], sheet["纬度"] = np.round(xy[:, 0], 8), np.round(xy[:, 1], 8)
+    geom = _placed(degrees(geom), places)
+    names = SHEET_NAMES[layer] | ({"valid_to": "停用日期"} if "valid_to" in frame else {})
+    sheet = _days(frame)[list(names)].rename(columns=names)
+    sheet["经度"], sheet["纬度"] = np.round(shapely.get_x(geom), 8), np.round(shapely.get_y(geom), 8)
     sheet.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
     return path.name
 
@@ -112,8 +129,8 @@ def elevation(path: Path, ground: Ground, step: float = 30.0) -> str:
     """The ground as a GeoTIFF of EPSG:4548 with cells of `step` metres, heights at their middles, 1985 national height."""
     w, s, e, n = EXTENT
     corner = to_metres(np.array([[w, s], [e, s], [w, n], [e, n]]))
-    low, high = np.ceil(corner.min(0) / step) * step + 3 * step, np.floor(corner.max(0) / step) * step - 3 * step
-    cols, rows = ((high - low) / step).astype(int)
+    low, high = np.floor(corner.min(0) / step - 3) * step, np.ceil(corner.max(0) / step + 3) * step
+    cols, rows = np.round((high - low) / step).astype(int)
     x, y = low[0] + (np.arange(cols) + 0.5) * step, high[1] - (np.arange(rows) + 0.5) * step
     z = np.empty((rows, cols), np.float32)
     for top in range(0, rows, 200):
