@@ -149,7 +149,7 @@ def _range(n: str, column: Column) -> Iterator[RowCheck]:
     if not bad:
         return
     unit = f" {column.unit}" if column.unit else ""
-    least, most = (("" if v is None else _plain(v)) for v in (column.min, column.max))
+    least, most = (("" if v is None else plain(v)) for v in (column.min, column.max))
     yield RowCheck(
         "RNG", "error", " OR ".join(bad), n,
         Text(zh=f"{column.title.zh}超出范围 {least}…{most}{unit}", en=f"{column.title.en} is out of range {least}…{most}{unit}"),
@@ -172,7 +172,8 @@ def _beyond(column: Column) -> float | int | str:
     return int(value) if column.type == "int" else value
 
 
-def _plain(value) -> str:
+def plain(value) -> str:
+    """A bound as people write it: 0.5, 1e+09, 2020-01-01."""
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 

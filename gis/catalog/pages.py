@@ -85,14 +85,19 @@ def _fields(layer: Layer) -> list[str]:
     return _table(("字段", "名称 title", "类型 type", "单位 unit", "取值 values", "", "交付名称 names in deliveries", "说明"), rows)
 
 
+def values(column: Column) -> str:
+    """What a field may hold, in a few characters: its code list, range, form or length."""
+    if column.codes:
+        return column.codes
+    if column.min is not None or column.max is not None:
+        return "…".join("" if v is None else checks.plain(v) for v in (column.min, column.max))
+    return column.pattern or (f"≤ {column.max_length} 字" if column.type in ("text", "texts") else "")
+
+
 def _range(column: Column) -> str:
     if column.codes:
         return f"[{column.codes}](#{column.codes.replace('.', '')})"
-    if column.min is not None or column.max is not None:
-        return "…".join("" if v is None else checks._plain(v) for v in (column.min, column.max))
-    if column.pattern:
-        return f"`{column.pattern}`".replace("|", "\\|")
-    return f"≤ {column.max_length} 字" if column.type in ("text", "texts") else ""
+    return f"`{column.pattern}`".replace("|", "\\|") if column.pattern else values(column)
 
 
 def _code_lists(layer: Layer) -> list[str]:

@@ -52,6 +52,8 @@ def parse(rule: str, columns: frozenset[str] | set[str], alias: str = "s") -> Ru
         match = _TOKEN.match(rule, position)
         if match is None or "%" in match.group():
             raise RuleError(f"{(match.group() if match else rule[position])!r} has no place in a rule")
+        if match.lastgroup == "symbol" and rule[position : position + 2] in ("--", "/*", "*/"):
+            raise RuleError("a comment has no place in a rule")
         text, position = match.group(), match.end()
         if match.lastgroup == "name":
             text = _name(text, rule[position:].lstrip()[:1] == "(", columns, found, alias, after_cast=parts[-1:] == ["::"])

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
-from gis.catalog import pages, pygeoapi, read
-from gis.catalog.model import GROUPS, Layer
+from gis.catalog import checks, pages, pygeoapi, read
+from gis.catalog.model import GROUPS, Catalog, Layer
 from gis.cli.output import console, emit
 from gis.db import plan as plans
 from gis.errors import DefinitionError
@@ -36,7 +38,7 @@ def show(layer_id: Annotated[str, typer.Argument(metavar="ID")], json: Json = Fa
     """One layer: its fields, checks, access, as its file says."""
     catalog = read.catalog()
     layer = catalog.layer(layer_id)
-    emit(layer.model_dump(mode="json"), json, table=pages.page(layer, catalog))
+    emit(layer.model_dump(mode="json"), json, table=lambda: _sheet(layer, catalog))
 
 
 @layers.command()
@@ -81,6 +83,25 @@ def rendered() -> dict[str, str]:
     return {"pygeoapi-config.yml": pygeoapi.render(catalog, processes())} | {
         f"docs/layers/{name}": text for name, text in pages.render(catalog).items()
     }
+
+
+def _sheet(layer: Layer, catalog: Catalog) -> Group:
+    """A layer for people: titles, fields, checks."""
+    fields = Table("字段 field", "名称", "Title", "类型 type", "单位", "取值 values", "谁可见 seen by", box=None, header_style="bold")
+    for n, column in layer.columns.items():
+        seen = " ".join(layer.access.columns[n]) if n in layer.access.columns else ""
+        must = f"{n} *" if column.required else n
+        fields.add_row(must, column.title.zh, column.title.en, column.type, column.unit or "", pages.values(column), seen)
+    found = Table("代码 code", "级别 level", "问题", "Fault", box=None, header_style="bold")
+    for check in checks.own(layer, catalog):
+        found.add_row(check.code, check.level, check.title.zh, check.title.en)
+    everybody = "anonymous" in layer.access.read
+    head = [
+        f"{layer.title.zh} {layer.title.en} ({layer.id}, {layer.geometry})", layer.description.zh, layer.description.en,
+        f"主键 key: {', '.join(layer.key) or '—'}    密级 label: {layer.access.label}",
+        f"读取 read: {'所有人 everybody' if everybody else ' '.join(layer.access.read)}    写入 write: {' '.join(layer.access.write)}", "",
+    ]  # fmt: skip
+    return Group(*(escape(line) for line in head), *([fields, "", found] if layer.columns else []))
 
 
 def _summary(layer: Layer) -> dict:

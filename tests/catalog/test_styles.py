@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -64,9 +66,8 @@ def test_configuration_is_valid_for_stock_pygeoapi(tmp_path, monkeypatch):
 
 
 def test_stock_pygeoapi_command_accepts_the_committed_file():
-    command = shutil.which("pygeoapi")
-    if command is None:
-        pytest.skip("the command pygeoapi is not on the path")
+    command = shutil.which("pygeoapi", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert command, "pygeoapi is installed with the project"
     done = subprocess.run([command, "config", "validate", "-c", str(ROOT / "pygeoapi-config.yml")], capture_output=True, text=True)
     assert done.returncode == 0 and "Valid configuration" in done.stdout
 
