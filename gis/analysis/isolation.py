@@ -20,11 +20,13 @@ _INSIDE, _LOST = 1, 2
 
 @dataclass(frozen=True)
 class Isolation:
-    """The answer in indices. region, lost: segments in R, and fed segments outside R that no source reaches without R.
+    """The answer in indices. region, lost: segments in R, and fed segments outside R that no source reaches without R; beside:
+    further segments that go dry because a valve to close stands between more than two arms of a junction.
     close is in the order of closing; the other valves and the sources are sorted."""
 
     region: np.ndarray
     lost: np.ndarray
+    beside: np.ndarray
     close: np.ndarray
     optional: np.ndarray
     already_closed: np.ndarray
@@ -104,7 +106,8 @@ class Engine:
         close, optional, closed, jammed = self._border(region, mark, stuck, burst_valve)
         sources = np.sort(self.segments.source[ranges(self.segments.source_at[region], self.segments.source_at[region + 1])])
         feeds = self._feeds(mark, stuck, dry, np.array([burst_valve]))
-        return Isolation(region, dry, self._closing_order(close, mark), optional, closed, jammed, sources, feeds)
+        beside = self._beside(region, dry, close)
+        return Isolation(region, dry, beside, self._closing_order(close, mark), optional, closed, jammed, sources, feeds)
 
     def region(self, start: np.ndarray, stuck: frozenset[int] = frozenset(), burst_valve: int = -1) -> np.ndarray:
         """R: the segments from which water still reaches the burst when every usable valve around them is closed; sorted."""
@@ -181,6 +184,13 @@ class Engine:
         part = self.segments
         out = edges[part.edge_directed[edges] & (mark[part.edge_a[edges]] == _INSIDE)]
         return np.isin(valves, part.edge_valve[out])
+
+    def _beside(self, region: np.ndarray, dry: np.ndarray, close: np.ndarray) -> np.ndarray:
+        """The segments that the valves to close cut off although R is not between them and the source; only a valve at a
+        junction with three or more arms does that."""
+        size = self.segments.side_at[close + 1] - self.segments.side_at[close]
+        wide = close[size > 2]
+        return np.setdiff1d(lost(self.feed, region, wide), dry) if len(wide) else dry[:0]
 
     def _feeds(self, mark: np.ndarray, stuck: frozenset[int], dry: np.ndarray, but: np.ndarray) -> np.ndarray:
         """The closed valves that can be opened between a fed segment and one outside R that this has cut off, or one that was

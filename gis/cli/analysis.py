@@ -163,6 +163,8 @@ def _burst_table(answer: dict) -> Table:
         "可开启 feeds to open": _some(answer["feeds_to_open"]) or "–",
         "版本 data version": f"{answer['data_version']}, {answer['as_of']}, {answer['seconds'] * 1000:.1f} ms",
     }  # fmt: skip
+    if answer["also_cut"]["pipes"]:
+        shown["同时断水 also cut"] = f"{_some(answer['also_cut']['pipes'])}; {answer['also_cut']['customers']} 户 customers"
     for finding in answer["findings"]:
         shown[f"注意 {finding['code']}"] = f"{finding['message']} ({finding['n']}: {_some(finding['ids'], 5)})"
     return _pairs(shown)

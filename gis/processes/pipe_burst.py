@@ -62,7 +62,7 @@ class _Start:
 
 def run(store, inputs: BurstInputs, progress: Progress) -> dict:
     """The burst answer: `valves.close` in closing order, `affected` everything without water, `unintended` what is cut off
-    behind the closed part. Raises NotOnNetwork, Ambiguous, NotFound, AccessDenied."""
+    behind the closed part, `also_cut` what goes dry beside it because a valve to close stands between all arms of a junction. Raises NotOnNetwork, Ambiguous, NotFound, AccessDenied."""
     begun = time.perf_counter()
     known = water(store, inputs.network, inputs.as_of)
     start = _start(store, known, inputs)
@@ -154,6 +154,7 @@ def _isolated(known: Water, start: _Start, found: Isolation) -> tuple[dict, dict
     engine, net = known.engine, known.engine.network
     dry, all_dry = answer.affected(known, np.concatenate((found.region, found.lost)))
     behind, cut_off = answer.affected(known, found.lost)
+    beside, also_cut = answer.affected(known, found.beside)
     stuck = start.curb.get("stuck", []) + decoded(net.valve_id[found.stuck])
     result = _shell(known, start) | {
         "isolated": found.isolated, "segments": [engine.segment_name(s) for s in found.region if engine.segments.real[s]],
@@ -163,10 +164,12 @@ def _isolated(known: Water, start: _Start, found: Isolation) -> tuple[dict, dict
         },
         "sources_to_shut": decoded(net.source_id[found.sources_to_shut]), "affected": dry,
         "unintended": {"pipes": behind["pipes"], "customers": behind["customers"]},
+        "also_cut": {"pipes": beside["pipes"], "customers": beside["customers"]},
         "feeds_to_open": decoded(net.valve_id[found.feeds_to_open]),
     }  # fmt: skip
     inside = np.setdiff1d(all_dry.pipes, cut_off.pipes)
-    return result, {"region": found.region, "found": found, "inside": inside, "cut_off": cut_off.pipes, "hydrants": all_dry.hydrants}
+    return result, {"region": found.region, "found": found, "inside": inside, "cut_off": np.concatenate((cut_off.pipes, also_cut.pipes)),
+                    "hydrants": all_dry.hydrants}  # fmt: skip
 
 
 def _behind_curb_stop(known: Water, start: _Start) -> tuple[dict, dict]:
@@ -186,7 +189,7 @@ def _behind_curb_stop(known: Water, start: _Start) -> tuple[dict, dict]:
             "pipes": [], "length_m": 0.0, "volume_m3": 0.0, "customers": int(supplied.connection_customers[start.connection]),
             "doorplates": decoded(supplied.plates_of(one)), "priority": priority, "hydrants": [],
         },
-        "unintended": {"pipes": [], "customers": 0}, "feeds_to_open": [],
+        "unintended": {"pipes": [], "customers": 0}, "also_cut": {"pipes": [], "customers": 0}, "feeds_to_open": [],
     }  # fmt: skip
     none = np.zeros(0, np.int64)
     return result, {"region": none, "found": None, "inside": none, "cut_off": none, "hydrants": none}

@@ -1,12 +1,12 @@
 """Networks drawn in ASCII.
 
-    A--B-x-C        junctions are letters (or `S*` sources by a leading list), pipes are runs of `-` and `|`
-    |     |
-    D--o--E
+    Sx---A----B
+         |    o
+         C---xD
 
-A drawing is a list of characters: an upper-case letter is a junction; `-` or `|` runs between two junctions are one pipe,
-named by its ends (`AB`). Inside a run stand devices; those touching a junction are at the pipe's end there, and a run that
-holds one of `> < ^ v` or `#` or `=` is a link without length. `x` open valve, `o` closed valve, `!` stuck open valve,
+An upper-case letter is a junction; a run of `-` or `|` between two junctions is one pipe, named by its ends (`AB`). A mark
+that touches a junction stands at the pipe's end there, and a run that holds one of `> < ^ v`, `#` or `=` is a link without
+length. `x` open valve, `o` closed valve, `!` stuck open valve,
 `c` check valve towards the later end (right or down), `>`/`v` pump or PRV to the right or down, `<`/`^` the other way,
 `#` valve as a link, `=` plain link. Valves are named `PIPE@JUNCTION`, links by their ends.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gis.analysis.isolation import Engine
-from gis.analysis.network import network
+from gis.analysis.network import decoded, network
 
 VALVE_MARKS = {"x": ("open", True), "o": ("closed", True), "!": ("open", False)}
 
@@ -46,6 +46,26 @@ def frames(drawing: str, sources: str = "S", at_junction: str = "") -> dict[str,
     }
 
 
+def burst(drawing: str, *, sources: str = "S", at_junction: str = "", stuck: tuple = (), **where: str) -> dict:
+    """The answer of a burst (`pipe=`, `node=` or `valve=`) in a drawing, as lists of ids."""
+    built = engine(drawing, sources, at_junction)
+    net, part = built.network, built.segments
+    (kind, wanted), = where.items()
+    index = getattr(net, kind)(wanted)
+    start = {"pipe": lambda i: part.of_pipe[[i]], "node": built.segments_at_node, "valve": built.segments_at_valve}[kind](index)
+    found = built.burst(start, [net.valve(v) for v in stuck], index if kind == "valve" else -1)
+
+    def pipes(segments) -> list[str]:
+        return sorted(p for s in segments for p in decoded(net.pipe_id[part.pipe[part.pipe_at[s] : part.pipe_at[s + 1]]]))
+
+    valves = {k: decoded(net.valve_id[getattr(found, k)]) for k in ("close", "optional", "already_closed", "stuck", "feeds_to_open")}
+    return {k: sorted(v) for k, v in valves.items()} | {
+        "isolated": found.isolated, "sources_to_shut": decoded(net.source_id[found.sources_to_shut]),
+        "closed": pipes(found.region), "unintended": pipes(found.lost), "beside": pipes(found.beside),
+        "bypassed": decoded(net.valve_id[built.bypassed(found.region)]),
+    }  # fmt: skip
+
+
 def engine(drawing: str, sources: str = "S", at_junction: str = "") -> Engine:
     """The engine of a drawing."""
     return Engine.built(*network(**frames(drawing, sources, at_junction)))
@@ -56,10 +76,10 @@ def _run(cells: list[str], x: int, y: int, dx: int, dy: int) -> tuple[str, str |
     run = ""
     while True:
         x, y = x + dx, y + dy
-        if y >= len(cells) or x >= len(cells[0]) or cells[y][x] == " ":
+        if y >= len(cells) or x >= len(cells[0]) or cells[y][x] in (" |^v" if dx else " -<>"):
             return run, None
         if cells[y][x].isupper():
-            return run, cells[y][x]
+            return run, cells[y][x] if run else None
         run += cells[y][x]
 
 
@@ -75,6 +95,8 @@ def _add(start: str, end: str, run: str, pipes: list, valves: list) -> None:
             "normal_status": status, "operable": "!" not in run,
         })  # fmt: skip
         return
+    if any(m in "xo!c" for m in run[1:-1]):
+        raise ValueError(f"the valve in {name} ({run}) stands at no end")
     pipes.append({"pipe_id": name, "from_node": start, "to_node": end, "length_m": 100.0, "diameter_mm": 200.0, "status": "0"})
     for mark, node in ((run[0], start), (run[-1], end)):
         if mark in VALVE_MARKS:

@@ -1,0 +1,191 @@
+"""The burst from a file to the answer: EPANET into PostGIS, the network mapped from files, the process, the command."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import geopandas
+import pytest
+import shapely
+import wntr
+from typer.testing import CliRunner
+
+from etl.epanet import deliveries
+from gis.catalog.read import catalog
+from gis.cli.main import application
+from gis.db.store import Store
+from gis.errors import AccessDenied, InputError, NotFound, NotOnNetwork
+from gis.ingest.load import load_frames
+from gis.processes import _water_network, atlas, pipe_burst
+from gis.settings import settings
+
+NET3 = Path(wntr.__file__).parent / "library" / "networks" / "Net3.inp"
+
+
+@pytest.fixture
+def net3(store_db, tmp_path):
+    """Net3 with a few valves, in the database."""
+    layer = tmp_path / "valves.csv"
+    layer.write_text("link,node\n20,20\n40,40\n111,111\n112,111\n114,115\n")
+    load_frames(catalog(), deliveries(NET3, "net3", valve_layer=layer), name="Net3.inp")
+    return store_db
+
+
+@pytest.fixture
+def street(store_db):
+    """Two pipes behind a valve each, with connections, curb stops, door-plates and a hydrant; `replace` loads it changed."""
+
+    def put(**changed):
+        frames = {k: geopandas.GeoDataFrame(v, geometry="geometry", crs="EPSG:4490") for k, v in _street(**changed).items()}
+        return load_frames(catalog(), frames, name="street")
+
+    put()
+    return put
+
+
+def _street(valve_state="open", valid_to=None) -> dict[str, list[dict]]:
+    points = {"S": (117.0, 32.0), "A": (117.001, 32.0), "B": (117.002, 32.0)}
+
+    def spot(node):
+        return shapely.Point(*points[node], 30.0)
+
+    def line(a, b):
+        return shapely.LineString([(*points[a], 30.0), (*points[b], 30.0)])
+
+    base = {"network": "city"}
+    plate = {"kind": "unit", "state": "planned", "address_id": "a"}
+    house = shapely.MultiPolygon([shapely.box(117.0014, 32.0001, 117.0016, 32.0003)])
+    return {
+        "building": [{"building_id": "b1", "use": "residential", "geometry": house}],
+        "address": [{"address_id": "a", "full_text": "府前街1号", "status": "official", "stage": "current", "level": "building",
+                     "geometry": shapely.Point(117.0015, 32.0002)}],
+        "door_plate": [plate | {"plate_id": "m1", "address": "府前街1号", "building_id": "b1", "geometry": shapely.Point(117.0015, 32.0002)}],
+        "water_node": [base | {"node_id": n, "geometry": spot(n)} for n in points],
+        "water_pipe": [base | {"pipe_id": a + b, "from_node": a, "to_node": b, "diameter_mm": 100.0, "status": "0", "valid_to": valid_to,
+                               "geometry": line(a, b)} for a, b in ("SA", "AB")],
+        "water_valve": [base | {"valve_id": f"V{p}", "kind": "gate", "isolating": True, "node_id": p[0], "pipe_id": p,
+                                "normal_status": valve_state if p == "AB" else "open", "operable": True, "accessible": True,
+                                "geometry": spot(p[0])} for p in ("SA", "AB")],
+        "water_source": [base | {"source_id": "S", "node_id": "S", "kind": "plant", "geometry": spot("S")}],
+        "hydrant": [base | {"hydrant_id": "H", "pipe_id": "AB", "fraction": 0.5, "operable": True, "geometry": spot("B")}],
+        "water_connection": [base | {
+            "connection_id": "c1", "pipe_id": "AB", "fraction": 0.5, "building_id": "b1", "customers": 24, "priority": "school",
+            "curb_valve": "k1", "curb_status": "open", "curb_operable": True,
+            "geometry": shapely.LineString([(117.0015, 32.0, 30.0), (117.0015, 32.0002, 30.0)]),
+        }],
+    }  # fmt: skip
+
+
+def burst(role="admin", **inputs):
+    with Store(role) as store:
+        return pipe_burst.run(store, pipe_burst.parsed(**inputs), lambda share, what: None)
+
+
+def test_the_answer_has_everything_that_the_contract_names(street):
+    found = burst(pipe="AB", features=True, details=True)
+    assert found["burst"] == {"pipe": "AB", "lon": 117.0015, "lat": 32.0}
+    assert found["isolated"] is True and found["segments"] == ["AB"]
+    assert found["valves"] == {"close": ["VAB"], "optional": [], "already_closed": [], "stuck": []}
+    dry = found["affected"]
+    assert dry["pipes"] == ["AB"] and dry["customers"] == 24 and dry["doorplates"] == ["m1"] and dry["hydrants"] == ["H"]
+    assert dry["length_m"] == pytest.approx(94.4, abs=0.2)  # measured in the working CRS: the layer gives none
+    assert dry["priority"] == [{"connection": "c1", "priority": "school", "customers": 24, "building": "b1"}]
+    assert found["unintended"] == {"pipes": [], "customers": 0} and found["feeds_to_open"] == [] and found["sources_to_shut"] == []
+    assert found["doorplate_list"] == [{"id": "m1", "address": "府前街1号"}]
+    parts = {(f["properties"]["part"], f["properties"]["id"]) for f in found["features"]["features"]}
+    assert parts == {("closed", "AB"), ("valve_close", "VAB"), ("hydrant", "H"), ("burst", "AB")}
+    assert found["data_version"] and found["as_of"] == dt.date.today().isoformat() and found["seconds"] < 5
+
+
+def test_a_stuck_valve_widens_the_answer(street):
+    found = burst(pipe="AB", stuck=["VAB"])
+    assert found["valves"]["close"] == ["VSA"] and found["valves"]["stuck"] == ["VAB"] and found["affected"]["pipes"] == ["AB", "SA"]
+
+
+def test_a_service_connection_is_shut_at_its_curb_stop_before_the_main(street):
+    found = burst(connection="c1")
+    assert found["valves"]["close"] == ["k1"] and found["affected"]["pipes"] == [] and found["affected"]["doorplates"] == ["m1"]
+    again = burst(connection="c1", stuck=["k1"])
+    assert again["valves"]["close"] == ["VAB"] and again["valves"]["stuck"] == ["k1"] and again["burst"]["pipe"] == "AB"
+
+
+def test_a_point_finds_its_pipe(street):
+    assert burst(at=(117.0015, 32.00001))["burst"]["pipe"] == "AB"
+    assert burst(at=(117.001, 32.0))["burst"]["node"] == "A"
+    with pytest.raises(NotOnNetwork):
+        burst(at=(117.01, 32.0))
+
+
+def test_a_turned_valve_counts_in_the_next_answer_and_the_past_stays(street):
+    before = burst(pipe="SA")
+    assert before["valves"]["optional"] == ["VAB"]
+    street(valve_state="closed")
+    after = burst(pipe="SA")
+    assert after["valves"]["already_closed"] == ["VAB"] and after["data_version"] != before["data_version"]
+    with pytest.raises(NotFound):
+        burst(pipe="SA", as_of=dt.date(2001, 1, 1))  # nothing was known then
+
+
+def test_what_goes_out_of_service_is_not_in_the_network(street):
+    tomorrow = dt.date.today() + dt.timedelta(days=1)
+    street(valid_to=tomorrow)
+    assert burst(pipe="AB")["isolated"]
+    with pytest.raises(NotFound):
+        burst(pipe="AB", as_of=tomorrow)
+
+
+def test_a_second_process_maps_the_files_of_the_first(street):
+    burst(pipe="AB")
+    made = list((settings().home / "networks" / "city").glob("*@*"))
+    assert len(made) == 1
+    stamp = (made[0] / "network.json").stat().st_mtime_ns
+    _water_network._open.clear()
+    assert burst(pipe="AB")["valves"]["close"] == ["VAB"]
+    assert (made[0] / "network.json").stat().st_mtime_ns == stamp
+
+
+def test_who_may_not_see_pipes_gets_no_answer(street):
+    burst(pipe="AB", role="water")
+    for role in ("anonymous", "drainage"):
+        with pytest.raises(AccessDenied):
+            burst(pipe="AB", role=role)
+
+
+@pytest.mark.parametrize(
+    "inputs", [{}, {"pipe": "A", "node": "B"}, {"at": (200, 0)}, {"pipe": "x" * 10_000}, {"pipe": "AB", "colour": "red"}, {"pipe": "AB", "as_of": "2024-13-01"}]
+)
+def test_wrong_parameters_are_named(inputs):
+    with pytest.raises(InputError):
+        pipe_burst.parsed(**inputs)
+
+
+def test_what_is_not_there_is_said(street):
+    with pytest.raises(NotFound, match="nowhere"):
+        burst(network="nowhere", pipe="AB")
+    with pytest.raises(NotOnNetwork, match="pipe 'ZZ'"):
+        burst(pipe="ZZ")
+    with pytest.raises(NotOnNetwork):
+        burst(pipe="AB", stuck=["ZZ"])
+
+
+def test_the_atlas_answers_every_pipe_as_the_burst_does(net3):
+    with Store("admin") as store:
+        table, _ = atlas.atlas(_water_network.water(store, "net3"))
+    assert len(table) == 117
+    for row in table.sample(12, random_state=1).itertuples():
+        found = burst(network="net3", pipe=row.pipe_id)
+        assert row.close == found["valves"]["close"] and row.isolated == found["isolated"]
+        assert row.affected_pipes == len(found["affected"]["pipes"]) and row.affected_customers == found["affected"]["customers"]
+        assert row.affected_length_m == pytest.approx(found["affected"]["length_m"], abs=0.01)
+
+
+def test_the_command_prints_one_json_document_and_writes_files(street, tmp_path):
+    run = CliRunner()
+    for suffix in ("geojson", "html"):
+        done = run.invoke(application(), ["burst", "--pipe", "AB", "--json", "--out", str(tmp_path / f"a.{suffix}")])
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["valves"]["close"] == ["VAB"]
+    assert json.loads((tmp_path / "a.geojson").read_text())["answer"]["isolated"]
+    assert "府前街1号" in (tmp_path / "a.html").read_text()
+    done = run.invoke(application(), ["burst", "--all", "--out", str(tmp_path / "atlas.parquet"), "--json"])
+    assert done.exit_code == 0 and json.loads(done.stdout)["pipes"] == 2
