@@ -89,8 +89,9 @@ def _epanet(catalog, source, network, where, crs, isolation, valve_layer, mode, 
     path = _one(source)
     made = epanet.deliveries(path, network, place=where, crs=crs, isolation=tuple(i for i in (isolation or "").split(",") if i),
                              valve_layer=valve_layer)  # fmt: skip
-    frames, findings = made if isinstance(made, tuple) else (made, None)
-    return load_frames(catalog, frames, name=path.name, files=[path], findings=findings, mode=mode, dry_run=dry_run, progress=progress)
+    whole = {k: made.get(k, ()) for k in ("water_node", "water_pipe", "water_valve", "water_source")}  # what it has no more is retired
+    files = [path] if valve_layer is None else [path, valve_layer]
+    return load_frames(catalog, whole, name=path.name, files=files, scope=network, mode=mode, dry_run=dry_run, progress=progress)
 
 
 def rollback(batch: Annotated[int, typer.Argument(help="The batch's number.")], json: Json = False) -> None:

@@ -33,16 +33,23 @@ def keep(cursor, findings: Findings) -> None:
 
 
 def check(cursor, layer: Layer, mode: str = "replace") -> None:
-    """Runs all checks of a layer over its stage. In mode append a row whose key is in core with other values is an error (LOD02)."""
+    """Runs all checks of a layer over its stage but those of its references. In mode append a row whose key is in core with other values is an error (LOD02)."""
     everything = checks.of(layer)
     in_rows = [c for c in everything if c.kind == "row"]
     if in_rows:
         cursor.execute(_row_checks(layer, in_rows))
     for one in everything:
-        if one.kind == "set":
+        if one.kind == "set" and one.code != "REF":
             cursor.execute(_set_check(layer, one))
     if mode == "append":
         cursor.execute(statement("append_conflicts", layer), {"layer": layer.id})
+
+
+def references(cursor, layer: Layer) -> None:
+    """Checks what the staged rows of a layer refer to: in the stage or in core."""
+    for one in checks.of(layer):
+        if one.code == "REF":
+            cursor.execute(_set_check(layer, one))
 
 
 def _row_checks(layer: Layer, found: Sequence[checks.RowCheck]) -> sql.Composed:

@@ -9,6 +9,7 @@ import geopandas
 import numpy as np
 import pyarrow as pa
 
+from gis import crs
 from gis.catalog.model import Layer
 from gis.errors import SourceError
 from gis.ingest.findings import Findings
@@ -38,6 +39,11 @@ def source(frame: geopandas.GeoDataFrame, layer: Layer, name: str, files: Iterab
         name=name, path=Path(name), format="frame", columns=columns, crs=frame.crs.to_wkt(), crs_declared=True, encoding="UTF-8",
         count=len(frame), findings=Findings(), batches=batches, parts=tuple(files),
     )  # fmt: skip
+
+
+def empty(layer: Layer) -> geopandas.GeoDataFrame:
+    """A frame of the layer without rows."""
+    return geopandas.GeoDataFrame({name: [] for name in layer.columns}, geometry=[], crs=crs.STORED)
 
 
 def _arrow(column) -> pa.Array:

@@ -20,7 +20,7 @@ def text(name: str) -> str:
 
 
 def statement(name: str, layer: Layer, **extra: sql.Composable) -> sql.Composed:
-    """A named statement for one layer. Known in it: {core}, {history}, {stage}, {rejected}; {columns} (the layer's own, in order);
+    """A named statement for one layer. Known in it: {core}, {history}, {stage}, {rejected}, {aside}; {columns} (the layer's own, in order);
     {staged_columns}, {core_columns} (the same with `s.` and `c.`); {all_columns} (with geom, fid, batch, recorded_from); {key} (text
     of a staged row's key); {same_key} (of `s` and `c`)."""
     names = list(layer.columns)
@@ -29,6 +29,7 @@ def statement(name: str, layer: Layer, **extra: sql.Composable) -> sql.Composed:
         "history": sql.Identifier("history", layer.id),
         "stage": sql.Identifier("stage", layer.id),
         "rejected": sql.Identifier(f"rejected_{layer.id}"),
+        "aside": sql.Identifier(f"aside_{layer.id}"),
         "columns": _listed(names),
         "staged_columns": _listed(names, "s"),
         "core_columns": _listed(names, "c"),

@@ -254,6 +254,35 @@ def test_all_layers_or_none(catalog):
     assert query("SELECT (SELECT count(*) FROM core.water_node), (SELECT count(*) FROM core.water_pipe)") == [(0, 0)]
 
 
+def test_nothing_refers_to_a_row_that_was_rejected(catalog):
+    frames = pipes("city", 6)
+    frames["water_node"].loc[6, "geometry"] = shapely.Point(9.5, 47.1)
+    result = load_frames(catalog, {k: frames[k] for k in ("water_pipe", "water_node")}, name="city")
+    assert {o.layer: (o.rows_read, o.rows_rejected) for o in result.layers} == {"water_node": (7, 1), "water_pipe": (6, 1)}
+    assert (result.findings["GEO04"], result.findings["REF"]) == (1, 1)
+    assert query("SELECT layer, src_row, codes FROM meta.reject ORDER BY 1") == [("water_node", 7, ["GEO04"]), ("water_pipe", 6, ["REF"])]
+
+
+def test_nothing_refers_to_a_row_that_the_same_delivery_retires(catalog):
+    first = load_frames(catalog, pipes("city", 6), name="city")
+    frames = pipes("city", 6)
+    frames["water_node"] = frames["water_node"].iloc[:6]
+    frames["water_pipe"] = frames["water_pipe"].assign(diameter_mm=400.0)
+    result = load_frames(catalog, frames, name="city")
+    node, pipe = result.layers
+    assert (node.retired, node.rows_rejected, pipe.rows_rejected, pipe.updated) == (1, 0, 1, 5) and result.findings["REF"] == 1
+    assert query("SELECT pipe_id, diameter_mm, batch FROM core.water_pipe ORDER BY 1")[4:] == [("P4", 400.0, result.batch), ("P5", 300.0, first.batch)]
+
+
+def test_what_a_network_has_no_more_is_retired_where_it_says_so(catalog):
+    frames = pipes("Net3")
+    load_frames(catalog, frames, name="Net3", scope="Net3")
+    load_frames(catalog, pipes("city"), name="city", scope="city")
+    result = load_frames(catalog, frames | {"water_pipe": frames["water_pipe"].iloc[:0]}, name="Net3", scope="Net3")
+    assert [(o.layer, o.scope, o.retired) for o in result.layers] == [("water_node", "Net3", 0), ("water_pipe", "Net3", 3)]
+    assert query("SELECT DISTINCT network FROM core.water_pipe") == [("city",)]
+
+
 def test_rollback_restores_exactly(deliver, facilities):
     deliver(facilities)
     before = content("facility")

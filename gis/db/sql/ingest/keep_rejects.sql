@@ -6,4 +6,4 @@ SELECT %(batch)s, %(layer)s, r.src_row, r.codes,
          || coalesce((SELECT jsonb_build_object('line', f.value) FROM found f
                       WHERE f.layer = %(layer)s AND f.src_row = r.src_row AND f.code = 'SRC02' LIMIT 1), '{{}}'),
        s.geom
-FROM {rejected} r LEFT JOIN {stage} s USING (src_row)
+FROM {rejected} r LEFT JOIN {aside} s USING (src_row)

@@ -1,0 +1,232 @@
+"""One running load, step by step, over the one connection that holds its locks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from psycopg2 import sql
+
+from gis.catalog.model import Layer
+from gis.ingest import check, publish, sources, stage
+from gis.ingest import map as mapping
+from gis.ingest.delivery import Delivery, LoadResult, Progress, Rejected
+from gis.ingest.publish import Outcome
+from gis.ingest.statements import statement, text
+
+_ROUNDS = 5
+"""How often a delivery is published anew because rows that it retires were referred to; each round rejects those that refer."""
+
+
+class Run:
+    """A load of one batch: stage, check, publish. Its layers are in an order in which references point backwards."""
+
+    def __init__(self, connection, cursor, batch: int, deliveries: Sequence[Delivery], mode: str, dry_run: bool, progress: Progress,
+                 files: list[sources.Kept]):  # fmt: skip
+        self.connection, self.cursor, self.batch, self.mode, self.dry_run = connection, cursor, batch, mode, dry_run
+        self.deliveries, self.progress, self.files = ordered(deliveries), progress, files
+        self.begun = time.monotonic()
+        self.read: dict[str, int] = {}
+
+    def run(self) -> LoadResult:
+        """All steps. Raises Rejected."""
+        self.cursor.execute(text("found"))
+        for delivery in self.deliveries:
+            self._stage(delivery)
+        self.connection.commit()
+        self._check()
+        for _ in range(_ROUNDS):
+            self._refuse_or_keep()
+            outcomes = self._publish()
+            if not self._dangling():
+                break
+        else:
+            self._refuse("refused: its rows refer to rows that it retires (REF)")
+        self._finish(outcomes)
+        return self._result("dry_run" if self.dry_run else "published", outcomes)
+
+    # --- stage and check ---
+
+    def _stage(self, delivery: Delivery) -> None:
+        """Sources, one after the other, into the stage; row numbers run on from one source to the next."""
+        layer, rows = delivery.layer, 0
+        stage.empty(self.cursor, layer)
+        self.cursor.execute(statement("aside", layer))
+        for source in delivery.sources:
+            how = mapping.mapping(layer, source, constants=delivery.constants, names=delivery.names)
+            mapping.report(layer, source, how, delivery.findings)
+            swapped = check.axes_swapped(layer, source, delivery.extent)
+            before, total = rows, None if source.count is None else source.count + rows
+
+            def mapped(source=source, how=how, swapped=swapped, before=before):
+                for batch in source.batches():
+                    made = mapping.mapped(layer, source, how, batch, source.findings, swapped=swapped)
+                    made.numbers = made.numbers + before
+                    yield made
+
+            rows += stage.fill(self.cursor, layer, mapped(), lambda n, t=total, b=before: self.progress(f"reading {layer.id}", n + b, t))
+            rows += source.findings.rows("SRC02")
+            delivery.findings.take(source.findings, before=before)
+        self.read[layer.id] = rows
+        if rows == 0 and not delivery.scopes:
+            delivery.findings.add(layer.id, "SRC01", "fatal", "the source holds no rows", "Deliver the rows; to take a delivery back use `onemap rollback`")
+        self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("stage", layer.id)))
+
+    def _check(self) -> None:
+        """All checks. Rejected rows leave the stage before references are looked at, so that nothing refers to a row that is not loaded."""
+        for delivery in self.deliveries:
+            self.progress(f"checking {delivery.layer.id}", 0, self.read[delivery.layer.id])
+            check.keep(self.cursor, delivery.findings)
+            check.check(self.cursor, delivery.layer, self.mode)
+            check.whereabouts(self.cursor, delivery.layer, delivery.sources, delivery.extent)
+            self._set_aside(delivery.layer)
+        for delivery in self.deliveries:
+            check.references(self.cursor, delivery.layer)
+            self._set_aside(delivery.layer)
+
+    def _set_aside(self, layer: Layer) -> None:
+        """Moves the rows that errors reject from the stage into `aside_<layer>`; `rejected_<layer>` lists them with their codes."""
+        self.cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(f"rejected_{layer.id}")))
+        self.cursor.execute(statement("rejected", layer), {"layer": layer.id})
+        self.cursor.execute(statement("set_aside", layer))
+
+    def _rejected(self, layer: Layer) -> int:
+        self.cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(f"rejected_{layer.id}")))
+        return self.cursor.fetchone()[0]
+
+    # --- refuse or go on ---
+
+    def _refuse_or_keep(self) -> None:
+        """Writes findings and rejects, then refuses the delivery where a finding is fatal or a layer has more rejects than it allows."""
+        self.cursor.execute("DELETE FROM meta.finding WHERE batch = %(batch)s; DELETE FROM meta.reject WHERE batch = %(batch)s", {"batch": self.batch})
+        for delivery in self.deliveries:
+            bound = {"batch": self.batch, "layer": delivery.layer.id}
+            columns = sql.SQL(", ").join(sql.Identifier("s", c) for c in delivery.layer.columns)
+            self.cursor.execute(statement("keep_findings", delivery.layer), bound)
+            self.cursor.execute(statement("keep_rejects", delivery.layer, columns=columns), bound)
+        self.cursor.execute(text("keep_other_findings"), {"batch": self.batch, "layers": [d.layer.id for d in self.deliveries]})
+        self.cursor.execute("SELECT code, message FROM found WHERE level = 'fatal' ORDER BY layer, code LIMIT 1")
+        fatal = self.cursor.fetchone()
+        if fatal:
+            self._refuse(f"refused: {fatal[1]} ({fatal[0]})")
+        for delivery in self.deliveries:
+            layer, rejected, read = delivery.layer, self._rejected(delivery.layer), self.read[delivery.layer.id]
+            if rejected > layer.source.max_rejected * read:
+                self._refuse(f"refused: {rejected} of {read} rows of {layer.id} are faulty; at most {layer.source.max_rejected:.0%} may be")
+        self.connection.commit()
+
+    def _refuse(self, reason: str) -> None:
+        outcomes = [Outcome(d.layer.id, None, self.read[d.layer.id], 0, self.read[d.layer.id]) for d in self.deliveries]
+        self.cursor.execute(
+            "UPDATE meta.batch SET status = 'rejected', finished_at = clock_timestamp(), message = %s WHERE id = %s", (reason, self.batch)
+        )
+        self._count(outcomes)
+        self._clear()
+        self.connection.commit()
+        raise Rejected(reason, self._result("rejected", outcomes))
+
+    # --- publish ---
+
+    def _publish(self) -> list[Outcome]:
+        """The one transaction into core, not yet committed."""
+        self.cursor.execute(text("record_batch"), {"batch": self.batch})
+        recorded_at = self.cursor.fetchone()[0]
+        outcomes = []
+        for delivery in self.deliveries:
+            layer = delivery.layer
+            self.progress(f"publishing {layer.id}", 0, self.read[layer.id])
+            scopes = self._scopes(delivery)
+            counts = publish.publish(self.cursor, layer, batch=self.batch, mode=self.mode, recorded_at=recorded_at, scopes=scopes)
+            read, rejected = self.read[layer.id], self._rejected(layer)
+            outcomes.append(Outcome(
+                layer.id, scopes[0] if len(scopes) == 1 else None, read, read - rejected, rejected,
+                counts.get("new", 0), counts.get("changed", 0), counts.get("gone", 0), counts.get("same", 0),
+            ))  # fmt: skip
+        self.retired = sum(o.retired for o in outcomes)
+        return outcomes
+
+    def _dangling(self) -> bool:
+        """Whether published rows refer to rows that this delivery has just retired. Then the publication is undone and they are found
+        faulty (`REF`), as if the retired rows had never been there."""
+        if not self.retired:
+            return False
+        self.cursor.execute("SELECT layer, src_row, field FROM found WHERE code = 'REF'")
+        before = set(self.cursor.fetchall())
+        for delivery in self.deliveries:
+            check.references(self.cursor, delivery.layer)
+        self.cursor.execute("SELECT layer, src_row, field, code, level, key, value, message, remedy FROM found WHERE code = 'REF'")
+        new = [row for row in self.cursor.fetchall() if row[:3] not in before]
+        if not new:
+            return False
+        self.connection.rollback()
+        self.cursor.executemany(
+            "INSERT INTO found (layer, src_row, field, code, level, key, value, message, remedy) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)", new
+        )
+        for delivery in self.deliveries:
+            self._set_aside(delivery.layer)
+        return True
+
+    def _finish(self, outcomes: list[Outcome]) -> None:
+        """Commits, or undoes a dry run; then the statistics of the planner."""
+        if self.dry_run:
+            self.connection.rollback()
+            self.cursor.execute("UPDATE meta.batch SET status = 'dry_run', finished_at = clock_timestamp() WHERE id = %s", (self.batch,))
+        else:
+            self._keep_sources()
+        self._count(outcomes)
+        self.connection.commit()
+        if not self.dry_run:
+            for outcome in outcomes:
+                if outcome.inserted + outcome.updated + outcome.retired:
+                    self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("core", outcome.layer)))
+        self._clear()
+        self.connection.commit()
+
+    def _scopes(self, delivery: Delivery) -> list[str]:
+        """The scopes that the delivery speaks of; none for a layer without."""
+        layer = delivery.layer
+        if layer.scope is None:
+            return []
+        query = sql.SQL("SELECT DISTINCT {0} FROM (SELECT {0} FROM {1} UNION ALL SELECT {0} FROM {2}) d WHERE {0} IS NOT NULL")
+        self.cursor.execute(query.format(sql.Identifier(layer.scope), sql.Identifier("stage", layer.id), sql.Identifier(f"aside_{layer.id}")))
+        return sorted({row[0] for row in self.cursor.fetchall()} | set(delivery.scopes))
+
+    def _count(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self.cursor.execute(text("batch_layers"), {"batch": self.batch} | vars(outcome))
+
+    def _keep_sources(self) -> None:
+        for file in sources.keep(self.files):
+            self.cursor.execute(
+                "INSERT INTO meta.source (sha256, name, bytes) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO NOTHING", (file.sha256, file.name, file.bytes)
+            )
+
+    def _clear(self) -> None:
+        """The stage is empty between loads."""
+        for delivery in self.deliveries:
+            stage.empty(self.cursor, delivery.layer)
+
+    def _result(self, status: str, outcomes: list[Outcome]) -> LoadResult:
+        self.cursor.execute("SELECT code, count(*) FROM meta.finding WHERE batch = %s GROUP BY code ORDER BY code", (self.batch,))
+        findings = dict(self.cursor.fetchall())
+        read, loaded, rejected = (sum(getattr(o, k) for o in outcomes) for k in ("rows_read", "rows_loaded", "rows_rejected"))
+        return LoadResult(self.batch, read, loaded, rejected, findings, time.monotonic() - self.begun, status, outcomes)
+
+
+def ordered(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Deliveries so that each comes after those that its fields refer to (as far as there is such an order)."""
+    by_layer = {d.layer.id: d for d in deliveries}
+    done: dict[str, Delivery] = {}
+
+    def visit(delivery: Delivery, above: tuple[str, ...]) -> None:
+        if delivery.layer.id in done or delivery.layer.id in above:
+            return
+        for column in delivery.layer.columns.values():
+            target = (column.references or "").split(".")[0]
+            if target in by_layer:
+                visit(by_layer[target], (*above, delivery.layer.id))
+        done[delivery.layer.id] = delivery
+
+    for delivery in deliveries:
+        visit(delivery, ())
+    return list(done.values())
