@@ -24,7 +24,8 @@ def test_columns_are_qualified(text, sql):
 
 
 @pytest.mark.parametrize("text", [
-    "lanes > (SELECT 1)", "lanes; DELETE", "lanes -- x", "lanes /* x */", "lanes > --1", "lanes /* 2", "lanes */ 2", "pg_sleep(10) IS NULL AND lanes > 1", "lanes > 1 UNION ALL lanes",
+    "lanes > (SELECT 1)", "lanes; DELETE", "lanes -- x", "lanes /* x */",
+    "lanes > --1", "lanes /* 2", "lanes */ 2", "pg_sleep(10) IS NULL AND lanes > 1", "lanes > 1 UNION ALL lanes",
     "lanes::regclass IS NULL", "current_user = name", "lanes > 1)", "(lanes > 1", "name = 'open", "name LIKE '%x'", 'lanes > "lanes"',
     "name = $1", "name = $$x$$", "name = E'\\x41'", "lanes @> 1", "true", "", "1 = 1", "s.lanes > 1", "lanes \\g", "name = U&'x'",
 ])  # fmt: skip

@@ -23,6 +23,7 @@ from gis.standards import codes
 
 CATALOG = read.catalog()
 VECTORS = [layer for layer in CATALOG.layers.values() if not layer.is_raster]
+RENDERED = rendered()
 BASE = "http://127.0.0.1:5080/"
 
 
@@ -41,14 +42,14 @@ def parts(value):
 # --- committed files --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(rendered()))
+@pytest.mark.parametrize("name", sorted(RENDERED))
 def test_committed_file_is_current(name):
     path = ROOT / name
-    assert path.is_file() and path.read_text(encoding="utf-8") == rendered()[name], "run `onemap layers render`"
+    assert path.is_file() and path.read_text(encoding="utf-8") == RENDERED[name], "run `onemap layers render`"
 
 
 def test_no_page_is_left_over():
-    assert {f"docs/layers/{path.name}" for path in (ROOT / "docs/layers").glob("*.md")} <= set(rendered())
+    assert {f"docs/layers/{path.name}" for path in (ROOT / "docs/layers").glob("*.md")} <= set(RENDERED)
 
 
 # --- pygeoapi ---------------------------------------------------------------------------------------------------------
