@@ -88,6 +88,13 @@ class Dbf:
         self.complete = path.stat().st_size >= self.start + self.rows * self.width
         self.sound = self.width >= 1 and offset <= self.width + 1 and self.start >= 33
 
+    def living(self) -> int:
+        """The rows that are not marked as deleted."""
+        if not self.sound or not self.rows:
+            return 0
+        rows = np.memmap(self.path, np.uint8, "r", self.start, (self.rows, self.width))
+        return int(np.count_nonzero(rows[:, 0] != ord("*")))
+
     def texts(self, limit: int = 200_000) -> list[bytes]:
         """The distinct values of the character fields and the field names, trailing blanks removed; of at most `limit` rows."""
         names = [name for name, *_ in self.fields]

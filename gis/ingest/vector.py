@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +23,8 @@ from gis.ingest.read import BATCH, Batch, Source
 
 _DRIVERS = {"gpkg": "GPKG", "shp": "ESRI Shapefile", "geojson": "GeoJSON"}
 _UNREADABLE = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError, pyogrio.errors.GeometryError,
-               pyogrio.errors.FieldError, pa.ArrowException, UnicodeDecodeError, OSError, ValueError, RuntimeError)  # fmt: skip
+               pyogrio.errors.FieldError, pa.ArrowException, UnicodeDecodeError, OSError, ValueError, RuntimeError, UnboundLocalError)  # fmt: skip
+"""What GDAL, pyogrio and Arrow raise over damaged bytes (the last one is pyogrio's own, over a CRS that is no text)."""
 
 
 def open_vector(
@@ -46,10 +49,12 @@ def open_vector(
     declared = "OGC:CRS84" if format_ == "geojson" and info["crs"] in (None, "EPSG:4326") else info["crs"]
     source_crs = _source_crs(path, layer, crs, declared, findings)
     count = info["features"] if info["features"] >= 0 else None
+    if dbf is not None:
+        count = texts.Dbf(dbf).living()
     return Source(
         name=path.name, path=path, format=format_, columns=tuple(texts_.name(n) if texts_ else str(n) for n in info["fields"]), crs=source_crs,
         crs_declared=crs is None and declared is not None, encoding=used, count=count, findings=findings, layer_name=name,
-        batches=lambda: _batches(path, name, texts_), parts=_parts(path, format_),
+        batches=lambda: _batches(path, name, texts_, count), parts=_parts(path, format_),
     )  # fmt: skip
 
 
@@ -169,8 +174,9 @@ def _declared(cpg: Path | None) -> str | None:
         return None
 
 
-def _batches(path: Path, name: str | None, recoding: texts.Recoding | None) -> Iterator[Batch]:
-    """The rows of one layer, in order, `BATCH` at a time."""
+def _batches(path: Path, name: str | None, recoding: texts.Recoding | None, count: int | None) -> Iterator[Batch]:
+    """The rows of one layer, in order, `BATCH` at a time. GDAL ends in silence where it meets damage: then fewer rows come than there
+    are, which is a SourceError."""
     done = 0
     try:
         with (
@@ -189,10 +195,24 @@ def _batches(path: Path, name: str | None, recoding: texts.Recoding | None) -> I
                     table = recoding.table(table)
                 yield Batch(table, np.arange(done + 1, done + len(batch) + 1), geometry, broken)
                 done += len(batch)
+        if count is not None and done != count and done != _counted(path, name):
+            raise SourceError(f"{path.name} announces {count} rows, but {done} can be read", remedy="It is damaged: deliver it again")
     except _UNREADABLE as error:
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"{path.name} cannot be read beyond row {done}", remedy="Deliver the complete file") from None
+
+
+def _counted(path: Path, name: str | None) -> int | None:
+    """The rows of a GeoPackage's table counted anew: its own count may be stale."""
+    if path.suffix.lower() != ".gpkg":
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as file:
+            quoted = '"' + str(name).replace('"', '""') + '"'
+            return file.execute(f"SELECT count(*) FROM {quoted}").fetchone()[0]
+    except sqlite3.Error:
+        return None
 
 
 def _geometries(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -245,3 +245,25 @@ def test_texts_cut_off_in_the_middle_of_a_character_lose_only_that_character(tmp
         first, second = (next(iter(row.values())) for row in rows(source))
         assert len(first) > 80 and set(first) == {"青"} and second == "短"
         assert "很长的中文字段名".startswith(source.columns[0]) and len(source.columns[0]) >= 3
+
+
+def test_deleted_rows_of_a_shapefile_are_no_loss(facilities, tmp_path, layer):
+    path = shapefile(facilities, tmp_path, "UTF-8")
+    table = path.with_suffix(".dbf")
+    raw = bytearray(table.read_bytes())
+    start, width = int.from_bytes(raw[8:10], "little"), int.from_bytes(raw[10:12], "little")
+    raw[start + width] = ord("*")
+    table.write_bytes(raw)
+    source = open_source(path, layer)
+    assert source.count == 3 and [p.x for p in points(source)] == [117.0, 117.02, 116.99]
+
+
+def test_a_stale_count_of_a_geopackage_is_no_loss(facilities, tmp_path, layer):
+    import sqlite3
+
+    path = tmp_path / "a.gpkg"
+    facilities.to_file(path, engine="pyogrio")
+    with sqlite3.connect(path) as file:
+        file.execute("UPDATE gpkg_ogr_contents SET feature_count = 99")
+    file.close()
+    assert len(rows(open_source(path, layer))) == 4
