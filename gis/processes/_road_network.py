@@ -34,7 +34,8 @@ MAX_SNAP_M = 300.0
 FOOTPATHS = ("path",)
 """Road classes (onemap.road_class) that cars may not use. On foot every road counts: the layer does not tell pavements."""
 
-_FORMAT = 1
+_OF_EDGE = ("road_id", "name", "klass", "off_ground")
+_FORMAT = 2
 """Raised when the arrays change their meaning, so that older files are built anew."""
 _KEPT = 3
 _FOREVER = "9999-12-31"
@@ -43,12 +44,14 @@ _open: LRUCache[Path, object] = LRUCache(maxsize=16)
 
 @dataclass(frozen=True)
 class Roads:
-    """The graph of the roads in service on a day, and of each edge (e,) the road's id, name and class."""
+    """The graph of the roads in service on a day, and of each edge (e,) the road's id, name and class, and whether it runs
+    over a bridge or through a tunnel, where no door opens onto it."""
 
     graph: RoadGraph
     road_id: np.ndarray
     name: np.ndarray
     klass: np.ndarray
+    off_ground: np.ndarray
     folder: Path
 
     def ways(self, mode: str) -> Ways:
@@ -74,7 +77,7 @@ def roads(store: Store, day: dt.date) -> Roads:
     parent = settings().home / "roads"
     folder = _made(parent, f"{identity}-{store.version(['road'])}-{_FORMAT}", day, lambda into: _build(store, day, into))
     if folder not in _open:
-        names = {part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("road_id", "name", "klass")}
+        names = {part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in _OF_EDGE}
         _open[folder] = Roads(graph=RoadGraph.load(folder), folder=folder, **names)
     return _open[folder]
 
@@ -93,7 +96,8 @@ def placed(store: Store, on: Roads, layer: str, mode: str, day: dt.date) -> Plac
 
 def _build(store: Store, day: dt.date, folder: Path) -> str:
     """Writes the graph; returns the day from which it no longer holds."""
-    columns = ["road_id", "name", "class", "from_node", "to_node", "oneway", "level", "valid_from", "valid_to"]
+    columns = ["road_id", "name", "class", "from_node", "to_node", "oneway", "level", "bridge", "tunnel"]
+    columns += ["valid_from", "valid_to"]
     frame = store.frame("road", columns=columns, crs=store.catalog.city.working_crs)
     frame, until = _in_service(frame, day)
     if frame.empty:
@@ -102,6 +106,8 @@ def _build(store: Store, day: dt.date, folder: Path) -> str:
     graph.save(folder)
     for part, column in (("road_id", "road_id"), ("name", "name"), ("klass", "class")):
         np.save(folder / f"{part}.npy", frame[column].fillna("").to_numpy().astype(str)[graph.road])
+    off = frame["bridge"].fillna(False).astype(bool) | frame["tunnel"].fillna(False).astype(bool) | (frame["level"].fillna(0) != 0)
+    np.save(folder / "off_ground.npy", off.to_numpy()[graph.road])
     return until
 
 
@@ -117,7 +123,7 @@ def _place(store: Store, on: Roads, layer: str, mode: str, day: dt.date, folder:
     points = shapely.point_on_surface(frame.geometry.to_numpy())
     xy = np.column_stack([shapely.get_x(points), shapely.get_y(points)])
     ways = on.ways(mode)
-    found = road_graph.snap(on.graph, xy, MAX_SNAP_M, among=ways.forward | ways.backward)
+    found = road_graph.snap(on.graph, xy, MAX_SNAP_M, among=(ways.forward | ways.backward) & ~on.off_ground)
     given = frame["community_code"].fillna("") if "community_code" in frame else pd.Series("", index=frame.index)
     index, codes = pd.factorize(given.to_numpy(dtype=object), sort=True)
     arrays = {"fid": frame["fid"].to_numpy(), "community": index.astype(np.int32), "community_codes": codes.astype("U40")}

@@ -26,10 +26,12 @@ SIMILAR = 0.6
 SIMILAR_TIMEOUT_MS = 2_000
 TIE = 1e-6
 CANDIDATES = 200
+CHUNK, WORTH_A_PASS = 10_000, 200
+"""Texts of a file that are answered together, and how many are worth a pass over all addresses."""
 AT_MOST_SIMILAR = 0.75
 """The score of an answer that only looks alike stays below that of one whose components agree."""
 
-_gazetteers: LRUCache[tuple[str, str], Gazetteer] = LRUCache(maxsize=8)
+_gazetteers: LRUCache[tuple[str, ...], Gazetteer] = LRUCache(maxsize=8)
 
 
 class GeocodeInputs(Inputs):
@@ -40,8 +42,9 @@ class GeocodeInputs(Inputs):
 
 
 def gazetteer(store: Store) -> Gazetteer:
-    """The names of areas, roads and compounds, read once per data version and role."""
-    key = (store.role, store.version(["address", "place_name", "admin_area"]))
+    """The names of areas, roads and compounds, read once per database, data version and role."""
+    identity = store.rows("database_identity")[0]["identity"]
+    key = (identity, store.role, store.version(["address", "place_name", "admin_area"]))
     if key not in _gazetteers:
         names: dict[str, list[tuple[str, str]]] = {"area": [], "road": [], "compound": []}
         for row in store.rows("geocode_gazetteer"):
@@ -120,13 +123,13 @@ def _candidates(store: Store, query: str, number: str, deeper: Iterable[str], **
 
 
 def _compared(names: Gazetteer, parts: Parts, rows: list[dict], roads: dict[str, float]) -> list[dict]:
-    """Candidates with their agreement; `roads` says how well each road's name agrees."""
+    """Candidates with their agreement; `roads` says how well each road agrees with the one typed (1: it, or its alias)."""
+    by_name = {address.tidy(spelt): agreed for road, agreed in roads.items() for spelt in names.roads[road]}
     found = []
     for row in rows:
         given = names.split(address.normalised(row["full_text"]))
-        road = None if roads.get(given.road, 1.0) == 1.0 else roads[given.road]
-        score = address.agreement(parts, given, road=road)
-        level = "exact" if score >= 1 - TIE else "road_number" if parts.road and given.road in roads else "compound"
+        score = address.agreement(parts, given, road=by_name.get(given.road))
+        level = "exact" if score >= 1 - TIE else "road_number" if given.road in by_name else "compound"
         found.append(_answer(row, score, level))
     return found
 
@@ -218,13 +221,13 @@ def _answer(row: dict, score: float, level: str) -> dict:
 
 
 def find_all(store: Store, texts: list[str], progress=None) -> Iterator[dict]:
-    """The answers for many texts, in their order; those written exactly as in the data are found in one pass per 2,000.
+    """The answers for many texts, in their order; those written exactly as in the data are found in one pass.
 
     A text that is no address (blank, too long) is answered with `error` instead of failing the rest.
     """
-    for first in range(0, len(texts), 2_000):
-        chunk = texts[first : first + 2_000]
-        exact = _exact_of_many(store, chunk)
+    for first in range(0, len(texts), CHUNK):
+        chunk = texts[first : first + CHUNK]
+        exact = _exact_of_many(store, chunk) if len(chunk) >= WORTH_A_PASS else {}
         for item, text in enumerate(chunk):
             rows = exact.get(item, [])
             if len(rows) == 1:
