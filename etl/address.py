@@ -1,4 +1,4 @@
-"""Addresses and door-plates from a register of plates: one row per plate, with the full text, its parts where there are some, and a position."""
+"""Addresses and door-plates from a register of plates: one row per plate, with full text, position, and parts where there are some."""
 
 from __future__ import annotations
 
@@ -34,13 +34,31 @@ lane, alley and sub-alley."""
 _JOINED = {"road": ("road", "section"), "lane": ("lane", "alley", "sub_alley")}
 
 
-def load(catalog: Catalog, path: Path | str, *, crs=None, encoding=None, mode: str = "replace", plates: bool = True, dry_run: bool = False,
-         progress=silent) -> LoadResult:  # fmt: skip
+def load(
+    catalog: Catalog,
+    path: Path | str,
+    *,
+    crs=None,
+    encoding=None,
+    mode: str = "replace",
+    plates: bool = True,
+    dry_run: bool = False,
+    progress=silent,
+) -> LoadResult:
     """Loads a register of door-plates as one delivery of `address` and (unless `plates` is False) `door_plate`."""
     path = Path(path)
     frames, findings, source = deliveries(catalog, path, crs=crs, encoding=encoding, plates=plates)
-    return load_frames(catalog, frames, name=path.name, files=source.parts, findings=findings, mode=mode, dry_run=dry_run, progress=progress,
-                       extent=catalog.city.extent)  # fmt: skip
+    return load_frames(
+        catalog,
+        frames,
+        name=path.name,
+        files=source.parts,
+        findings=findings,
+        mode=mode,
+        dry_run=dry_run,
+        progress=progress,
+        extent=catalog.city.extent,
+    )
 
 
 def deliveries(catalog: Catalog, path: Path, *, crs=None, encoding=None, plates: bool = True):
@@ -52,8 +70,10 @@ def deliveries(catalog: Catalog, path: Path, *, crs=None, encoding=None, plates:
     source = open_source(path, catalog.layer("address"), encoding=encoding, crs=crs)
     columns = _columns(source)
     if "full_text" not in columns:
-        raise SourceError(f"{path.name} has no column with the full address; it has {', '.join(source.columns)}",
-                          remedy=f"Name it {' or '.join(PARTS['full_text'][:3])}")  # fmt: skip
+        raise SourceError(
+            f"{path.name} has no column with the full address; it has {', '.join(source.columns)}",
+            remedy=f"Name it {' or '.join(PARTS['full_text'][:3])}",
+        )
     parts: list[pd.DataFrame] = []
     geometries, findings = [], Findings()
     for batch in source.batches():
@@ -61,8 +81,16 @@ def deliveries(catalog: Catalog, path: Path, *, crs=None, encoding=None, plates:
         parts.append(rows.cast(pa.schema([(n, pa.string()) for n in columns])).to_pandas())
         geometries.append(batch.geometry if batch.geometry is not None else np.full(len(batch.numbers), None))
         if batch.broken is not None and batch.broken.any():
-            findings.extend("address", "TYP02", "warning", "the coordinates are no numbers", "Correct the position", field="geom",
-                            rows=batch.numbers[batch.broken], values=batch.broken_texts)  # fmt: skip
+            findings.extend(
+                "address",
+                "TYP02",
+                "warning",
+                "the coordinates are no numbers",
+                "Correct the position",
+                field="geom",
+                rows=batch.numbers[batch.broken],
+                values=batch.broken_texts,
+            )
     if not parts:
         raise SourceError(f"{path.name} holds no rows", remedy="Deliver the rows")
     findings.take(source.findings)

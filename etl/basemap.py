@@ -22,22 +22,67 @@ from gis.ingest.load import LoadResult, load_frames, silent
 from gis.ingest.read import format_of
 
 ROAD_CLASSES = {
-    "motorway": "expressway", "motorway_link": "expressway", "trunk": "expressway", "trunk_link": "expressway",
-    "primary": "trunk", "primary_link": "trunk", "secondary": "secondary", "secondary_link": "secondary",
-    "tertiary": "branch", "tertiary_link": "branch", "unclassified": "branch", "residential": "branch", "road": "branch",
-    "living_street": "lane", "service": "lane", "track": "lane",
-    "pedestrian": "path", "footway": "path", "path": "path", "steps": "path", "cycleway": "path", "bridleway": "path", "corridor": "path",
-}  # fmt: skip
+    "motorway": "expressway",
+    "motorway_link": "expressway",
+    "trunk": "expressway",
+    "trunk_link": "expressway",
+    "primary": "trunk",
+    "primary_link": "trunk",
+    "secondary": "secondary",
+    "secondary_link": "secondary",
+    "tertiary": "branch",
+    "tertiary_link": "branch",
+    "unclassified": "branch",
+    "residential": "branch",
+    "road": "branch",
+    "living_street": "lane",
+    "service": "lane",
+    "track": "lane",
+    "pedestrian": "path",
+    "footway": "path",
+    "path": "path",
+    "steps": "path",
+    "cycleway": "path",
+    "bridleway": "path",
+    "corridor": "path",
+}
 """OSM `highway` to the classes of GB 50220; what is not named (proposed, construction, raceway …) is no road yet or any more."""
 BUILDING_USES = {
-    "residential": ("house", "residential", "apartments", "detached", "semidetached_house", "terrace", "bungalow", "dormitory", "cabin", "farm"),
-    "commercial": ("commercial", "retail", "supermarket", "kiosk", "hotel", "shop"), "office": ("office",),
-    "school": ("school", "kindergarten", "university", "college"), "hospital": ("hospital", "clinic"),
+    "residential": (
+        "house",
+        "residential",
+        "apartments",
+        "detached",
+        "semidetached_house",
+        "terrace",
+        "bungalow",
+        "dormitory",
+        "cabin",
+        "farm",
+    ),
+    "commercial": ("commercial", "retail", "supermarket", "kiosk", "hotel", "shop"),
+    "office": ("office",),
+    "school": ("school", "kindergarten", "university", "college"),
+    "hospital": ("hospital", "clinic"),
     "industrial": ("industrial", "warehouse", "factory", "manufacture"),
-    "public": ("public", "civic", "government", "church", "chapel", "cathedral", "mosque", "temple", "train_station", "fire_station", "sports_hall",
-               "library", "museum", "townhall"),
+    "public": (
+        "public",
+        "civic",
+        "government",
+        "church",
+        "chapel",
+        "cathedral",
+        "mosque",
+        "temple",
+        "train_station",
+        "fire_station",
+        "sports_hall",
+        "library",
+        "museum",
+        "townhall",
+    ),
     "utility": ("service", "transformer_tower", "utility", "water_tower", "substation"),
-}  # fmt: skip
+}
 _USES = {value: use for use, values in BUILDING_USES.items() for value in values}
 _ADMIN_LEVELS = {"6": "county", "8": "town", "10": "community"}
 _YES = ("yes", "true", "1")
@@ -45,15 +90,26 @@ _SCALE = 1e7
 """OSM keeps positions to 1e-7 degrees: equal positions are the same node."""
 
 
-def load(catalog, path: Path | str, *, layers: tuple[str, ...] = (), mode: str = "replace", dry_run: bool = False, progress=silent) -> LoadResult:
+def load(
+    catalog, path: Path | str, *, layers: tuple[str, ...] = (), mode: str = "replace", dry_run: bool = False, progress=silent
+) -> LoadResult:
     """Loads an OSM extract (.osm.pbf) as one delivery of the base layers (or the named ones of them)."""
     path = Path(path)
     frames, findings = deliveries(path, catalog)
     chosen = {k: v for k, v in frames.items() if (not layers or k in layers) and len(v)}
     if not chosen:
         raise SourceError(f"{path.name} holds nothing of {', '.join(layers or frames)}", remedy="Use an extract of the city")
-    return load_frames(catalog, chosen, name=path.name, files=[path], findings=findings, mode=mode, dry_run=dry_run, progress=progress,
-                       extent=catalog.city.extent)  # fmt: skip
+    return load_frames(
+        catalog,
+        chosen,
+        name=path.name,
+        files=[path],
+        findings=findings,
+        mode=mode,
+        dry_run=dry_run,
+        progress=progress,
+        extent=catalog.city.extent,
+    )
 
 
 def deliveries(path: Path | str, catalog) -> tuple[dict[str, geopandas.GeoDataFrame], Findings]:
@@ -68,10 +124,21 @@ def deliveries(path: Path | str, catalog) -> tuple[dict[str, geopandas.GeoDataFr
     administrative = admin_areas(areas)
     uncoded = administrative["code"].isna()
     if uncoded.any():
-        findings.add("road_node", "OSM01", "info", f"{int(uncoded.sum())} administrative areas of the extract have no code and were left out",
-                     value=", ".join(administrative.loc[uncoded, "name"].dropna().head(20)), remedy="Load them from the civil affairs bureau's data")  # fmt: skip
-    frames = {"road_node": nodes, "road": roads, "building": buildings(areas), "water_body": water_bodies(areas),
-              "admin_area": administrative[~uncoded]}  # fmt: skip
+        findings.add(
+            "road_node",
+            "OSM01",
+            "info",
+            f"{int(uncoded.sum())} administrative areas of the extract have no code and were left out",
+            value=", ".join(administrative.loc[uncoded, "name"].dropna().head(20)),
+            remedy="Load them from the civil affairs bureau's data",
+        )
+    frames = {
+        "road_node": nodes,
+        "road": roads,
+        "building": buildings(areas),
+        "water_body": water_bodies(areas),
+        "admin_area": administrative[~uncoded],
+    }
     return {k: v.reset_index(drop=True) for k, v in frames.items()}, findings
 
 
@@ -85,8 +152,14 @@ def _read(path: Path, layer: str, findings: Findings) -> geopandas.GeoDataFrame:
         raise SourceError(f"{path.name} cannot be read: it is damaged or cut off", remedy="Fetch the extract again") from None
     broken = frame.geometry.isna()
     if broken.any():
-        findings.add("road" if layer == "lines" else "building", "OSM02", "warning", f"{int(broken.sum())} {layer} of the extract have no sound geometry",
-                     value=", ".join(frame.loc[broken, "osm_id"].dropna().head(20)), remedy="Mend them in OpenStreetMap, or take a larger extract")  # fmt: skip
+        findings.add(
+            "road" if layer == "lines" else "building",
+            "OSM02",
+            "warning",
+            f"{int(broken.sum())} {layer} of the extract have no sound geometry",
+            value=", ".join(frame.loc[broken, "osm_id"].dropna().head(20)),
+            remedy="Mend them in OpenStreetMap, or take a larger extract",
+        )
     return frame[~broken]
 
 
@@ -127,10 +200,15 @@ def road_graph(lines: geopandas.GeoDataFrame) -> tuple[geopandas.GeoDataFrame, g
     number = np.arange(len(starts)) - np.r_[0, np.flatnonzero(np.diff(origin)) + 1][np.cumsum(np.r_[0, np.diff(origin) != 0])]
     attributes = _road_attributes(ways).iloc[origin].reset_index(drop=True)
     name = np.char.add(np.char.add(np.char.add("n", cells[:, 0].astype(str)), "_"), cells[:, 1].astype(str))
-    roads = geopandas.GeoDataFrame(attributes.assign(
-        road_id="w" + ways["osm_id"].iloc[origin].reset_index(drop=True).astype(str) + "_" + pd.Series(number).astype(str),
-        from_node=name[starts], to_node=name[ends],
-    ), geometry=pieces, crs=crs.WGS84)  # fmt: skip
+    roads = geopandas.GeoDataFrame(
+        attributes.assign(
+            road_id="w" + ways["osm_id"].iloc[origin].reset_index(drop=True).astype(str) + "_" + pd.Series(number).astype(str),
+            from_node=name[starts],
+            to_node=name[ends],
+        ),
+        geometry=pieces,
+        crs=crs.WGS84,
+    )
     return roads, _road_nodes(points, name, starts, ends)
 
 
@@ -156,14 +234,19 @@ def _road_attributes(ways: pd.DataFrame) -> pd.DataFrame:
     tunnel = ~tag(ways, "tunnel").fillna("no").isin(["no", "false", "0", "building_passage"])
     level = _number(tag(ways, "layer").str.removeprefix("-")) * np.where(tag(ways, "layer").fillna("").str.startswith("-"), -1, 1)
     speed, lanes = _number(tag(ways, "maxspeed")), _number(tag(ways, "lanes"))
-    return pd.DataFrame({
-        "name": ways["name"], "class": ways["highway"].map(ROAD_CLASSES),
-        "oneway": np.select([oneway == "-1", forward], ["backward", "forward"], "both"),
-        "lanes": lanes.where(lanes.between(1, 20)).round().astype("Int64"), "width_m": _number(tag(ways, "width")),
-        "speed_kmh": speed.where(speed.between(1, 130)),
-        "level": level.where(level.notna(), np.where(bridge, 1, np.where(tunnel, -1, 0))).clip(-5, 5).astype(int),
-        "bridge": bridge.to_numpy(bool), "tunnel": tunnel.to_numpy(bool),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "name": ways["name"],
+            "class": ways["highway"].map(ROAD_CLASSES),
+            "oneway": np.select([oneway == "-1", forward], ["backward", "forward"], "both"),
+            "lanes": lanes.where(lanes.between(1, 20)).round().astype("Int64"),
+            "width_m": _number(tag(ways, "width")),
+            "speed_kmh": speed.where(speed.between(1, 130)),
+            "level": level.where(level.notna(), np.where(bridge, 1, np.where(tunnel, -1, 0))).clip(-5, 5).astype(int),
+            "bridge": bridge.to_numpy(bool),
+            "tunnel": tunnel.to_numpy(bool),
+        }
+    )
 
 
 def _ids(frame: pd.DataFrame) -> pd.Series:
@@ -177,10 +260,18 @@ def buildings(areas: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
     use = frame["building"].map(_USES).fillna(frame["amenity"].map(_USES)).fillna("other")
     floors, height = _number(tag(frame, "building:levels")), _number(tag(frame, "height"))
     street, number = tag(frame, "addr:street"), tag(frame, "addr:housenumber")
-    return geopandas.GeoDataFrame({
-        "building_id": _ids(frame), "name": frame["name"], "use": use, "floors": floors.where(floors.between(0, 200)).round().astype("Int64"),
-        "height_m": height, "address": (street + " " + number).fillna(street),
-    }, geometry=frame.geometry, crs=crs.WGS84)  # fmt: skip
+    return geopandas.GeoDataFrame(
+        {
+            "building_id": _ids(frame),
+            "name": frame["name"],
+            "use": use,
+            "floors": floors.where(floors.between(0, 200)).round().astype("Int64"),
+            "height_m": height,
+            "address": (street + " " + number).fillna(street),
+        },
+        geometry=frame.geometry,
+        crs=crs.WGS84,
+    )
 
 
 def water_bodies(areas: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
@@ -188,9 +279,12 @@ def water_bodies(areas: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
     water, landuse = tag(areas, "water"), areas["landuse"]
     wet = (areas["natural"] == "water") | landuse.isin(["reservoir", "basin"]) | (tag(areas, "waterway") == "riverbank")
     frame = areas[wet]
-    named = water[wet].map({"river": "river", "stream": "river", "lake": "lake", "pond": "pond", "canal": "canal", "ditch": "canal", "reservoir": "reservoir"})
+    named = water[wet].map(
+        {"river": "river", "stream": "river", "lake": "lake", "pond": "pond", "canal": "canal", "ditch": "canal", "reservoir": "reservoir"}
+    )
     kind = named.fillna(landuse[wet].map({"reservoir": "reservoir", "basin": "pond"})).fillna(
-        (tag(areas, "waterway")[wet] == "riverbank").map({True: "river", False: "pond"}))  # fmt: skip
+        (tag(areas, "waterway")[wet] == "riverbank").map({True: "river", False: "pond"})
+    )
     return geopandas.GeoDataFrame({"body_id": _ids(frame), "name": frame["name"], "kind": kind}, geometry=frame.geometry, crs=crs.WGS84)
 
 
@@ -198,7 +292,13 @@ def admin_areas(areas: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
     """The administrative areas of levels 6, 8 and 10 with the code of their `ref`, missing where it is no area code."""
     frame = areas[(areas["boundary"] == "administrative") & areas["admin_level"].isin(_ADMIN_LEVELS)]
     code = tag(frame, "ref")
-    return geopandas.GeoDataFrame({
-        "code": code.where(code.fillna("").str.fullmatch(r"\d{6}(\d{3}){0,2}")), "name": frame["name"],
-        "level": frame["admin_level"].map(_ADMIN_LEVELS), "population": _number(tag(frame, "population")).astype("Int64"),
-    }, geometry=frame.geometry, crs=crs.WGS84)  # fmt: skip
+    return geopandas.GeoDataFrame(
+        {
+            "code": code.where(code.fillna("").str.fullmatch(r"\d{6}(\d{3}){0,2}")),
+            "name": frame["name"],
+            "level": frame["admin_level"].map(_ADMIN_LEVELS),
+            "population": _number(tag(frame, "population")).astype("Int64"),
+        },
+        geometry=frame.geometry,
+        crs=crs.WGS84,
+    )

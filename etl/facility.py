@@ -22,22 +22,57 @@ from gis.standards import codes
 
 KINDS: tuple[tuple[str, str], ...] = (
     (r"宠物|动物医疗|医药保健|药房|整形美容", ""),
-    (r"幼儿园|托儿所", "kindergarten"), (r"小学", "primary_school"), (r"高中|高级中学", "high_school"), (r"中学|初中", "middle_school"),
-    (r"诊所|卫生室|卫生服务|卫生院", "clinic"), (r"医院|急救中心", "hospital"), (r"养老|敬老", "elderly_care"), (r"避难", "shelter"),
-    (r"公交", "bus_stop"), (r"消防", "fire_station"), (r"派出所|公安", "police_station"), (r"公园", "park"), (r"菜市场|农贸|超市", "market"),
-    (r"图书馆|文化站", "library"), (r"体育", "sports"), (r"公厕|公共厕所", "toilet"),
-)  # fmt: skip
+    (r"幼儿园|托儿所", "kindergarten"),
+    (r"小学", "primary_school"),
+    (r"高中|高级中学", "high_school"),
+    (r"中学|初中", "middle_school"),
+    (r"诊所|卫生室|卫生服务|卫生院", "clinic"),
+    (r"医院|急救中心", "hospital"),
+    (r"养老|敬老", "elderly_care"),
+    (r"避难", "shelter"),
+    (r"公交", "bus_stop"),
+    (r"消防", "fire_station"),
+    (r"派出所|公安", "police_station"),
+    (r"公园", "park"),
+    (r"菜市场|农贸|超市", "market"),
+    (r"图书馆|文化站", "library"),
+    (r"体育", "sports"),
+    (r"公厕|公共厕所", "toilet"),
+)
 """Words of a category → kind of facility, the first that fits; empty: not a public facility."""
-_NAMES = {"name": ("名称", "设施名称", "name"), "address": ("地址", "address"), "category": ("类型", "类别", "type", "category"), "phone": ("电话", "tel", "phone")}
+_NAMES = {
+    "name": ("名称", "设施名称", "name"),
+    "address": ("地址", "address"),
+    "category": ("类型", "类别", "type", "category"),
+    "phone": ("电话", "tel", "phone"),
+}
 
 
-def load(catalog: Catalog, path: Path | str, *, kind: str | None = None, crs: str = "GCJ-02", encoding: str | None = None, mode: str = "update",
-         dry_run: bool = False, progress=silent) -> LoadResult:  # fmt: skip
+def load(
+    catalog: Catalog,
+    path: Path | str,
+    *,
+    kind: str | None = None,
+    crs: str = "GCJ-02",
+    encoding: str | None = None,
+    mode: str = "update",
+    dry_run: bool = False,
+    progress=silent,
+) -> LoadResult:
     """Loads a list of points of interest into `facility`; see `deliveries`. The mode is update: each list holds some kinds only."""
     path = Path(path)
     frame, findings = deliveries(catalog, path, kind=kind, crs=crs, encoding=encoding)
-    return load_frames(catalog, {"facility": frame}, name=path.name, files=[path], findings=findings, mode=mode, dry_run=dry_run, progress=progress,
-                       extent=catalog.city.extent)  # fmt: skip
+    return load_frames(
+        catalog,
+        {"facility": frame},
+        name=path.name,
+        files=[path],
+        findings=findings,
+        mode=mode,
+        dry_run=dry_run,
+        progress=progress,
+        extent=catalog.city.extent,
+    )
 
 
 def deliveries(catalog: Catalog, path: Path, *, kind: str | None = None, crs: str = "GCJ-02", encoding: str | None = None):
@@ -52,7 +87,9 @@ def deliveries(catalog: Catalog, path: Path, *, kind: str | None = None, crs: st
     by_plain = {plain(c): c for c in reversed(source.columns)}
     columns = {k: by_plain[plain(n)] for k, names in _NAMES.items() for n in reversed(names) if plain(n) in by_plain}
     if "name" not in columns or (kind is None and "category" not in columns):
-        raise SourceError(f"{path.name} has no column with names or categories; it has {', '.join(source.columns)}", remedy="Name them 名称 and 类型")
+        raise SourceError(
+            f"{path.name} has no column with names or categories; it has {', '.join(source.columns)}", remedy="Name them 名称 and 类型"
+        )
     parts, geometries = [], []
     for batch in source.batches():
         rows = batch.rows.select(list(columns.values())).rename_columns(list(columns))
@@ -66,16 +103,26 @@ def deliveries(catalog: Catalog, path: Path, *, kind: str | None = None, crs: st
     findings.take(source.findings)
     left_out = kinds.isna()
     if left_out.any():
-        findings.add("facility", "FAC90", "info", f"{int(left_out.sum())} rows are no public facilities and were left out",
-                     value="; ".join(rows.loc[left_out, "category"].dropna().unique()[:20]))  # fmt: skip
+        findings.add(
+            "facility",
+            "FAC90",
+            "info",
+            f"{int(left_out.sum())} rows are no public facilities and were left out",
+            value="; ".join(rows.loc[left_out, "category"].dropna().unique()[:20]),
+        )
     made = {n: rows[n] for n in ("name", "address", "phone") if n in rows.columns}
     text = rows["name"].fillna("") + "|" + (rows["address"].fillna("") if "address" in rows.columns else "") + "|" + kinds.fillna("")
-    frame = geopandas.GeoDataFrame({"facility_id": text.map(_id), "kind": kinds, "src_row": np.arange(1, len(rows) + 1)} | made, geometry=geometry, crs=reference.STORED)
+    frame = geopandas.GeoDataFrame(
+        {"facility_id": text.map(_id), "kind": kinds, "src_row": np.arange(1, len(rows) + 1)} | made,
+        geometry=geometry,
+        crs=reference.STORED,
+    )
     return frame[~left_out].reset_index(drop=True), findings
 
 
 def kind_of(categories: pd.Series) -> pd.Series:
     """The kind of facility that a category text means, per row; missing where it is no public facility."""
+
     def decide(text: str) -> str | None:
         return next((kind or None for words, kind in KINDS if re.search(words, text)), None)
 

@@ -54,7 +54,9 @@ def load(
         fatal = findings.frame().query("level == 'fatal'")["message"]
         if len(fatal):
             reason = f"refused: {fatal.iloc[0]}"
-            cursor.execute("UPDATE meta.batch SET status = 'rejected', finished_at = clock_timestamp(), message = %s WHERE id = %s", (reason, batch))
+            cursor.execute(
+                "UPDATE meta.batch SET status = 'rejected', finished_at = clock_timestamp(), message = %s WHERE id = %s", (reason, batch)
+            )
             outcome = Outcome(layer_id, None, 1, 0, 1)
             cursor.execute(text("batch_layers"), {"batch": batch} | vars(outcome))
             connection.commit()
@@ -100,20 +102,26 @@ def inspect(layer: Layer, path: Path, extent: tuple[float, float, float, float],
             if raster.crs is None and crs is None:
                 raise SourceError(f"{path.name} declares no coordinate reference system", remedy="Give it with --crs")
             if raster.width * raster.height * raster.count > MAX_PIXELS:
-                raise SourceError(f"{path.name} claims {raster.width} × {raster.height} pixels, more than is accepted", remedy="Deliver it in tiles")
+                raise SourceError(
+                    f"{path.name} claims {raster.width} × {raster.height} pixels, more than is accepted", remedy="Deliver it in tiles"
+                )
             declared = crs if crs is not None else raster.crs.to_wkt()
             reference.require_known_datum(declared)
             west, south, east, north = transform_bounds(reference.crs(declared).to_wkt(), f"EPSG:{reference.STORED}", *raster.bounds)
             sample = raster.read(1, out_shape=(min(raster.height, 512), min(raster.width, 512)), masked=True)
             if raster.nodata is None and layer.id == "dem":
-                findings.add(layer.id, "RAS02", "warning", f"{path.name} declares no value for missing data", "Declare it (for example -9999)")
+                findings.add(
+                    layer.id, "RAS02", "warning", f"{path.name} declares no value for missing data", "Declare it (for example -9999)"
+                )
     except (rasterio.errors.RasterioError, rasterio.errors.CRSError):
         raise SourceError(f"{path.name} cannot be read: it is damaged or cut off", remedy="Deliver the complete file") from None
     if west > extent[2] or east < extent[0] or south > extent[3] or north < extent[1]:
         findings.add(layer.id, "RAS01", "fatal", f"{path.name} lies outside the city", "Check its CRS",
                      value=f"{west:.4f} {south:.4f} {east:.4f} {north:.4f}")  # fmt: skip
     elif west > extent[0] or east < extent[2] or south > extent[1] or north < extent[3]:
-        findings.add(layer.id, "RAS03", "info", f"{path.name} covers only a part of the city", value=f"{west:.4f} {south:.4f} {east:.4f} {north:.4f}")
+        findings.add(
+            layer.id, "RAS03", "info", f"{path.name} covers only a part of the city", value=f"{west:.4f} {south:.4f} {east:.4f} {north:.4f}"
+        )
     values = np.ma.masked_invalid(sample).compressed()
     if not len(values):
         findings.add(layer.id, "RAS04", "fatal", f"{path.name} holds no values", "Deliver the data")

@@ -25,7 +25,6 @@ Mode = Annotated[str, typer.Option(help="replace: what is missing is retired; ap
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything, then undo it.")]
 
 
-
 def load(
     layer: Annotated[str, typer.Argument(help="A layer's id, or epanet, osm, raster, doorplates, facilities.")],
     source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files (for raster: the layer's id first).")],
@@ -34,14 +33,20 @@ def load(
     encoding: Annotated[str | None, typer.Option(help="The encoding of the source's texts: GBK, UTF-8 …")] = None,
     source_layer: Annotated[str | None, typer.Option(help="The layer in a file that holds several.")] = None,
     network: Annotated[str | None, typer.Option("--network", "--scope", help="The network (scope) that the rows belong to.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="The value of a field in all rows ({row}: the row's number).")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="The value of a field in all rows ({row}: the row's number).")
+    ] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="The source column of a field.")] = None,
-    place: Annotated[str | None, typer.Option(metavar="LON,LAT[,X,Y]", help="Where the point X,Y (default 0,0) of a drawing in local units lies.")] = None,
+    place: Annotated[
+        str | None, typer.Option(metavar="LON,LAT[,X,Y]", help="Where the point X,Y (default 0,0) of a drawing in local units lies.")
+    ] = None,
     unit: Annotated[float, typer.Option(help="Metres per unit of a drawing placed with --place.")] = 1.0,
     kind: Annotated[str | None, typer.Option(help="facilities: the kind of all rows.")] = None,
     isolation: Annotated[str | None, typer.Option(metavar="TCV[,GPV…]", help="EPANET: valve types that isolate.")] = None,
     valve_layer: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="EPANET: a CSV with columns link,node.")] = None,
-    report_dir: Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the findings there (CSV, GeoPackage, GeoJSON).")] = None,
+    report_dir: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Write the findings there (CSV, GeoPackage, GeoJSON).")
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -50,7 +55,9 @@ def load(
     where = position(place)
     with progressing() as progress, reported(report_dir):
         if layer == "epanet":
-            result = _epanet(catalog, source, network, None if where is None else where[:2], crs, isolation, valve_layer, mode, dry_run, progress)
+            result = _epanet(
+                catalog, source, network, None if where is None else where[:2], crs, isolation, valve_layer, mode, dry_run, progress
+            )
         elif layer == "osm":
             from etl import basemap
 
@@ -67,14 +74,26 @@ def load(
         elif layer == "facilities":
             from etl import facility
 
-            result = facility.load(catalog, _one(source), kind=kind, crs=crs or "GCJ-02", encoding=encoding, dry_run=dry_run, progress=progress)
+            result = facility.load(
+                catalog, _one(source), kind=kind, crs=crs or "GCJ-02", encoding=encoding, dry_run=dry_run, progress=progress
+            )
         else:
             if where is not None:
                 crs = reference.local(*where[:2], x0=where[2], y0=where[3], unit_m=unit)
             result = load_files(
-                catalog, layer, source, mode=mode, crs=crs, encoding=encoding, source_layer=source_layer, scope=network,
-                constants=pairs(set_), names=pairs(map_), dry_run=dry_run, progress=progress,
-            )  # fmt: skip
+                catalog,
+                layer,
+                source,
+                mode=mode,
+                crs=crs,
+                encoding=encoding,
+                source_layer=source_layer,
+                scope=network,
+                constants=pairs(set_),
+                names=pairs(map_),
+                dry_run=dry_run,
+                progress=progress,
+            )
     if report_dir is not None:
         report.write(result.batch, report_dir)
     emit(result.as_dict(), json, table=lambda: told(result))
@@ -87,8 +106,9 @@ def _epanet(catalog, source, network, where, crs, isolation, valve_layer, mode, 
     if network is None:
         raise InputError("which network is it?", remedy="Name it with --network NAME")
     path = _one(source)
-    made = epanet.deliveries(path, network, place=where, crs=crs, isolation=tuple(i for i in (isolation or "").split(",") if i),
-                             valve_layer=valve_layer)  # fmt: skip
+    made = epanet.deliveries(
+        path, network, place=where, crs=crs, isolation=tuple(i for i in (isolation or "").split(",") if i), valve_layer=valve_layer
+    )
     whole = {k: made.get(k, ()) for k in ("water_node", "water_pipe", "water_valve", "water_source")}  # what it has no more is retired
     files = [path] if valve_layer is None else [path, valve_layer]
     return load_frames(catalog, whole, name=path.name, files=files, scope=network, mode=mode, dry_run=dry_run, progress=progress)
@@ -104,11 +124,32 @@ def rollback(batch: Annotated[int, typer.Argument(help="The batch's number.")], 
 def batches(limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 20, json: Json = False) -> None:
     """The deliveries: whence, when, by whom, with what result. 批次。"""
     found = report.batches(limit)
-    emit(found, json, table=lambda: rows(
-        ["batch", "kind", "status", "mode", "source", "operator", "finished", "read", "loaded", "rejected", "message"],
-        [[b[k] for k in ("id", "kind", "status", "mode", "source", "operator", "finished_at", "rows_read", "rows_loaded", "rows_rejected", "message")]
-         for b in found],
-    ))  # fmt: skip
+    emit(
+        found,
+        json,
+        table=lambda: rows(
+            ["batch", "kind", "status", "mode", "source", "operator", "finished", "read", "loaded", "rejected", "message"],
+            [
+                [
+                    b[k]
+                    for k in (
+                        "id",
+                        "kind",
+                        "status",
+                        "mode",
+                        "source",
+                        "operator",
+                        "finished_at",
+                        "rows_read",
+                        "rows_loaded",
+                        "rows_rejected",
+                        "message",
+                    )
+                ]
+                for b in found
+            ],
+        ),
+    )
 
 
 def _one(source: list[str]) -> Path:
@@ -164,7 +205,14 @@ def progressing():
     if not console.is_terminal:
         yield _Lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.completed:,.0f}"), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:,.0f}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         tasks: dict[str, int] = {}
 
@@ -194,9 +242,12 @@ def told(result: LoadResult):
     """The result for people."""
     table = rows(
         ["layer", "scope", "read", "loaded", "rejected", "new", "changed", "retired", "unchanged"],
-        [[o.layer, o.scope or "", o.rows_read, o.rows_loaded, o.rows_rejected, o.inserted, o.updated, o.retired, o.unchanged] for o in result.layers],
+        [
+            [o.layer, o.scope or "", o.rows_read, o.rows_loaded, o.rows_rejected, o.inserted, o.updated, o.retired, o.unchanged]
+            for o in result.layers
+        ],
         title=f"batch {result.batch}: {result.status}, {result.seconds:.1f} s",
-    )  # fmt: skip
+    )
     table.caption = ", ".join(f"{code} {n}" for code, n in result.findings.items()) or None
     return table
 

@@ -33,7 +33,8 @@ def keep(cursor, findings: Findings) -> None:
 
 
 def check(cursor, layer: Layer, mode: str = "replace") -> None:
-    """Runs all checks of a layer over its stage but those of its references. In mode append a row whose key is in core with other values is an error (LOD02)."""
+    """Runs all checks of a layer over its stage but those of its references. In mode append a row whose key is in core with
+    other values is an error (LOD02)."""
     everything = checks.of(layer)
     in_rows = [c for c in everything if c.kind == "row"]
     if in_rows:
@@ -57,12 +58,19 @@ def _row_checks(layer: Layer, found: Sequence[checks.RowCheck]) -> sql.Composed:
     any_bad = sql.SQL(" OR ").join(sql.SQL("({})").format(sql.SQL(c.sql)) for c in found)
     each = sql.SQL(",\n").join(
         sql.SQL("({}, {}, {}, {}, {}, {}, ({}))").format(
-            sql.Literal(c.code), sql.Literal(c.level), sql.Literal(c.field), _value(layer, c), sql.Literal(f"{c.title.zh} / {c.title.en}"),
-            sql.Literal(f"{c.remedy.zh} / {c.remedy.en}"), sql.SQL(c.sql),
+            sql.Literal(c.code),
+            sql.Literal(c.level),
+            sql.Literal(c.field),
+            _value(layer, c),
+            sql.Literal(f"{c.title.zh} / {c.title.en}"),
+            sql.Literal(f"{c.remedy.zh} / {c.remedy.en}"),
+            sql.SQL(c.sql),
         )
         for c in found
-    )  # fmt: skip
-    return sql.SQL(text("row_checks")).format(layer=sql.Literal(layer.id), stage=sql.Identifier("stage", layer.id), any_bad=any_bad, each=each)
+    )
+    return sql.SQL(text("row_checks")).format(
+        layer=sql.Literal(layer.id), stage=sql.Identifier("stage", layer.id), any_bad=any_bad, each=each
+    )
 
 
 def _value(layer: Layer, one: checks.RowCheck) -> sql.Composable:
@@ -74,9 +82,14 @@ def _value(layer: Layer, one: checks.RowCheck) -> sql.Composable:
 
 def _set_check(layer: Layer, one: checks.RowCheck) -> sql.Composed:
     return sql.SQL(text("set_check")).format(
-        layer=sql.Literal(layer.id), code=sql.Literal(one.code), level=sql.Literal(one.level), field=sql.Literal(one.field),
-        message=sql.Literal(f"{one.title.zh} / {one.title.en}"), remedy=sql.Literal(f"{one.remedy.zh} / {one.remedy.en}"), bad=sql.SQL(one.sql),
-    )  # fmt: skip
+        layer=sql.Literal(layer.id),
+        code=sql.Literal(one.code),
+        level=sql.Literal(one.level),
+        field=sql.Literal(one.field),
+        message=sql.Literal(f"{one.title.zh} / {one.title.en}"),
+        remedy=sql.Literal(f"{one.remedy.zh} / {one.remedy.en}"),
+        bad=sql.SQL(one.sql),
+    )
 
 
 def whereabouts(cursor, layer: Layer, sources: Sequence[Source], extent: Extent | None) -> None:
@@ -94,8 +107,11 @@ def whereabouts(cursor, layer: Layer, sources: Sequence[Source], extent: Extent 
     if crs.chinese_offset(declared) is None:
         x, y = crs.transform(np.array(lon), np.array(lat), crs.STORED, declared)
         truth = crs.likely_truth(x, y, declared, extent)
-    remedy = f"It is likely {truth}: check, then give it with --crs" if truth and "swapped" not in truth else (
-        "The axes are likely swapped: survey X is northing" if truth else "Give the right one with --crs")  # fmt: skip
+    remedy = (
+        f"It is likely {truth}: check, then give it with --crs"
+        if truth and "swapped" not in truth
+        else ("The axes are likely swapped: survey X is northing" if truth else "Give the right one with --crs")
+    )
     findings.add(layer.id, "CRS02", "fatal", f"{outside} of {total} rows lie outside the city: the CRS cannot be true", remedy, value=truth)
     keep(cursor, findings)
 

@@ -21,9 +21,9 @@ def silent(what: str, done: int, total: int | None) -> None:
 
 @dataclass
 class Delivery:
-    """One layer of a delivery: its sources (files or frames), constants (fields that are the same in all rows), names (field → source column),
-    and findings that were made before. `extent` (west, south, east, north) is what positions must mostly lie in. `scopes` are those that it
-    speaks of even where it has no rows: a replacing load then retires what is there."""
+    """One layer of a delivery: its sources (files or frames), constants (fields that are the same in all rows), names (field → source
+    column), and findings that were made before. `extent` (west, south, east, north) is what positions must mostly lie in. `scopes` are
+    those that it speaks of even where it has no rows: a replacing load then retires what is there."""
 
     layer: Layer
     sources: Sequence[Source]
@@ -50,18 +50,27 @@ class LoadResult:
     def as_dict(self) -> dict:
         """The contract of `onemap load --json`, with a line per layer behind it."""
         return {
-            "batch": self.batch, "rows_read": self.rows_read, "rows_loaded": self.rows_loaded, "rows_rejected": self.rows_rejected,
-            "findings": self.findings, "seconds": round(self.seconds, 3), "status": self.status,
+            "batch": self.batch,
+            "rows_read": self.rows_read,
+            "rows_loaded": self.rows_loaded,
+            "rows_rejected": self.rows_rejected,
+            "findings": self.findings,
+            "seconds": round(self.seconds, 3),
+            "status": self.status,
             "layers": [vars(outcome) for outcome in self.layers],
-        }  # fmt: skip
+        }
 
 
 class Rejected(DataError):
     """A delivery was refused; `result` says what was read and found, and under which batch its findings are kept."""
 
     def __init__(self, what: str, result: LoadResult):
-        super().__init__(what, where=f"batch {result.batch}", remedy="Read the findings (--report DIR), correct the delivery and load it again",
-                         findings=result.findings)  # fmt: skip
+        super().__init__(
+            what,
+            where=f"batch {result.batch}",
+            remedy="Read the findings (--report DIR), correct the delivery and load it again",
+            findings=result.findings,
+        )
         self.result = result
 
     def as_dict(self) -> dict:

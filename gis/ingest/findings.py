@@ -19,11 +19,22 @@ import shapely
 from gis import crs
 
 TITLES = {
-    "SRC01": "数据源没有记录", "SRC02": "该行列数不对", "SRC03": "已识别字符编码", "SRC04": "声明的编码与实际不符",
-    "CRS01": "未声明坐标系，已采用默认值", "CRS02": "坐标系与本市不符", "CRS03": "X 按北坐标、Y 按东坐标处理", "CRS04": "由偏移坐标系换算，非测量精度",
-    "MAP01": "源数据有未对应的列", "MAP02": "缺少必填字段的列", "TYP01": "值的类型不对", "TYP02": "坐标不是数", "TYP03": "几何无法读取",
-    "LOD01": "被拒记录的原有记录保留", "LOD02": "编号已存在且内容不同",
-}  # fmt: skip
+    "SRC01": "数据源没有记录",
+    "SRC02": "该行列数不对",
+    "SRC03": "已识别字符编码",
+    "SRC04": "声明的编码与实际不符",
+    "CRS01": "未声明坐标系，已采用默认值",
+    "CRS02": "坐标系与本市不符",
+    "CRS03": "X 按北坐标、Y 按东坐标处理",
+    "CRS04": "由偏移坐标系换算，非测量精度",
+    "MAP01": "源数据有未对应的列",
+    "MAP02": "缺少必填字段的列",
+    "TYP01": "值的类型不对",
+    "TYP02": "坐标不是数",
+    "TYP03": "几何无法读取",
+    "LOD01": "被拒记录的原有记录保留",
+    "LOD02": "编号已存在且内容不同",
+}
 """The Chinese titles of the codes, put before each message."""
 COLUMNS = ["layer", "code", "level", "src_row", "key", "field", "value", "message", "remedy", "geom"]
 MAX_VALUE = 500
@@ -36,25 +47,52 @@ class Findings:
     def __init__(self) -> None:
         self._frames: list[pd.DataFrame] = []
 
-    def add(self, layer: str, code: str, level: str, message: str, remedy: str = "", *, field: str | None = None,
-            value: str | None = None) -> None:
+    def add(
+        self, layer: str, code: str, level: str, message: str, remedy: str = "", *, field: str | None = None, value: str | None = None
+    ) -> None:
         """One finding about the whole file."""
         self.extend(layer, code, level, message, remedy, field=field, rows=[None], values=[value])
 
-    def extend(self, layer: str, code: str, level: str, message: str, remedy: str = "", *, rows, field: str | None = None,
-               values=None, geometries=None) -> None:
+    def extend(
+        self,
+        layer: str,
+        code: str,
+        level: str,
+        message: str,
+        remedy: str = "",
+        *,
+        rows,
+        field: str | None = None,
+        values=None,
+        geometries=None,
+    ) -> None:
         """One finding per source row (1-based); `values` are the raw values, `geometries` shapely objects in EPSG:4490."""
         rows = list(rows)
         if not rows:
             return
         values = [None] * len(rows) if values is None else [None if v is None else str(v)[:MAX_VALUE] for v in values]
-        geom = [None] * len(rows) if geometries is None else shapely.to_wkb(
-            shapely.set_srid(geometries, crs.STORED), hex=True, include_srid=True
+        geom = (
+            [None] * len(rows)
+            if geometries is None
+            else shapely.to_wkb(shapely.set_srid(geometries, crs.STORED), hex=True, include_srid=True)
         )
-        self._frames.append(pd.DataFrame({
-            "layer": layer, "code": code, "level": level, "src_row": pd.array(rows, dtype="Int64"), "key": None, "field": field,
-            "value": values, "message": f"{TITLES[code]} / {message}" if code in TITLES else message, "remedy": remedy, "geom": geom,
-        }, columns=COLUMNS))
+        self._frames.append(
+            pd.DataFrame(
+                {
+                    "layer": layer,
+                    "code": code,
+                    "level": level,
+                    "src_row": pd.array(rows, dtype="Int64"),
+                    "key": None,
+                    "field": field,
+                    "value": values,
+                    "message": f"{TITLES[code]} / {message}" if code in TITLES else message,
+                    "remedy": remedy,
+                    "geom": geom,
+                },
+                columns=COLUMNS,
+            )
+        )
 
     def rows(self, code: str) -> int:
         """How many findings have this code."""

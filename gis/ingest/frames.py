@@ -17,8 +17,8 @@ from gis.ingest.read import BATCH, Batch, Source
 
 
 def source(frame: geopandas.GeoDataFrame, layer: Layer, name: str, files: Iterable[Path] = ()) -> Source:
-    """A GeoDataFrame with the layer's columns and a CRS as a source named `name`, made from `files`. A column `src_row` is the rows' numbers in
-    the file that they came from; without it they are counted.
+    """A GeoDataFrame with the layer's columns and a CRS as a source named `name`, made from `files`. A column `src_row` is the rows'
+    numbers in the file that they came from; without it they are counted.
 
     Raises SourceError where the frame has no CRS.
     """

@@ -34,10 +34,21 @@ _WAIT_S = 10.0
 
 
 def load_files(
-    catalog, layer_id: str, paths: Iterable[Path | str], *, mode: str = "replace", crs: str | int | None = None, encoding: str | None = None,
-    source_layer: str | None = None, scope: str | None = None, constants: dict[str, object] | None = None,
-    names: dict[str, str] | None = None, operator: str | None = None, dry_run: bool = False, progress: Progress = silent,
-) -> LoadResult:  # fmt: skip
+    catalog,
+    layer_id: str,
+    paths: Iterable[Path | str],
+    *,
+    mode: str = "replace",
+    crs: str | int | None = None,
+    encoding: str | None = None,
+    source_layer: str | None = None,
+    scope: str | None = None,
+    constants: dict[str, object] | None = None,
+    names: dict[str, str] | None = None,
+    operator: str | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> LoadResult:
     """Loads files into one layer. `scope` is the value of the layer's scope column (a network's name) for all rows.
 
     Raises SourceError (unreadable), InputError (no such mode, layer ambiguous), Rejected (findings too grave), StoreError.
@@ -61,10 +72,19 @@ def load_files(
 
 
 def load_frames(
-    catalog, layers: dict[str, geopandas.GeoDataFrame], *, name: str, files: Iterable[Path] = (), findings: Findings | None = None,
-    mode: str = "replace", operator: str | None = None, dry_run: bool = False, progress: Progress = silent,
-    extent: tuple[float, float, float, float] | None = None, scope: str | None = None,
-) -> LoadResult:  # fmt: skip
+    catalog,
+    layers: dict[str, geopandas.GeoDataFrame],
+    *,
+    name: str,
+    files: Iterable[Path] = (),
+    findings: Findings | None = None,
+    mode: str = "replace",
+    operator: str | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
+    extent: tuple[float, float, float, float] | None = None,
+    scope: str | None = None,
+) -> LoadResult:
     """Loads frames (layer id → GeoDataFrame with the layer's columns and a CRS) as one delivery named `name`, made from `files`.
 
     scope: what all rows belong to (a network's name); an empty frame then says that the scope has no such rows any more.
@@ -81,7 +101,12 @@ def load_frames(
 
 
 def load(
-    deliveries: Sequence[Delivery], *, mode: str = "replace", operator: str | None = None, dry_run: bool = False, progress: Progress = silent
+    deliveries: Sequence[Delivery],
+    *,
+    mode: str = "replace",
+    operator: str | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
 ) -> LoadResult:
     """Loads a delivery of one or several layers as one batch: all of them, or nothing.
 
@@ -133,7 +158,8 @@ def begin(cursor, name: str, files: list[sources.Kept], mode: str, operator: str
 def begin_rollback(cursor, of: int, operator: str | None) -> int:
     """Opens the batch that takes batch `of` back."""
     cursor.execute(
-        "INSERT INTO meta.batch (kind, source, operator, rollback_of) SELECT 'rollback', source, %s, id FROM meta.batch WHERE id = %s RETURNING id",
+        "INSERT INTO meta.batch (kind, source, operator, rollback_of)"
+        " SELECT 'rollback', source, %s, id FROM meta.batch WHERE id = %s RETURNING id",
         (operator or _operator(), of),
     )
     return cursor.fetchone()[0]
@@ -159,7 +185,10 @@ def _failing(connection, batch: int) -> Iterator[None]:
         try:
             connection.rollback()
             with connection.cursor() as cursor:
-                cursor.execute("UPDATE meta.batch SET status = 'failed', finished_at = clock_timestamp(), message = %s WHERE id = %s", (message[:1000], batch))
+                cursor.execute(
+                    "UPDATE meta.batch SET status = 'failed', finished_at = clock_timestamp(), message = %s WHERE id = %s",
+                    (message[:1000], batch),
+                )
             connection.commit()
         except psycopg2.Error:
             pass  # the connection is gone: the next load marks the batch

@@ -19,8 +19,14 @@ from gis.ingest import values
 from gis.ingest.findings import Findings
 from gis.ingest.read import Batch, Source
 
-_TYPE_NAMES = {"int": "a whole number", "real": "a number", "bool": "yes or no", "date": "a date", "timestamp": "a moment",
-               "texts": "a list of texts"}  # fmt: skip
+_TYPE_NAMES = {
+    "int": "a whole number",
+    "real": "a number",
+    "bool": "yes or no",
+    "date": "a date",
+    "timestamp": "a moment",
+    "texts": "a list of texts",
+}
 _DBF_NAME = 10
 """Bytes that a dBase field name can have."""
 
@@ -80,15 +86,26 @@ def _cut_off(name: str, source: Source) -> str | None:
 def report(layer: Layer, source: Source, how: Mapping, findings: Findings) -> None:
     """What the mapping leaves open: source columns without a field (information), required fields without a column (fatal)."""
     if how.unmapped:
-        findings.add(layer.id, "MAP01", "info", f"{source.name}: {len(how.unmapped)} columns have no field and stay in the kept source",
-                     value=", ".join(how.unmapped), remedy="Add their names to `source` of a field in the layer file, or to --map")  # fmt: skip
+        findings.add(
+            layer.id,
+            "MAP01",
+            "info",
+            f"{source.name}: {len(how.unmapped)} columns have no field and stay in the kept source",
+            value=", ".join(how.unmapped),
+            remedy="Add their names to `source` of a field in the layer file, or to --map",
+        )
     for name in how.missing:
         column = layer.columns[name]
+        accepted = ", ".join(dict.fromkeys((name, *column.source, column.title.zh)))
         findings.add(
-            layer.id, "MAP02", "fatal", f"{source.name} has no column for {name} ({column.title.zh}), which is required", field=name,
+            layer.id,
+            "MAP02",
+            "fatal",
+            f"{source.name} has no column for {name} ({column.title.zh}), which is required",
+            field=name,
             value=", ".join(source.columns),
-            remedy=f"Accepted names: {', '.join(dict.fromkeys((name, *column.source, column.title.zh)))}; or --map {name}=COLUMN, --set {name}=VALUE",
-        )  # fmt: skip
+            remedy=f"Accepted names: {accepted}; or --map {name}=COLUMN, --set {name}=VALUE",
+        )
 
 
 @dataclass
@@ -124,10 +141,15 @@ def _column(layer: Layer, name: str, how: Mapping, batch: Batch, findings: Findi
         if bad.any():
             needed = column.required or name in layer.key
             findings.extend(
-                layer.id, "TYP01", "error" if needed else "warning", f"{column.title.zh} ({name}) is not {_TYPE_NAMES[column.type]}",
+                layer.id,
+                "TYP01",
+                "error" if needed else "warning",
+                f"{column.title.zh} ({name}) is not {_TYPE_NAMES[column.type]}",
                 "Correct the value; the field stays empty until then" if not needed else "Correct the value",
-                rows=batch.numbers[bad], field=name, values=values.texts(raw.filter(pa.array(bad))).to_pylist(),
-            )  # fmt: skip
+                rows=batch.numbers[bad],
+                field=name,
+                values=values.texts(raw.filter(pa.array(bad))).to_pylist(),
+            )
     elif name in how.constants:
         result = _constant(how.constants[name], column, batch.numbers)
     else:
@@ -162,8 +184,8 @@ def _swap(geometry: np.ndarray, z: bool) -> np.ndarray:
 
 
 def promoted(geometry: np.ndarray, wanted: str) -> np.ndarray:
-    """Geometries (n,) in the layer's type where nothing is invented: polygons to multipolygons, multi-geometries of one part to that part, Z
-    added or dropped (unknown Z is 0). What does not fit stays as it is: the layer's geometry check reports it."""
+    """Geometries (n,) in the layer's type where nothing is invented: polygons to multipolygons, multi-geometries of one part to that
+    part, Z added or dropped (unknown Z is 0). What does not fit stays as it is: the layer's geometry check reports it."""
     geometry = geometry.copy()
     base = wanted.removesuffix("Z")
     kind = shapely.get_type_id(geometry)
@@ -179,7 +201,9 @@ def promoted(geometry: np.ndarray, wanted: str) -> np.ndarray:
         flat = ~has_z & ~shapely.is_missing(geometry)
         geometry[flat] = shapely.force_3d(geometry[flat], 0.0)
         unknown = has_z & np.isnan(_any_z(geometry))
-        geometry[unknown] = shapely.transform(geometry[unknown], lambda p: np.column_stack([p[:, :2], np.nan_to_num(p[:, 2])]), include_z=True)
+        geometry[unknown] = shapely.transform(
+            geometry[unknown], lambda p: np.column_stack([p[:, :2], np.nan_to_num(p[:, 2])]), include_z=True
+        )
     else:
         geometry[has_z] = shapely.force_2d(geometry[has_z])
     return geometry

@@ -32,8 +32,8 @@ class Outcome:
 def publish(cursor, layer: Layer, *, batch: int, mode: str, recorded_at: dt.datetime, scopes: list[str]) -> dict[str, int]:
     """Brings one layer's core to what its stage says, within the caller's transaction; the counts {new, changed, gone, same, kept}.
 
-    Rejected rows are not in the stage but in the temporary table `aside_<layer>`. mode replace: rows of the delivered scopes that the delivery
-    does not have are retired; append and update: no row is retired. Rows that do not differ are not touched.
+    Rejected rows are not in the stage but in the temporary table `aside_<layer>`. mode replace: rows of the delivered scopes that the
+    delivery does not have are retired; append and update: no row is retired. Rows that do not differ are not touched.
     """
     bound = {"batch": batch, "recorded_at": recorded_at, "scopes": scopes, "layer": layer.id}
     if _is_empty(cursor, layer):

@@ -34,7 +34,9 @@ def write(batch: int, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         table = folder / "findings.csv"
-        sheet = pd.DataFrame(found[_COLUMNS]).apply(lambda column: column.map(_harmless) if column.dtype == object or column.dtype == "str" else column)
+        sheet = pd.DataFrame(found[_COLUMNS]).apply(
+            lambda column: column.map(_harmless) if column.dtype == object or column.dtype == "str" else column
+        )
         sheet.set_axis(_TITLES, axis=1).to_csv(table, index=False, encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"the report cannot be written: {error.strerror}", remedy="Name another folder with --report") from None

@@ -31,7 +31,9 @@ def rollback(catalog: Catalog, batch: int, *, operator: str | None = None, progr
         outcomes = []
         for layer in layers:
             if layer.is_raster:
-                raise InputError(f"batch {batch} loaded the raster {layer.id}", remedy="Load the raster of before again; it is kept by its digest")
+                raise InputError(
+                    f"batch {batch} loaded the raster {layer.id}", remedy="Load the raster of before again; it is kept by its digest"
+                )
             progress(f"taking back {layer.id}", 0, None)
             cursor.execute(statement("rollback_to_history", layer), bound)
             retired = cursor.rowcount
@@ -62,5 +64,8 @@ def _require_undoable(cursor, batch: int):
     cursor.execute(text("rollback_blockers"), {"batch": batch})
     later = [str(r[0]) for r in cursor.fetchall()]
     if later:
-        raise InputError(f"later batches changed the same rows: {', '.join(later)}", remedy=f"Take them back first, the latest ({later[-1]}) before the others")
+        raise InputError(
+            f"later batches changed the same rows: {', '.join(later)}",
+            remedy=f"Take them back first, the latest ({later[-1]}) before the others",
+        )
     return recorded_at

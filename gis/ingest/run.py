@@ -69,7 +69,9 @@ class Run:
             delivery.findings.take(source.findings, before=before)
         self.read[layer.id] = rows
         if rows == 0 and not delivery.scopes:
-            delivery.findings.add(layer.id, "SRC01", "fatal", "the source holds no rows", "Deliver the rows; to take a delivery back use `onemap rollback`")
+            delivery.findings.add(
+                layer.id, "SRC01", "fatal", "the source holds no rows", "Deliver the rows; to take a delivery back use `onemap rollback`"
+            )
         self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("stage", layer.id)))
 
     def _check(self) -> None:
@@ -98,7 +100,9 @@ class Run:
 
     def _refuse_or_keep(self) -> None:
         """Writes findings and rejects, then refuses the delivery where a finding is fatal or a layer has more rejects than it allows."""
-        self.cursor.execute("DELETE FROM meta.finding WHERE batch = %(batch)s; DELETE FROM meta.reject WHERE batch = %(batch)s", {"batch": self.batch})
+        self.cursor.execute(
+            "DELETE FROM meta.finding WHERE batch = %(batch)s; DELETE FROM meta.reject WHERE batch = %(batch)s", {"batch": self.batch}
+        )
         for delivery in self.deliveries:
             bound = {"batch": self.batch, "layer": delivery.layer.id}
             columns = sql.SQL(", ").join(sql.Identifier("s", c) for c in delivery.layer.columns)
@@ -160,7 +164,9 @@ class Run:
             return False
         self.connection.rollback()
         self.cursor.executemany(
-            "INSERT INTO found (layer, src_row, field, code, level, key, value, message, remedy) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)", new
+            "INSERT INTO found (layer, src_row, field, code, level, key, value, message, remedy)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            new,
         )
         for delivery in self.deliveries:
             self._set_aside(delivery.layer)
@@ -188,7 +194,9 @@ class Run:
         if layer.scope is None:
             return []
         query = sql.SQL("SELECT DISTINCT {0} FROM (SELECT {0} FROM {1} UNION ALL SELECT {0} FROM {2}) d WHERE {0} IS NOT NULL")
-        self.cursor.execute(query.format(sql.Identifier(layer.scope), sql.Identifier("stage", layer.id), sql.Identifier(f"aside_{layer.id}")))
+        self.cursor.execute(
+            query.format(sql.Identifier(layer.scope), sql.Identifier("stage", layer.id), sql.Identifier(f"aside_{layer.id}"))
+        )
         return sorted({row[0] for row in self.cursor.fetchall()} | set(delivery.scopes))
 
     def _count(self, outcomes: Iterable[Outcome]) -> None:
@@ -198,7 +206,8 @@ class Run:
     def _keep_sources(self) -> None:
         for file in sources.keep(self.files):
             self.cursor.execute(
-                "INSERT INTO meta.source (sha256, name, bytes) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO NOTHING", (file.sha256, file.name, file.bytes)
+                "INSERT INTO meta.source (sha256, name, bytes) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO NOTHING",
+                (file.sha256, file.name, file.bytes),
             )
 
     def _clear(self) -> None:

@@ -35,9 +35,7 @@ def statement(name: str, layer: Layer, **extra: sql.Composable) -> sql.Composed:
         "core_columns": _listed(names, "c"),
         "all_columns": _listed([*names, "geom", "fid", "batch", "recorded_from"]),
         "key": key_text(layer, "s"),
-        "same_key": sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(sql.Identifier("s", k), sql.Identifier("c", k)) for k in layer.key
-        ),
+        "same_key": sql.SQL(" AND ").join(sql.SQL("{} = {}").format(sql.Identifier("s", k), sql.Identifier("c", k)) for k in layer.key),
     }
     return sql.SQL(text(name)).format(**(known | extra))
 

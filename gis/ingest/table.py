@@ -21,8 +21,8 @@ from gis.ingest import encoding as texts
 from gis.ingest.findings import Findings
 from gis.ingest.map import plain
 from gis.ingest.read import Batch, Source
-from gis.ingest.vector import _source_crs as source_crs
 from gis.ingest.values import numbers
+from gis.ingest.vector import _source_crs as source_crs
 
 _WKT = ("wkt", "geometry", "geom", "the_geom", "几何", "图形")
 _BLOCK = 16 << 20
@@ -110,7 +110,9 @@ def _degrees(path, names, where, sample, separator, layer: Layer, findings: Find
     x, y = np.asarray(x, float), np.asarray(y, float)
     known = np.isfinite(x) & np.isfinite(y)
     if known.any() and np.mean((np.abs(x[known]) <= 180) & (np.abs(y[known]) <= 180)) > 0.9:
-        findings.add(layer.id, "CRS01", "info", f"{path.name} declares no CRS; its coordinates are degrees, taken as EPSG:{reference.STORED}")
+        findings.add(
+            layer.id, "CRS01", "info", f"{path.name} declares no CRS; its coordinates are degrees, taken as EPSG:{reference.STORED}"
+        )
         return f"EPSG:{reference.STORED}"
     return None
 
@@ -131,7 +133,10 @@ def _batches(path, layer: Layer, encoding, separator, names, where, findings: Fi
                 read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK, encoding=encoding, column_names=names, skip_rows=1),
                 parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=skip),
                 convert_options=pacsv.ConvertOptions(
-                    column_types={n: pa.string() for n in names}, strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True
+                    column_types={n: pa.string() for n in names},
+                    strings_can_be_null=True,
+                    null_values=[""],
+                    quoted_strings_can_be_null=True,
                 ),
             )
             for record in reader:

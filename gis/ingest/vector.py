@@ -22,14 +22,23 @@ from gis.ingest.findings import Findings
 from gis.ingest.read import BATCH, Batch, Source
 
 _DRIVERS = {"gpkg": "GPKG", "shp": "ESRI Shapefile", "geojson": "GeoJSON"}
-_UNREADABLE = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError, pyogrio.errors.GeometryError,
-               pyogrio.errors.FieldError, pa.ArrowException, UnicodeDecodeError, OSError, ValueError, RuntimeError, UnboundLocalError)  # fmt: skip
+_UNREADABLE = (
+    pyogrio.errors.DataSourceError,
+    pyogrio.errors.DataLayerError,
+    pyogrio.errors.FeatureError,
+    pyogrio.errors.GeometryError,
+    pyogrio.errors.FieldError,
+    pa.ArrowException,
+    UnicodeDecodeError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    UnboundLocalError,
+)
 """What GDAL, pyogrio and Arrow raise over damaged bytes (the last one is pyogrio's own, over a CRS that is no text)."""
 
 
-def open_vector(
-    path: Path, layer: Layer, format_: str, *, encoding: str | None, crs: str | int | None, source_layer: str | None
-) -> Source:
+def open_vector(path: Path, layer: Layer, format_: str, *, encoding: str | None, crs: str | int | None, source_layer: str | None) -> Source:
     """Opens a vector file for one layer; see `gis.ingest.read.open_source`."""
     findings = Findings()
     dbf = _companion(path, ".dbf") if format_ == "shp" else None
@@ -52,10 +61,19 @@ def open_vector(
     if dbf is not None:
         count = texts.Dbf(dbf).living()
     return Source(
-        name=path.name, path=path, format=format_, columns=tuple(texts_.name(n) if texts_ else str(n) for n in info["fields"]), crs=source_crs,
-        crs_declared=crs is None and declared is not None, encoding=used, count=count, findings=findings, layer_name=name,
-        batches=lambda: _batches(path, name, texts_, count), parts=_parts(path, format_),
-    )  # fmt: skip
+        name=path.name,
+        path=path,
+        format=format_,
+        columns=tuple(texts_.name(n) if texts_ else str(n) for n in info["fields"]),
+        crs=source_crs,
+        crs_declared=crs is None and declared is not None,
+        encoding=used,
+        count=count,
+        findings=findings,
+        layer_name=name,
+        batches=lambda: _batches(path, name, texts_, count),
+        parts=_parts(path, format_),
+    )
 
 
 def _unreadable(path: Path) -> SourceError:
@@ -156,8 +174,14 @@ def _shapefile_encoding(path: Path, dbf: Path, layer: Layer, asked: str | None, 
     if declared is not None and texts.fits(table, declared):
         return declared
     if declared is not None:
-        findings.add(layer.id, "SRC04", "warning", f"{path.name} declares {declared}, but its texts are {found}", value=declared,
-                     remedy="Correct the .cpg file")
+        findings.add(
+            layer.id,
+            "SRC04",
+            "warning",
+            f"{path.name} declares {declared}, but its texts are {found}",
+            value=declared,
+            remedy="Correct the .cpg file",
+        )
     elif ambiguous and layer.source.encoding:
         return texts.canonical(layer.source.encoding)
     else:

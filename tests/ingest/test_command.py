@@ -15,7 +15,11 @@ pytestmark = pytest.mark.usefixtures("store_db")
 
 def onemap(*words, timeout=120):
     done = subprocess.run(
-        [sys.executable, "-m", "gis.cli.main", *map(str, words)], capture_output=True, timeout=timeout, cwd=ROOT, env=os.environ | {"COLUMNS": "200"}
+        [sys.executable, "-m", "gis.cli.main", *map(str, words)],
+        capture_output=True,
+        timeout=timeout,
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200"},
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -47,13 +51,20 @@ def test_people_get_a_table(delivery):
 @pytest.mark.parametrize(
     ("words", "code", "kind"),
     [
-        (("facilty", "DELIVERY"), 2, "NotFound"), (("facility", "nowhere.gpkg"), 3, "SourceError"), (("facility", "DELIVERY", "--crs", "EPSG:1"), 2, "InputError"),
-        (("facility", "DELIVERY", "--crs", "EPSG:4549"), 4, "Rejected"), (("facility", "DELIVERY", "--mode", "upsert"), 2, "InputError"),
-        (("facility", "DELIVERY", "--set", "kind"), 2, "InputError"), (("facility", "DELIVERY", "--place", "32,117"), 2, "InputError"),
-        (("facility", "DELIVERY", "--network", "city"), 2, "InputError"), (("epanet", "DELIVERY"), 2, "InputError"), (("osm", "DELIVERY"), 3, "SourceError"),
-        (("raster", "dem", "DELIVERY"), 3, "SourceError"), (("facility", "DELIVERY", "--encoding", "klingon"), 0, None),
+        (("facilty", "DELIVERY"), 2, "NotFound"),
+        (("facility", "nowhere.gpkg"), 3, "SourceError"),
+        (("facility", "DELIVERY", "--crs", "EPSG:1"), 2, "InputError"),
+        (("facility", "DELIVERY", "--crs", "EPSG:4549"), 4, "Rejected"),
+        (("facility", "DELIVERY", "--mode", "upsert"), 2, "InputError"),
+        (("facility", "DELIVERY", "--set", "kind"), 2, "InputError"),
+        (("facility", "DELIVERY", "--place", "32,117"), 2, "InputError"),
+        (("facility", "DELIVERY", "--network", "city"), 2, "InputError"),
+        (("epanet", "DELIVERY"), 2, "InputError"),
+        (("osm", "DELIVERY"), 3, "SourceError"),
+        (("raster", "dem", "DELIVERY"), 3, "SourceError"),
+        (("facility", "DELIVERY", "--encoding", "klingon"), 0, None),
     ],
-)  # fmt: skip
+)
 def test_exit_codes_and_json_of_faults(delivery, words, code, kind):
     got, out, err = onemap("load", *(delivery if w == "DELIVERY" else w for w in words), "--json")
     answer = json.loads(out)
@@ -77,7 +88,11 @@ def test_an_epanet_network(tmp_path):
     answer = json.loads(out)
     assert code == 0, err
     assert {o["layer"]: (o["rows_loaded"], o["scope"]) for o in answer["layers"]} == {
-        "water_node": (97, "Net3"), "water_pipe": (117, "Net3"), "water_valve": (4, "Net3"), "water_source": (5, "Net3")}  # fmt: skip
+        "water_node": (97, "Net3"),
+        "water_pipe": (117, "Net3"),
+        "water_valve": (4, "Net3"),
+        "water_source": (5, "Net3"),
+    }
     again = json.loads(onemap("load", "epanet", path, "--network", "Net3", "--json")[1])
     assert all((o["inserted"], o["updated"], o["retired"]) == (0, 0, 0) for o in again["layers"])
 

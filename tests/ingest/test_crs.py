@@ -55,8 +55,10 @@ def test_transform_is_x_before_y_for_every_crs():
 
 
 def test_project_keeps_z_missing_geometries_and_shape():
-    pipes = np.array([shapely.from_wkt("LINESTRING Z (500000 3541000 12.5, 500100 3541000 12.25)"), None,
-                      shapely.from_wkt("POINT (500000 3541000)")], dtype=object)
+    pipes = np.array(
+        [shapely.from_wkt("LINESTRING Z (500000 3541000 12.5, 500100 3541000 12.25)"), None, shapely.from_wkt("POINT (500000 3541000)")],
+        dtype=object,
+    )
     moved = crs.project(pipes, 4548)
     assert shapely.get_coordinates(moved[0], include_z=True)[:, 2].tolist() == [12.5, 12.25]
     assert moved[1] is None and not moved[2].has_z and moved[2].x == pytest.approx(117.0)
@@ -111,8 +113,14 @@ EXTENT = (116.8, 31.82, 117.2, 32.18)
 
 @pytest.mark.parametrize(
     ("true_crs", "declared", "swap", "truth"),
-    [(4548, 4548, False, None), (4548, 4548, True, "swapped axes"), (4490, 4490, True, "swapped axes"), (4527, 4548, False, "EPSG:4527"),
-     (4548, 4490, False, "EPSG:4548"), (4548, 4490, True, "EPSG:4548 with swapped axes")],
+    [
+        (4548, 4548, False, None),
+        (4548, 4548, True, "swapped axes"),
+        (4490, 4490, True, "swapped axes"),
+        (4527, 4548, False, "EPSG:4527"),
+        (4548, 4490, False, "EPSG:4548"),
+        (4548, 4490, True, "EPSG:4548 with swapped axes"),
+    ],
 )
 def test_likely_truth_of_a_declared_crs_that_cannot_be(true_crs, declared, swap, truth):
     lon, lat = np.linspace(116.9, 117.1, 30), np.linspace(31.9, 32.1, 30)

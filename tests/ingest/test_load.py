@@ -18,6 +18,9 @@ from gis.ingest.rollback import rollback
 
 pytestmark = pytest.mark.usefixtures("store_db")
 
+BELIEVED = "recorded_from <= %s AND (recorded_to IS NULL OR recorded_to > %s)"
+"""What was believed at a moment (given twice)."""
+
 
 def query(text, *values):
     with owner() as connection, connection.cursor() as cursor:
@@ -27,7 +30,12 @@ def query(text, *values):
 
 def content(layer):
     """A digest of what a layer's core says: every column but the moment of recording."""
-    columns = [r[0] for r in query("SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'core' AND table_name = %s ORDER BY 1", layer)]
+    columns = [
+        r[0]
+        for r in query(
+            "SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'core' AND table_name = %s ORDER BY 1", layer
+        )
+    ]
     listed = ", ".join(f'"{c}"::text' for c in columns if c != "recorded_from")
     return hashlib.sha256(repr(query(f"SELECT {listed} FROM core.{layer} ORDER BY fid")).encode()).hexdigest()
 
@@ -48,10 +56,13 @@ def deliver(catalog, tmp_path):
 def test_a_first_load_says_what_it_read_and_whence(deliver, facilities, tmp_path):
     result = deliver(facilities, operator="surveyor")
     assert (result.rows_read, result.rows_loaded, result.rows_rejected, result.status) == (4, 4, 0, "published")
-    assert query("SELECT facility_id, name, kind, capacity, valid_from::text, ST_AsText(geom), ST_SRID(geom), batch FROM core.facility ORDER BY 1")[0] == (
-        "S1", "实验小学", "primary_school", 1800, "1956-09-01", "POINT(117 32)", 4490, result.batch)  # fmt: skip
+    assert query(
+        "SELECT facility_id, name, kind, capacity, valid_from::text, ST_AsText(geom), ST_SRID(geom), batch FROM core.facility ORDER BY 1"
+    )[0] == ("S1", "实验小学", "primary_school", 1800, "1956-09-01", "POINT(117 32)", 4490, result.batch)
     ((kind, source, operator, mode, status, same),) = query(
-        "SELECT kind, source, operator, mode, status, (SELECT bool_and(c.recorded_from = b.recorded_at) FROM core.facility c) FROM meta.batch b")
+        "SELECT kind, source, operator, mode, status,"
+        " (SELECT bool_and(c.recorded_from = b.recorded_at) FROM core.facility c) FROM meta.batch b"
+    )
     assert (kind, source, operator, mode, status, same) == ("load", "delivery.gpkg", "surveyor", "replace", "published", True)
     ((sha, kept),) = query("SELECT b.sha256, s.bytes FROM meta.batch b JOIN meta.source s USING (sha256)")
     path = tmp_path / "home" / "sources" / sha
@@ -77,8 +88,15 @@ def test_replace_changes_what_differs_and_retires_what_is_missing(deliver, facil
     new = pd.concat([new, facilities.iloc[[2]].assign(设施编号="S9")])
     (outcome,) = deliver(new).layers
     assert (outcome.inserted, outcome.updated, outcome.retired, outcome.unchanged) == (1, 1, 2, 1)
-    assert query("SELECT facility_id, name, fid FROM core.facility WHERE facility_id <> 'S9' ORDER BY 1") == [("S1", "第一小学", fid["S1"]), ("S2", "县医院", fid["S2"])]
-    past = query("SELECT facility_id, name, batch, recorded_to = (SELECT recorded_at FROM meta.batch WHERE id = %s) FROM history.facility ORDER BY 1", outcome_batch())
+    assert query("SELECT facility_id, name, fid FROM core.facility WHERE facility_id <> 'S9' ORDER BY 1") == [
+        ("S1", "第一小学", fid["S1"]),
+        ("S2", "县医院", fid["S2"]),
+    ]
+    past = query(
+        "SELECT facility_id, name, batch, recorded_to = (SELECT recorded_at FROM meta.batch WHERE id = %s)"
+        " FROM history.facility ORDER BY 1",
+        outcome_batch(),
+    )
     assert past == [("S1", "实验小学", first.batch, True), ("S3", "城关幼儿园", first.batch, True), ("S4", "人民公园", first.batch, True)]
 
 
@@ -91,7 +109,7 @@ def test_as_of_answers_what_was_believed(deliver, facilities):
     time.sleep(0.02)
     then = query("SELECT clock_timestamp()")[0][0]
     deliver(facilities.iloc[:2].assign(设施名称="新名"))
-    as_of = "SELECT facility_id, name FROM pub.facility_history WHERE recorded_from <= %s AND (recorded_to IS NULL OR recorded_to > %s) ORDER BY 1"
+    as_of = f"SELECT facility_id, name FROM pub.facility_history WHERE {BELIEVED} ORDER BY 1"
     assert [n for _, n in query(as_of, then, then)] == list(facilities["设施名称"])
     now = query("SELECT clock_timestamp()")[0][0]
     assert query(as_of, now, now) == [("S1", "新名"), ("S2", "新名")]
@@ -126,12 +144,18 @@ def test_rejected_rows_are_kept_whole_and_the_rest_is_loaded(deliver, facilities
     frame.loc[6, "容量"] = "很多"
     result = deliver(frame)
     assert (result.rows_read, result.rows_loaded, result.rows_rejected) == (12, 8, 4)
-    assert result.findings == {"COD": 1, "DUP": 1, "LEN": 1, "NUL": 1, "TYP01": 2} | {k: v for k, v in result.findings.items() if k == "FAC01"}
+    assert result.findings == {"COD": 1, "DUP": 1, "LEN": 1, "NUL": 1, "TYP01": 2} | {
+        k: v for k, v in result.findings.items() if k == "FAC01"
+    }
     rejected = query("SELECT src_row, codes, record->>'name', record->>'kind', ST_AsText(geom) FROM meta.reject ORDER BY src_row")
     assert [(r[0], r[1]) for r in rejected] == [(1, ["COD"]), (2, ["LEN"]), (5, ["NUL"]), (6, ["DUP"])]
     assert rejected[0][3] == "鬼屋" and len(rejected[1][2]) == 10_000 and rejected[0][4] == "POINT(117 32)"
     found = query("SELECT src_row, code, level, key, field, value FROM meta.finding WHERE code IN ('TYP01', 'COD') ORDER BY src_row")
-    assert found == [(1, "COD", "error", "S0", "kind", "鬼屋"), (4, "TYP01", "warning", "S3", "valid_from", "2024年13月5日"), (7, "TYP01", "warning", "S6", "capacity", "很多")]
+    assert found == [
+        (1, "COD", "error", "S0", "kind", "鬼屋"),
+        (4, "TYP01", "warning", "S3", "valid_from", "2024年13月5日"),
+        (7, "TYP01", "warning", "S6", "capacity", "很多"),
+    ]
     assert query("SELECT rows_read, rows_loaded, rows_rejected FROM meta.batch_layer") == [(12, 8, 4)]
 
 
@@ -206,10 +230,14 @@ def test_a_broken_line_of_a_table_counts_as_read_and_rejected(catalog, tmp_path)
 def test_survey_tables_with_x_as_northing(catalog, tmp_path, facilities):
     path = tmp_path / "facility.csv"
     projected = facilities.to_crs(4548)
-    pd.DataFrame({"设施编号": facilities["设施编号"], "设施名称": "甲", "设施类型": "公园", "X": projected.geometry.y, "Y": projected.geometry.x}).to_csv(path, index=False)
+    pd.DataFrame(
+        {"设施编号": facilities["设施编号"], "设施名称": "甲", "设施类型": "公园", "X": projected.geometry.y, "Y": projected.geometry.x}
+    ).to_csv(path, index=False)
     result = load_files(catalog, "facility", [path], crs="EPSG:4548")
     assert result.rows_loaded == 4 and result.findings["CRS03"] == 1
-    assert query("SELECT round(ST_X(geom)::numeric, 8)::float, round(ST_Y(geom)::numeric, 8)::float FROM core.facility WHERE facility_id = 'S2'") == [(117.01, 32.01)]
+    assert query(
+        "SELECT round(ST_X(geom)::numeric, 8)::float, round(ST_Y(geom)::numeric, 8)::float FROM core.facility WHERE facility_id = 'S2'"
+    ) == [(117.01, 32.01)]
 
 
 def test_several_files_are_one_delivery(catalog, facilities, tmp_path):
@@ -230,10 +258,23 @@ def test_dry_run_counts_and_changes_nothing(deliver, facilities):
 
 
 def pipes(network, n=3):
-    nodes = geopandas.GeoDataFrame({"network": network, "node_id": [f"N{i}" for i in range(n + 1)]}, geometry=shapely.points([[117.0 + i / 1000, 32.0] for i in range(n + 1)]), crs=4490)
+    nodes = geopandas.GeoDataFrame(
+        {"network": network, "node_id": [f"N{i}" for i in range(n + 1)]},
+        geometry=shapely.points([[117.0 + i / 1000, 32.0] for i in range(n + 1)]),
+        crs=4490,
+    )
     lines = [shapely.LineString([(117.0 + i / 1000, 32.0), (117.001 + i / 1000, 32.0)]) for i in range(n)]
-    pipe = geopandas.GeoDataFrame({"network": network, "pipe_id": [f"P{i}" for i in range(n)], "from_node": [f"N{i}" for i in range(n)],
-                                   "to_node": [f"N{i + 1}" for i in range(n)], "diameter_mm": 300.0}, geometry=lines, crs=4490)  # fmt: skip
+    pipe = geopandas.GeoDataFrame(
+        {
+            "network": network,
+            "pipe_id": [f"P{i}" for i in range(n)],
+            "from_node": [f"N{i}" for i in range(n)],
+            "to_node": [f"N{i + 1}" for i in range(n)],
+            "diameter_mm": 300.0,
+        },
+        geometry=lines,
+        crs=4490,
+    )
     return {"water_node": nodes, "water_pipe": pipe}
 
 
@@ -271,7 +312,10 @@ def test_nothing_refers_to_a_row_that_the_same_delivery_retires(catalog):
     result = load_frames(catalog, frames, name="city")
     node, pipe = result.layers
     assert (node.retired, node.rows_rejected, pipe.rows_rejected, pipe.updated) == (1, 0, 1, 5) and result.findings["REF"] == 1
-    assert query("SELECT pipe_id, diameter_mm, batch FROM core.water_pipe ORDER BY 1")[4:] == [("P4", 400.0, result.batch), ("P5", 300.0, first.batch)]
+    assert query("SELECT pipe_id, diameter_mm, batch FROM core.water_pipe ORDER BY 1")[4:] == [
+        ("P4", 400.0, result.batch),
+        ("P5", 300.0, first.batch),
+    ]
 
 
 def test_what_a_network_has_no_more_is_retired_where_it_says_so(catalog):
@@ -294,7 +338,7 @@ def test_rollback_restores_exactly(deliver, facilities):
     assert query("SELECT kind, rollback_of FROM meta.batch WHERE id = %s", undone.batch) == [("rollback", second.batch)]
     assert query("SELECT count(*) FROM history.facility WHERE batch = %s", second.batch) == [(3,)], "nothing published is forgotten"
     then = query("SELECT recorded_at FROM meta.batch WHERE id = %s", second.batch)[0][0]
-    as_of = "SELECT count(*), count(*) FILTER (WHERE capacity = 1) FROM pub.facility_history WHERE recorded_from <= %s AND (recorded_to IS NULL OR recorded_to > %s)"
+    as_of = f"SELECT count(*), count(*) FILTER (WHERE capacity = 1) FROM pub.facility_history WHERE {BELIEVED}"
     assert query(as_of, then, then) == [(3, 2)]
     with pytest.raises(InputError, match="already taken back"):
         rollback_(second.batch)
@@ -384,7 +428,11 @@ def test_a_lost_connection_leaves_the_old_rows_and_the_next_load_is_clean(delive
     assert content("facility") == before
     assert query("SELECT status FROM meta.batch ORDER BY id DESC LIMIT 1") == [("loading",)]
     assert deliver(facilities.assign(容量=2)).layers[0].updated == 4
-    assert query("SELECT status, message IS NOT NULL FROM meta.batch ORDER BY id") == [("published", False), ("failed", True), ("published", False)]
+    assert query("SELECT status, message IS NOT NULL FROM meta.batch ORDER BY id") == [
+        ("published", False),
+        ("failed", True),
+        ("published", False),
+    ]
 
 
 def test_a_failure_midway_marks_the_batch(deliver, facilities):
@@ -408,15 +456,22 @@ def test_a_source_that_ends_in_the_middle_loads_nothing(catalog, facilities, tmp
 
 def test_a_large_first_load_makes_its_indexes_again(catalog, tmp_path):
     n = 60_000
-    frame = geopandas.GeoDataFrame({"设施编号": [f"S{i}" for i in range(n)], "设施名称": "公园", "设施类型": "公园"},
-                                   geometry=shapely.points([[116.9 + i / n / 10, 32.0] for i in range(n)]), crs=4490)  # fmt: skip
-    indexes = "SELECT indexname::text, indexdef, obj_description(format('core.%%I', indexname)::regclass) FROM pg_indexes WHERE schemaname = 'core' AND tablename = 'facility' ORDER BY 1"
+    frame = geopandas.GeoDataFrame(
+        {"设施编号": [f"S{i}" for i in range(n)], "设施名称": "公园", "设施类型": "公园"},
+        geometry=shapely.points([[116.9 + i / n / 10, 32.0] for i in range(n)]),
+        crs=4490,
+    )
+    indexes = """SELECT indexname::text, indexdef, obj_description(format('core.%%I', indexname)::regclass)
+                 FROM pg_indexes WHERE schemaname = 'core' AND tablename = 'facility' ORDER BY 1"""
     before = query(indexes)
     frame.to_file(tmp_path / "a.gpkg", engine="pyogrio")
     assert load_files(catalog, "facility", [tmp_path / "a.gpkg"]).rows_loaded == n
     assert query(indexes) == before and len(before) > 3
     with pytest.raises(StoreError):
-        query("INSERT INTO core.facility (facility_id, name, kind, geom) SELECT facility_id, name, kind, geom FROM core.facility LIMIT 1 RETURNING 1")
+        query(
+            "INSERT INTO core.facility (facility_id, name, kind, geom)"
+            " SELECT facility_id, name, kind, geom FROM core.facility LIMIT 1 RETURNING 1"
+        )
 
 
 def test_the_callers_mistakes(catalog, facilities, deliver, tmp_path):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import shapely
 
-from gis.ingest import frames, map as mapping
+from gis.ingest import frames
+from gis.ingest import map as mapping
 from gis.ingest.findings import Findings
 
 
@@ -32,12 +33,18 @@ def test_names_in_any_case_width_and_language(catalog, facilities):
 
 def test_shapefile_names_cut_off_after_ten_bytes(catalog):
     layer = catalog.layer("sewer_pipe")
-    frame = geopandas.GeoDataFrame({"pipe_id": ["W1"], "slope_perm": [3.0], "invert_fro": [20.0], "invert_to_": [19.0]},
-                                   geometry=[shapely.LineString([(117, 32), (117.001, 32)])], crs=4490)  # fmt: skip
+    frame = geopandas.GeoDataFrame(
+        {"pipe_id": ["W1"], "slope_perm": [3.0], "invert_fro": [20.0], "invert_to_": [19.0]},
+        geometry=[shapely.LineString([(117, 32), (117.001, 32)])],
+        crs=4490,
+    )
     source = frames.source(frame, layer, "x")
     source.format = "shp"
     plan = mapping.mapping(layer, source)
-    assert {k: plan.columns[k] for k in ("slope_permille", "invert_from_m")} == {"slope_permille": "slope_perm", "invert_from_m": "invert_fro"}
+    assert {k: plan.columns[k] for k in ("slope_permille", "invert_from_m")} == {
+        "slope_permille": "slope_perm",
+        "invert_from_m": "invert_fro",
+    }
 
 
 def test_unmapped_columns_and_missing_required_ones_are_findings(catalog, facilities):
@@ -50,7 +57,9 @@ def test_unmapped_columns_and_missing_required_ones_are_findings(catalog, facili
 
 def test_constants_and_the_operators_own_names(catalog, facilities):
     frame = facilities.drop(columns=["设施编号", "设施类型"]).rename(columns={"设施名称": "叫什么"})
-    got, findings, _ = mapped(catalog.layer("facility"), frame, constants={"facility_id": "K{row}", "kind": "公园"}, names={"name": "叫什么"})
+    got, findings, _ = mapped(
+        catalog.layer("facility"), frame, constants={"facility_id": "K{row}", "kind": "公园"}, names={"name": "叫什么"}
+    )
     assert got.rows.column("facility_id").to_pylist() == ["K1", "K2", "K3", "K4"]
     assert set(got.rows.column("kind").to_pylist()) == {"park"} and not len(findings)
 
@@ -61,12 +70,17 @@ def test_values_of_the_wrong_type_keep_their_raw_text(catalog, facilities):
     found = findings.frame()
     assert got.rows.column("capacity").to_pylist() == [1800, None, 240, None]
     assert found[["code", "level", "src_row", "field", "value"]].values.tolist() == [
-        ["TYP01", "warning", 2, "capacity", "六百"], ["TYP01", "warning", 4, "capacity", "12.5"], ["TYP01", "warning", 1, "valid_from", "2024年13月5日"]]  # fmt: skip
+        ["TYP01", "warning", 2, "capacity", "六百"],
+        ["TYP01", "warning", 4, "capacity", "12.5"],
+        ["TYP01", "warning", 1, "valid_from", "2024年13月5日"],
+    ]
 
 
 def test_defaults_fill_what_is_missing(catalog):
     layer = catalog.layer("building")
-    frame = geopandas.GeoDataFrame({"房屋编号": ["B1", "B2"], "用途": ["住宅", None]}, geometry=[shapely.box(117, 32, 117.001, 32.001)] * 2, crs=4490)
+    frame = geopandas.GeoDataFrame(
+        {"房屋编号": ["B1", "B2"], "用途": ["住宅", None]}, geometry=[shapely.box(117, 32, 117.001, 32.001)] * 2, crs=4490
+    )
     got, _, _ = mapped(layer, frame)
     assert got.rows.column("use").to_pylist() == ["residential", "other"]
     assert [g.geom_type for g in got.geometry] == ["MultiPolygon", "MultiPolygon"]
@@ -89,7 +103,7 @@ def test_positions_in_the_working_crs_land_where_they_are(catalog, facilities):
         ("GEOMETRYCOLLECTION (POINT (1 1))", "Point", "GEOMETRYCOLLECTION (POINT (1 1))"),
         ("LINESTRING (0 0, 1 1)", "Point", "LINESTRING (0 0, 1 1)"),
     ],
-)  # fmt: skip
+)
 def test_geometry_is_promoted_where_nothing_is_invented(wkt, wanted, becomes):
     (got,) = mapping.promoted(np.array([shapely.from_wkt(wkt)], dtype=object), wanted)
     assert shapely.to_wkt(got, rounding_precision=-1) == shapely.to_wkt(shapely.from_wkt(becomes), rounding_precision=-1)
@@ -97,11 +111,17 @@ def test_geometry_is_promoted_where_nothing_is_invented(wkt, wanted, becomes):
 
 def test_heights_come_from_ground_and_depth_and_from_inverts(catalog):
     node = catalog.layer("water_node")
-    frame = geopandas.GeoDataFrame({"network": "city", "node_id": ["1", "2"], "ground_m": [32.0, None], "depth_m": [1.2, 1.0]}, geometry=shapely.points([[117.0, 32.0]] * 2), crs=4490)
+    frame = geopandas.GeoDataFrame(
+        {"network": "city", "node_id": ["1", "2"], "ground_m": [32.0, None], "depth_m": [1.2, 1.0]},
+        geometry=shapely.points([[117.0, 32.0]] * 2),
+        crs=4490,
+    )
     got, _, _ = mapped(node, frame)
     assert shapely.get_z(got.geometry).tolist() == [30.8, 0.0]
     pipe = catalog.layer("sewer_pipe")
     line = shapely.LineString([(117, 32), (117.001, 32), (117.004, 32)])
-    frame = geopandas.GeoDataFrame({"pipe_id": ["1"], "from_node": ["a"], "to_node": ["b"], "invert_from_m": [20.0], "invert_to_m": [16.0]}, geometry=[line], crs=4490)
+    frame = geopandas.GeoDataFrame(
+        {"pipe_id": ["1"], "from_node": ["a"], "to_node": ["b"], "invert_from_m": [20.0], "invert_to_m": [16.0]}, geometry=[line], crs=4490
+    )
     got, _, _ = mapped(pipe, frame)
     assert shapely.get_coordinates(got.geometry, include_z=True)[:, 2] == pytest.approx([20, 19, 16])

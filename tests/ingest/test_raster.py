@@ -13,7 +13,11 @@ from gis.settings import settings
 
 
 def write(path, *, bounds=(116.8, 31.82, 117.2, 32.18), crs="EPSG:4490", fill=None, nodata=-9999.0, size=700, dtype="float32"):
-    values = np.add.outer(np.linspace(10, 60, size), np.linspace(0, 20, size)).astype(dtype) if fill is None else np.full((size, size), fill, dtype)
+    values = (
+        np.add.outer(np.linspace(10, 60, size), np.linspace(0, 20, size)).astype(dtype)
+        if fill is None
+        else np.full((size, size), fill, dtype)
+    )
     with rasterio.open(path, "w", driver="GTiff", width=size, height=size, count=1, dtype=dtype, crs=crs, nodata=nodata,
                        transform=from_bounds(*bounds, size, size)) as file:  # fmt: skip
         file.write(values, 1)
@@ -48,7 +52,9 @@ def test_in_the_working_crs_and_with_a_crs_given(catalog, tmp_path):
 
 
 @pytest.mark.usefixtures("store_db")
-@pytest.mark.parametrize(("options", "code"), [({"bounds": (9, 47, 9.5, 47.5)}, "RAS01"), ({"fill": -9999.0}, "RAS04"), ({"fill": float("nan")}, "RAS04")])
+@pytest.mark.parametrize(
+    ("options", "code"), [({"bounds": (9, 47, 9.5, 47.5)}, "RAS01"), ({"fill": -9999.0}, "RAS04"), ({"fill": float("nan")}, "RAS04")]
+)
 def test_what_cannot_be_the_citys_is_refused(catalog, tmp_path, options, code, query):
     path, _ = write(tmp_path / "a.tif", **options)
     with pytest.raises(Rejected) as refused:

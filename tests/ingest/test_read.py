@@ -95,7 +95,7 @@ def test_several_layers_in_one_file_are_listed_not_guessed(facilities, tmp_path,
     assert len(rows(open_source(path, layer))) == 1, "a layer named as the catalogue names it needs no asking"
 
 
-CSV = "编号,名称,经度,纬度\nS1,实验小学,117.0,32.0\nS2,\"县,医院\",117.01,３２.０１\nS3,幼儿园,,\nS4,公园,abc,32.0\n"
+CSV = '编号,名称,经度,纬度\nS1,实验小学,117.0,32.0\nS2,"县,医院",117.01,３２.０１\nS3,幼儿园,,\nS4,公园,abc,32.0\n'
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16"])
@@ -158,13 +158,23 @@ def test_projected_csv_without_a_crs_is_refused(tmp_path, layer):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.shp", b"not a shapefile"), ("a.gpkg", b"SQLite format 3\0" + b"\0" * 100), ("a.gpkg", b"PK\x03\x04"), ("a.geojson", b'{"type": "FeatureCollection", "features": [{'),
-        ("a.geojson", b"<OGRVRTDataSource/>"), ("a.geojson", b'{"type": "gdal_streamed_alg", "command_line": "gdal vector read /etc/passwd"}'),
-        ("a.gpkg", b"<OGRVRTDataSource><OGRVRTLayer/></OGRVRTDataSource>"), ("a.csv", b""), ("a.csv", b"<OGRVRTDataSource/>"),
-        ("a.csv", b"lon,lat,n\n\xff\xff\xff,\x80\x80,\xfe\xfe\n"), ("a.csv.gz", b"\x1f\x8bgarbage"), ("a.exe", b"MZ"), ("a.vrt", b"<OGRVRTDataSource/>"), ("a", b"x"),
+        ("a.shp", b"not a shapefile"),
+        ("a.gpkg", b"SQLite format 3\0" + b"\0" * 100),
+        ("a.gpkg", b"PK\x03\x04"),
+        ("a.geojson", b'{"type": "FeatureCollection", "features": [{'),
+        ("a.geojson", b"<OGRVRTDataSource/>"),
+        ("a.geojson", b'{"type": "gdal_streamed_alg", "command_line": "gdal vector read /etc/passwd"}'),
+        ("a.gpkg", b"<OGRVRTDataSource><OGRVRTLayer/></OGRVRTDataSource>"),
+        ("a.csv", b""),
+        ("a.csv", b"<OGRVRTDataSource/>"),
+        ("a.csv", b"lon,lat,n\n\xff\xff\xff,\x80\x80,\xfe\xfe\n"),
+        ("a.csv.gz", b"\x1f\x8bgarbage"),
+        ("a.exe", b"MZ"),
+        ("a.vrt", b"<OGRVRTDataSource/>"),
+        ("a", b"x"),
         ("a.json", b'{"type": "Topology", "objects": {}}'),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_a_source_error_without_paths(tmp_path, layer, name, content):
     path = tmp_path / name
     path.write_bytes(content)
@@ -227,7 +237,9 @@ def test_offset_systems_are_converted_and_flagged(facilities, tmp_path, layer):
 
 def test_batches_number_rows_through_a_large_file(tmp_path, layer):
     n = 150_000
-    frame = geopandas.GeoDataFrame({"名称": np.arange(n).astype(str)}, geometry=shapely.points(np.full(n, 117.0), np.linspace(31.9, 32.1, n)), crs=4490)
+    frame = geopandas.GeoDataFrame(
+        {"名称": np.arange(n).astype(str)}, geometry=shapely.points(np.full(n, 117.0), np.linspace(31.9, 32.1, n)), crs=4490
+    )
     path = tmp_path / "a.gpkg"
     frame.to_file(path, engine="pyogrio")
     batches = list(open_source(path, layer).batches())

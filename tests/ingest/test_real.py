@@ -35,7 +35,9 @@ def test_liechtenstein_roads_and_buildings(shared_data, city, query):
     assert {o.layer: (o.rows_read, o.rows_rejected) for o in result.layers} == {
         "road_node": (6_258, 0), "road": (7_887, 0), "building": (8_993, 0), "water_body": (75, 0)}  # fmt: skip
     assert "REF" not in result.findings and result.findings["OSM01"] == 1
-    assert query("SELECT count(*) FROM core.road WHERE bridge") == [(188,)] and query("SELECT count(*) FROM core.road WHERE tunnel") == [(5,)]
+    assert query("SELECT count(*) FROM core.road WHERE bridge") == [(188,)] and query("SELECT count(*) FROM core.road WHERE tunnel") == [
+        (5,)
+    ]
     assert query("SELECT oneway, count(*) FROM core.road GROUP BY 1 ORDER BY 1") == [("backward", 3), ("both", 7_708), ("forward", 176)]
     # every end of a road is where its node is
     assert query("""SELECT count(*) FROM core.road r JOIN core.road_node n ON n.node_id = r.from_node
@@ -55,7 +57,9 @@ def test_micropolis_shapefiles(shared_data, catalog, query):
     with pytest.raises(SourceError, match="coordinate reference system"):
         load_files(catalog, "building", [folder / "buildings_v1.shp"])
     place = crs.local(117.0, 32.0, x0=4400, y0=3600, unit_m=0.3048)
-    buildings = load_files(catalog, "building", [folder / "buildings_v1.shp"], crs=place, names={"building_id": "ID"}, constants={"use": "residential"})
+    buildings = load_files(
+        catalog, "building", [folder / "buildings_v1.shp"], crs=place, names={"building_id": "ID"}, constants={"use": "residential"}
+    )
     assert (buildings.rows_read, buildings.rows_loaded) == (868, 868) and buildings.findings["MAP01"] == 1
     roads = load_files(catalog, "road", [folder / "roads_v1.shp"], crs=place, constants={"road_id": "M{row}", "class": "branch"})
     assert (roads.rows_read, roads.rows_loaded) == (22, 22)

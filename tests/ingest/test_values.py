@@ -20,18 +20,44 @@ def cast(function, given_, *more):
 @pytest.mark.parametrize(
     ("text", "unit", "wanted"),
     [
-        ("300", "mm", 300), ("DN300", "mm", 300), ("φ300", "mm", 300), ("0.3m", "mm", 300), ("３００", "mm", 300), ("30cm", "mm", 300),
-        ("1,234.5", None, 1234.5), ("1，234，567", None, 1234567), ("-1.5e3", None, -1500), ("400kPa", "MPa", 0.4), ("10千伏", "kV", 10),
-        ("60公里/小时", "km/h", 60), ("3‰", "[‰]", 3), ("18 层", None, 18), ("无", "mm", None), ("—", "mm", None), ("<Null>", "m", None),
-        ("12.5米", "m", 12.5), ("36㎡", "m2", 36),
+        ("300", "mm", 300),
+        ("DN300", "mm", 300),
+        ("φ300", "mm", 300),
+        ("0.3m", "mm", 300),
+        ("３００", "mm", 300),
+        ("30cm", "mm", 300),
+        ("1,234.5", None, 1234.5),
+        ("1，234，567", None, 1234567),
+        ("-1.5e3", None, -1500),
+        ("400kPa", "MPa", 0.4),
+        ("10千伏", "kV", 10),
+        ("60公里/小时", "km/h", 60),
+        ("3‰", "[‰]", 3),
+        ("18 层", None, 18),
+        ("无", "mm", None),
+        ("—", "mm", None),
+        ("<Null>", "m", None),
+        ("12.5米", "m", 12.5),
+        ("36㎡", "m2", 36),
     ],
-)  # fmt: skip
+)
 def test_numbers_with_units_commas_and_wide_digits(text, unit, wanted):
     assert cast(values.numbers, [text, None], unit) == ([wanted, None], [False, False])
 
 
 @pytest.mark.parametrize(
-    ("text", "unit"), [("三百", "mm"), ("300x200", "mm"), ("12kg", "m"), ("DN300", "m"), ("1,23", None), ("nan", None), ("inf", None), ("1e999", None), ("12 m", None)]
+    ("text", "unit"),
+    [
+        ("三百", "mm"),
+        ("300x200", "mm"),
+        ("12kg", "m"),
+        ("DN300", "m"),
+        ("1,23", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e999", None),
+        ("12 m", None),
+    ],
 )
 def test_what_is_no_number_is_said_not_guessed(text, unit):
     assert cast(values.numbers, [text], unit) == ([None], [True])
@@ -57,7 +83,15 @@ def test_integers_refuse_fractions_and_take_whole_floats():
 @given(st.dates(dt.date(1000, 1, 1), dt.date(9999, 12, 31)))
 def test_every_day_is_read_in_each_form_it_is_written_in(day):
     y, m, d = day.year, day.month, day.day
-    forms = [f"{y}-{m:02}-{d:02}", f"{y}/{m}/{d}", f"{y}.{m}.{d}", f"{y}{m:02}{d:02}", f"{y}年{m}月{d}日", f"{y}年{m}月{d}日 08:30", f"{y}-{m:02}-{d:02}T00:00:00Z"]
+    forms = [
+        f"{y}-{m:02}-{d:02}",
+        f"{y}/{m}/{d}",
+        f"{y}.{m}.{d}",
+        f"{y}{m:02}{d:02}",
+        f"{y}年{m}月{d}日",
+        f"{y}年{m}月{d}日 08:30",
+        f"{y}-{m:02}-{d:02}T00:00:00Z",
+    ]
     assert cast(values.dates, forms) == ([day] * len(forms), [False] * len(forms))
 
 
@@ -68,7 +102,15 @@ def test_a_thirteenth_month_and_its_like_are_bad():
 
 def test_unknown_days_are_empty_and_months_begin_on_the_first():
     assert cast(values.dates, ["", "不详", "0000-00-00", "1998", "1998年", "2024年3月", "202403", None])[0] == [
-        None, None, None, dt.date(1998, 1, 1), dt.date(1998, 1, 1), dt.date(2024, 3, 1), dt.date(2024, 3, 1), None]  # fmt: skip
+        None,
+        None,
+        None,
+        dt.date(1998, 1, 1),
+        dt.date(1998, 1, 1),
+        dt.date(2024, 3, 1),
+        dt.date(2024, 3, 1),
+        None,
+    ]
 
 
 def test_texts_are_trimmed_and_empty_is_null():
@@ -79,7 +121,9 @@ def test_texts_are_trimmed_and_empty_is_null():
 
 def test_codes_by_title_and_unknown_ones_stay_as_written():
     assert cast(values.coded, ["住宅", "RESIDENTIAL", "医院", "鬼屋", None], codes("onemap.building_use")) == (
-        ["residential", "residential", "hospital", "鬼屋", None], [False] * 5)  # fmt: skip
+        ["residential", "residential", "hospital", "鬼屋", None],
+        [False] * 5,
+    )
 
 
 def test_booleans():
@@ -90,7 +134,11 @@ def test_moments_without_an_offset_are_beijing_time():
     got = cast(values.timestamps, ["2024-03-05 08:00:00", "2024-03-05T00:00:00Z", "2024年3月5日", "never"])
     utc = dt.UTC
     assert [v and v.astimezone(utc) for v in got[0]] == [
-        dt.datetime(2024, 3, 5, tzinfo=utc), dt.datetime(2024, 3, 5, tzinfo=utc), dt.datetime(2024, 3, 4, 16, tzinfo=utc), None]  # fmt: skip
+        dt.datetime(2024, 3, 5, tzinfo=utc),
+        dt.datetime(2024, 3, 5, tzinfo=utc),
+        dt.datetime(2024, 3, 4, 16, tzinfo=utc),
+        None,
+    ]
     assert got[1] == [False, False, False, True]
 
 
