@@ -52,7 +52,7 @@ def test_click_tells_the_valves_to_close_and_who_loses_water(answered, burst):
     expect(page.locator("[data-figure=customers] dd")).to_have_text(f"{answer['affected']['customers']:,}")
     expect(page.locator("[data-figure=doorplates] dd")).to_have_text(f"{len(answer['affected']['doorplates']):,}")
     expect(page.locator("[data-figure=pipes] dd")).to_have_text(str(len(answer["affected"]["pipes"])))
-    expect(page.locator(".panel-head h2")).to_contain_text(burst["pipe"])
+    expect(page.locator(".panel .panel-head h2")).to_contain_text(burst["pipe"])
     seen.keep("burst")
     assert not seen.faults
 
@@ -94,9 +94,9 @@ def test_doorplates_are_listed_and_saved(answered, burst, tmp_path):
 def test_notice_is_printed_with_every_valve(answered, burst):
     seen = answered()
     page = seen.page
-    page.evaluate("window.print = () => { window.printed = true }")
+    page.evaluate("() => { window.print = () => { window.printed = true } }")
     page.get_by_role("button", name="打印通知单").click()
-    page.wait_for_function("window.printed")
+    seen.until("window.printed === true")
     page.emulate_media(media="print")
     notice = page.locator("#notice")
     expect(notice.locator("h1")).to_contain_text("停水通知与关阀作业单")

@@ -7,7 +7,7 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageStat
 from playwright.sync_api import expect
 from visiting import PASSWORD, middle_of, onemap
 
@@ -64,16 +64,16 @@ def address_of(served_city) -> dict:
 
 def test_search_goes_to_the_address(visit, served_city):
     wanted = address_of(served_city)
-    page = visit().open().page
+    seen = visit().open()
+    page = seen.page
     page.keyboard.press("/")
     page.keyboard.type(wanted["full_text"], delay=5)
     expect(page.locator(".results [role=option]").first).to_contain_text(wanted["full_text"])
     page.keyboard.press("Enter")
     expect(page.locator(".maplibregl-marker")).to_have_count(1)
-    page.wait_for_function(
-        "([lon, lat]) => { const [z, y, x] = location.hash.slice(1).split('/').map(Number);"
-        " return z >= 17 && Math.abs(x - lon) < 0.003 && Math.abs(y - lat) < 0.003 }",
-        arg=[wanted["lon"], wanted["lat"]],
+    seen.until(
+        f"(([z, y, x]) => z >= 17 && Math.abs(x - {wanted['lon']}) < 0.003 && Math.abs(y - {wanted['lat']}) < 0.003)"
+        "(location.hash.slice(1).split('/').map(Number))"
     )
 
 
@@ -91,7 +91,7 @@ def test_attributes_have_chinese_titles_units_and_code_titles(visit, served_city
     seen.click_middle(".attributes, .choices")
     if page.locator(".choices").count():
         page.locator(".choices button", has_text="给水管线").first.click()
-    expect(page.locator(".panel-head h2")).to_have_text("给水管线")
+    expect(page.locator(".panel .panel-head h2")).to_have_text("给水管线")
     row = page.locator("tr[data-field=diameter_mm]")
     expect(row).to_contain_text("管径")
     expect(row.locator("td")).to_have_text(f"{feature['properties']['diameter_mm']:g} mm")
@@ -158,6 +158,6 @@ def test_night_is_dark_and_remembered(visit):
     seen.page.click(".night")
     seen.keep("map-night")
     shot = Image.open(io.BytesIO(seen.page.locator(".map").screenshot())).convert("L")
-    assert sum(shot.getdata()) / (shot.width * shot.height) < 110
+    assert ImageStat.Stat(shot).mean[0] < 110
     seen.page.reload()
     assert seen.page.evaluate("document.documentElement.dataset.theme") == "night"

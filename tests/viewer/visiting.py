@@ -10,6 +10,8 @@ import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 
+from playwright.sync_api import TimeoutError
+
 from gis.settings import ROOT
 
 ARTEFACTS = ROOT / "tests" / "artefacts"
@@ -66,7 +68,7 @@ class Visit:
         """The map, with a position in the middle of the screen."""
         place = f"#{zoom}/{lat}/{lon}" if lon is not None else ""
         self.page.goto(f"{self.city.url}/map/{place}")
-        self.page.wait_for_selector(".layers [data-layer=road]")
+        self.page.wait_for_selector(".layers [data-layer=road]", state="attached")
         return self
 
     def log_in(self, role: str) -> Visit:
@@ -85,10 +87,20 @@ class Visit:
         """Click the middle of the map until something shows: tiles come when they come."""
         for _ in range(20):
             self.page.mouse.click(*self.middle)
-            with suppress(Exception):
-                self.page.wait_for_selector(until, timeout=1500)
+            # A tool that no longer waits for a click has one and is asking the server.
+            waiting = self.page.locator(".banner.prompt").is_visible() or self.page.locator(".working").count() == 0
+            with suppress(TimeoutError):
+                self.page.wait_for_selector(until, timeout=1500 if waiting else 15_000)
                 return
         raise AssertionError(f"no {until} after clicking the middle of the map")
+
+    def until(self, expression: str, seconds: float = 20) -> None:
+        """Wait until an expression holds in the page. Asked from outside: the page's policy forbids code made of texts."""
+        for _ in range(int(seconds * 5)):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(200)
+        raise AssertionError(f"does not become true: {expression}")
 
     def keep(self, name: str) -> None:
         """A picture of the screen among the artefacts."""

@@ -78,5 +78,8 @@ export async function printNotice(app: App, answer: BurstAnswer, valves: Map<str
     ...lists(app, answer, names),
     h("p", { class: "notice-foot" }, t("dataVersion", answer.data_version ?? "–", (answer.seconds ?? 0).toFixed(2))),
   );
+  // Only now the paper shows the notice instead of the page: whoever prints otherwise gets the map.
+  document.documentElement.classList.add("with-notice");
+  addEventListener("afterprint", () => document.documentElement.classList.remove("with-notice"), { once: true });
   window.print();
 }

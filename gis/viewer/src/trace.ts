@@ -67,7 +67,10 @@ export class TraceTool implements Tool {
       const inputs = { network: this.from.network, from: this.from.id, kind: "pipe", direction: this.direction, features: true };
       this.answer = await execute<TraceAnswer>("trace", inputs, request.signal);
       this.app.view.overlay.show(this.answer.features ?? null);
-      if (this.answer.features) this.app.view.fit(this.answer.features.features);
+      const features = this.answer.features?.features ?? [];
+      const start = features.find((feature) => feature.properties.id === this.from?.id);
+      if (start) this.app.view.overlay.select(start.geometry);
+      this.app.view.fit(features);
     } catch (error) {
       if (request.signal.aborted) return;
       this.error = (error as Error).message;
@@ -81,6 +84,7 @@ export class TraceTool implements Tool {
     this.answer = null;
     this.error = null;
     this.app.view.overlay.show(null);
+    this.app.view.overlay.select(null);
   }
 
   private readonly page: Page = {
@@ -103,7 +107,7 @@ export class TraceTool implements Tool {
     if (this.error) return [strip("danger", this.error)];
     if (!this.answer) return [working()];
     const { pipes, length_m, sources } = this.answer;
-    const entries: Array<[string, string, string]> = [[t("pipe"), count(pipes.length), "pipes"]];
+    const entries: Array<[string, string, string]> = [[t("tracePipes"), count(pipes.length), "pipes"]];
     if (length_m !== undefined) entries.push([t("traceLength"), lengthText(length_m), "length"]);
     return [figures(entries), sources?.length ? section(t("sources"), idList(sources)) : null];
   }
