@@ -34,14 +34,14 @@ _NUMBERED_BUILDING = r"(\d+)(?:号楼|#楼|栋|座|幢)"
 
 
 def checked(text: str) -> str:
-    """The text, if it can be an address at all. Raises InputError where it is blank, too long or holds no text."""
+    """The text without control characters. Raises InputError where it cannot be an address: blank, too long, no letter."""
     if not isinstance(text, str) or not text.strip():
         raise InputError("the address is empty", remedy="Give a text such as 府前街81号")
     if len(text) > MAX_TEXT:
         raise InputError(f"the address has {len(text):,} characters, more than {MAX_TEXT}")
     if not re.search(r"\w", text):
         raise InputError("the address holds neither a letter nor a digit")
-    return text
+    return "".join(char for char in text if char.isprintable() or char == "\u3000").strip()
 
 
 @lru_cache
@@ -68,6 +68,7 @@ def normalised(text: str) -> str:
     text = numerals.arabic(tidy(text)).upper()
     text = re.sub(r"(\d+)号之(\d+)", r"\1-\2号", text)
     text = re.sub(r"(\d+)之(\d+)号?", r"\1-\2号", text)
+    text = re.sub(r"(\d+)号(\d{1,2})$", r"\1-\2号", text)
     text = re.sub(_NUMBERED_BUILDING, r"\1幢", text)
     text = re.sub(_LETTERED_BUILDING, r"\1幢", text)
     text = re.sub(r"(\d+)#", r"\1号", text)
@@ -100,14 +101,16 @@ class Parts:
 
 
 _TAIL = re.compile(
-    r"^(?P<lane>(?:\d+|[\u4e00-\u9fff]{1,4}?)(?:巷|弄|胡同))?"
-    r"(?:(?P<number>[甲乙丙丁]?(?:附)?\d+(?:-\d+)?[A-Z甲乙丙丁]?号)(?:院内|院|内)?)?"
+    r"^(?P<lane>(?:(?:\d+|[\u4e00-\u9fff]{1,4}?)(?:巷|弄|胡同)){1,3})?"
+    r"(?:(?P<number>[甲乙丙丁]?(?:附)?\d+(?:-\d+)?[A-Z甲乙丙丁]?号(?:附\d+号?)?)(?:院内|院|内)?)?"
     r"(?P<between>.*?)"
     r"(?P<building>(?:\d+|[A-Z])幢)?(?P<unit>(?:\d+|[甲乙丙丁A-Z])单元)?(?P<floor>\d+(?:层|楼))?"
     r"(?P<room>[A-Z]?\d+[A-Z]?(?:室|房|户))?(?P<rest>[^\d]*)$"
 )
 _ROAD_SUFFIX = "大道|公路|胡同|街|路|道|巷|弄"
 _AREA_SUFFIX = "省市县区镇乡村"
+_GROUP = re.compile(r"\d+(?:村民小组|组|邻|队)")
+"""A group of neighbours within a village or community."""
 
 
 @dataclass
@@ -138,6 +141,9 @@ class Gazetteer:
         while (name := _longest(self.areas, text, at)) and not self._is_road_there(text, at, name):
             areas.append(name)
             at += len(name)
+        if group := _GROUP.match(text, at):
+            areas.append(group[0])
+            at = group.end()
         text = text[at:]
         road, before, after = self._road(text)
         tail = _TAIL.match(after)

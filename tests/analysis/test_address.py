@@ -1,5 +1,6 @@
 """Addresses as people type them: one form, components, comparison."""
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +87,9 @@ def test_written_numbers_are_read(number):
         ("金色家园3栋", {"compound": "金色家园", "building": "3幢"}),
         ("府前街81号对面超市", {"road": "府前街", "number": "81号", "rest": "对面超市"}),
         ("五一路甲5号", {"road": "五一路", "number": "甲5号"}),
+        ("青澜县3组五一路8号", {"areas": ("青澜县", "3组"), "road": "五一路", "number": "8号"}),
+        ("五一路827巷2弄11号", {"road": "五一路", "lane": "827巷2弄", "number": "11号"}),
+        ("五一路318号附19", {"road": "五一路", "number": "318号附19"}),
         ("县医院", {"rest": "县医院"}),
     ],
 )  # fmt: skip
@@ -138,3 +142,19 @@ def test_ranking(asked, better, worse):
 def test_spellings_reach_what_data_may_hold():
     assert {"3幢", "3栋", "3号楼"} <= set(address.spellings("3幢"))
     assert {"12-3号", "12之3號", "12-3"} <= set(address.spellings("12-3号"))
+
+
+@pytest.mark.real
+def test_real_door_plates_are_split_as_their_register_splits_them(shared_data):
+    plates = pd.read_csv(shared_data / "doorplates" / "chiayi_doorplates.csv.gz", dtype=str).fillna("")
+    villages = plates["FULL_ADDR"].str.extract(r"區(.{1,4}里)")[0].dropna().unique()
+    names = Gazetteer.of(areas=["嘉義市", "東區", "西區", *villages], roads=set(plates["ROAD"]) - {""})
+    sample = plates[plates["ROAD"] != ""].sample(3000, random_state=1)
+    parts = [names.split(normalised(text)) for text in sample["FULL_ADDR"]]
+    right = [
+        found.road == address.tidy(road) and found.number == normalised(number) and found.lane == address.tidy(lane + alley)
+        for found, road, number, lane, alley in zip(
+            parts, sample["ROAD"] + sample["SECTION"], sample["NUMBER"], sample["LANE"], sample["ALLEY"], strict=True
+        )
+    ]
+    assert sum(right) / len(right) > 0.95
