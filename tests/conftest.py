@@ -14,7 +14,8 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from gis.db import cluster, connection, migrations
+from gis.catalog import read
+from gis.db import cluster, connection, migrations, plan
 from gis.settings import ROOT, settings
 
 _numbers = itertools.count(1)
@@ -57,9 +58,6 @@ def _hurry() -> None:
 @pytest.fixture(scope="session")
 def template(pg: Path) -> str:
     """The name of a database with all migrations and all layers, and no rows."""
-    from gis.catalog import read
-    from gis.db import plan
-
     migrations.migrate()
     plan.apply(read.catalog())
     connection.close_pool()

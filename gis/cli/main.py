@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import sys
 
@@ -41,8 +40,7 @@ def application(command: str | None = None) -> typer.Typer:
     app.callback()(lambda: None)  # keeps one command alone from becoming the whole
     known = [module for module, names in COMMANDS.items() if command in names]
     for module in known or COMMANDS:
-        if importlib.util.find_spec(f"gis.cli.{module}"):
-            importlib.import_module(f"gis.cli.{module}").register(app)
+        importlib.import_module(f"gis.cli.{module}").register(app)
     return app
 
 
