@@ -77,7 +77,7 @@ itemtypes.transform_bbox = _area
 
 def _target(provider_def: dict, query_crs_uri: str | None = None) -> boxes.Target:
     """Compares CRSs by pyproj for every request; ours is looked up. Raises ValueError for what the collection does not offer."""
-    uri = query_crs_uri or boxes.systems.CRS84
+    uri = boxes.systems.CRS84 if query_crs_uri is None else query_crs_uri
     if uri not in pygeoapi.crs.get_supported_crs_list(provider_def):
         raise ValueError(f"CRS {uri[:80]!r} is not offered by this collection; see its list of crs")
     return boxes.target(uri)

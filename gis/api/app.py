@@ -7,8 +7,10 @@ import logging
 import re
 import secrets
 import time
+from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from gis.access.identity import NOBODY, caller, identify
 from gis.api import errors, metrics
@@ -76,13 +78,23 @@ def _refuse_malformed() -> None:
     """Parameters given twice (one of them would be dropped in silence), texts that are none, endless queries."""
     if len(request.query_string) > LONGEST_QUERY:
         raise InputError(f"the query is longer than {LONGEST_QUERY} bytes", remedy="Send the filter as the body of a POST")
+    if (request.content_length or 0) > LARGEST_BODY:
+        raise RequestEntityTooLarge
     for name, values in request.args.lists():
         if len(values) > 1:
             raise InputError(f"parameter {name[:60]!r} is given {len(values)} times", remedy="Give it once")
-        if "\0" in values[0] or "�" in values[0] or any("\ud800" <= c <= "\udfff" for c in values[0]):
-            raise InputError(f"parameter {name[:60]!r} is not UTF-8 text")
-    if "\0" in request.path or "�" in request.path:
+    if not _is_text(request.query_string):
+        raise InputError("the query is not UTF-8 text")
+    if "\0" in request.path or "\ufffd" in request.path:
         raise InputError("the path is not UTF-8 text")
+
+
+def _is_text(quoted: bytes) -> bool:
+    """Whether percent-encoded bytes are UTF-8 without NUL: the framework leaves what is not as it stands."""
+    try:
+        return "\0" not in unquote_to_bytes(quoted).decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _finish(response: Response) -> Response:

@@ -33,7 +33,9 @@ class JobManager(BaseManager):
     """pygeoapi's process manager over `meta.job`. Jobs are run by `onemap worker`, never in a web process."""
 
     def __init__(self, manager_def: dict):
+        self._processes: dict = {}
         super().__init__(manager_def)
+        self._processes = {name: dict(definition) for name, definition in manager_def.get("processes", {}).items()}
         self.is_async = True
         self.supports_subscribing = False
 
@@ -45,6 +47,7 @@ class JobManager(BaseManager):
 
     @processes.setter
     def processes(self, definitions: dict) -> None:
+        """The base class fills this while it is made; what it fills is the caller's view, so it is set again afterwards."""
         self._processes = definitions
 
     def get_jobs(self, status=None, limit=None, offset=None) -> dict:

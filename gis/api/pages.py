@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from babel.messages.pofile import read_po
+from flask import g, has_request_context
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pygeoapi import l10n
 
@@ -72,4 +73,5 @@ def render_for_pygeoapi(config: dict, tpl_config: dict, template, data: dict, lo
     """Takes the place of `pygeoapi.util.render_j2_template` (hence the parameters)."""
     if isinstance(data, dict) and isinstance(data.get("links"), list):
         data = data | {"links": [link for link in data["links"] if link != LAST_PAGE]}
-    return render(str(template), locale_, site=config["metadata"], base_url=config["server"]["url"].rstrip("/"), data=data)
+    base_url = g.get("base_url") if has_request_context() else None
+    return render(str(template), locale_, site=config["metadata"], base_url=base_url or config["server"]["url"].rstrip("/"), data=data)

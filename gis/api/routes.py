@@ -135,7 +135,7 @@ def collection_queryables(name: str) -> Response:
     return _described(name, schema.queryables, "queryables")
 
 
-@ogc.route("/collections/<name>/items", methods=["GET", "POST"])
+@ogc.route("/collections/<name>/items", methods=["GET", "POST"], provide_automatic_options=False)
 def items(name: str) -> Response:
     """A page of features; POST carries a CQL2 JSON filter."""
     _provider(name, "feature")
@@ -177,7 +177,7 @@ def _plus_signs(made) -> None:
         made._args = arguments
 
 
-@ogc.get("/collections/<name>/items/<path:item>")
+@ogc.get("/collections/<name>/items/<path:item>", provide_automatic_options=False)
 def one_item(name: str, item: str) -> Response:
     _provider(name, "feature")
     unknown = set(request.args) - {"f", "lang", "crs", "as-of"}
@@ -220,8 +220,9 @@ def tile(name: str, matrix_set: str, z: str, y: str, x: str) -> Response:
     if answer.body is None:
         return Response(status=304, headers=headers)
     if not answer.body:
-        headers.pop("Content-Type")
-        return Response(status=204, headers=headers)
+        empty = Response(status=204, headers=headers)
+        del empty.headers["Content-Type"]
+        return empty
     return Response(answer.body, 200, headers)
 
 
@@ -295,7 +296,8 @@ def job(job_id: str) -> Response:
 @ogc.delete("/jobs/<job_id>")
 def dismiss(job_id: str) -> Response:
     response = _run(processes.delete_job, job_id, formats=("json", "html"))
-    response.headers.setdefault("Content-Type", "application/json")
+    if response.status_code == 200:  # pygeoapi sends no headers at all
+        response.headers["Content-Type"] = "application/json"
     return response
 
 

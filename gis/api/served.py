@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from http import HTTPStatus
 
-from gis.api import adapt  # noqa: I001  before anything of pygeoapi.api
+from flask import has_request_context, request
+from pygeoapi.process.manager.base import get_manager
 
-from pygeoapi.api import API
 
 from gis.access.identity import Identity, caller
-from gis.api import errors, openapi
+from gis.api import adapt, errors, openapi
 from gis.api import process as served_processes
 from gis.catalog.read import catalog
 from gis.errors import NotFound
+from gis.settings import settings
 
 log = logging.getLogger("onemap.api")
 
-assert adapt.to_json
+_HOST = re.compile(r"^[A-Za-z0-9.-]{1,253}(:\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](:\d{1,5})?$")
 
 
-class ServedAPI(API):
+class ServedAPI(adapt.core.API):
     """One object for all requests; `config` and `openapi` answer for the caller of the request that asks."""
 
     def __init__(self, config: dict):
@@ -30,8 +32,21 @@ class ServedAPI(API):
         self._by_role: dict[str, dict] = {}
         self._openapi: dict[str, dict] = {}
         super().__init__(config, {}, {})
+        self.manager = get_manager(config)  # of all processes, not only of those that exist for nobody
         # Templates get this one: the server and its metadata, never the resources.
         self.tpl_config = self.tpl_config | {"resources": {}}
+
+    @property
+    def base_url(self) -> str:
+        """Where the caller found the platform: the public URL where one is set, else what he wrote himself, so that a machine is
+        found under each of its names."""
+        if settings().public_url or not has_request_context() or not _HOST.match(request.host):
+            return self._base_url
+        return f"{request.scheme}://{request.host}"
+
+    @base_url.setter
+    def base_url(self, value: str) -> None:
+        self._base_url = value.rstrip("/")
 
     @property
     def config(self) -> dict:
@@ -56,7 +71,7 @@ class ServedAPI(API):
         with self._lock:
             if role not in self._openapi:
                 self._openapi[role] = openapi.document(self.config)
-            return self._openapi[role]
+            return self._openapi[role] | {"servers": [{"url": self.base_url}]}
 
     @openapi.setter
     def openapi(self, value: dict) -> None:
@@ -73,7 +88,7 @@ class ServedAPI(API):
         else:
             log.debug("pygeoapi: %s %s", status, description)
             response = errors.problem(status, str(description)[:500], code=code)
-        return dict(response.headers), status, response.get_data()
+        return {name: value for name, value in response.headers.items() if name != "Content-Length"}, status, response.get_data()
 
 
 def exists(name: str, resource: dict, role: str) -> bool:

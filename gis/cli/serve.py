@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +20,8 @@ from gis.settings import ROOT, settings
 
 TIMEOUT_S = 120
 """A worker process that answers nothing for so long is replaced."""
+STOP_S = 30
+"""How long the worker may take to put its job back."""
 
 
 def serve(
@@ -35,13 +40,14 @@ def serve(
     from gis.api.gunicorn_server import Server
 
     console.print(f"serving http://{settings().host}:{settings().port}/  (map: /map/)")
-    worker = _start_worker() if jobs else None
+    me, worker = os.getpid(), _start_worker() if jobs else None
     try:
         Server(TIMEOUT_S).run()
     finally:
-        if worker is not None:
-            os.kill(worker, signal.SIGTERM)
-            os.waitpid(worker, 0)
+        if worker is not None and os.getpid() == me:  # the forked workers of the server come through here, too
+            worker.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(STOP_S)
 
 
 def _fresh(folder: Path) -> Path:
@@ -50,14 +56,12 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _start_worker() -> int:
-    """`onemap worker` as a child that ends with the server; its pid."""
-    import subprocess
-
-    return subprocess.Popen([sys.executable, "-m", "gis.cli.main", "worker"], cwd=ROOT).pid
+def _start_worker() -> subprocess.Popen:
+    """`onemap worker` as a child that ends with the server."""
+    return subprocess.Popen([sys.executable, "-m", "gis.cli.main", "worker", "--beside-server"], cwd=ROOT)
 
 
-def worker() -> None:
+def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden=True)] = False) -> None:
     """Run long work from the queue until stopped (SIGTERM ends it, and what it was doing goes back into the queue)."""
     from gis.api.worker import Worker
 
@@ -65,7 +69,16 @@ def worker() -> None:
     one = Worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: one.stop.set())
+    if beside_server:
+        threading.Thread(target=_follow, args=(os.getppid(), one.stop), daemon=True).start()
     one.run()
+
+
+def _follow(parent: int, stop: threading.Event) -> None:
+    """Stop when the server is gone, however it went."""
+    while os.getppid() == parent and not stop.wait(2):
+        pass
+    stop.set()
 
 
 def publish(

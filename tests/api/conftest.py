@@ -1,0 +1,56 @@
+"""The API over a fresh database that holds the good row of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from api_rows import Caller, put
+
+from gis.access import accounts, identity
+from gis.api import site
+from gis.api.app import create_app
+from gis.api.tile_cache import cache
+from gis.catalog.read import catalog
+
+@pytest.fixture
+def app(store_db: str):
+    """The application over a database with one good row per layer."""
+    identity.forget()
+    cache.clear()
+    site._visits.clear()
+    for layer in catalog().vectors:
+        put(layer.id, {})
+    return create_app()
+
+
+@pytest.fixture
+def anyone(app) -> Caller:
+    """Nobody in particular."""
+    return Caller(app.test_client(), {})
+
+
+@pytest.fixture
+def as_role(app) -> Iterator[Callable[[str], Caller]]:
+    """A function: role -> a client with a key of a user of that role."""
+    made: dict[str, Caller] = {}
+
+    def client(role: str) -> Caller:
+        if role == "anonymous":
+            return Caller(app.test_client(), {})
+        if role not in made:
+            accounts.add_user(f"test-{role}", role)
+            made[role] = Caller(app.test_client(), {"X-API-Key": accounts.new_key(f"test-{role}")})
+        return made[role]
+
+    yield client
+
+
+@pytest.fixture
+def water(as_role) -> Caller:
+    return as_role("water")
+
+
+@pytest.fixture
+def planner(as_role) -> Caller:
+    return as_role("planner")
