@@ -24,6 +24,10 @@ from etl.city.terrain import Ground, stream
 from gis.errors import InputError
 
 LEAST, MOST = 500, 3_000_000
+DENSITY = (5600, 2000)
+"""Addresses per km² of a county town, and how many more of a city of a million."""
+MAIN_STREETS = ("axis", "main", "ring_n", "ring_e", "ring_s", "ring_w", "wall_n", "wall_e", "wall_s", "wall_w")
+"""Kinds of street lines that are there in any case."""
 
 
 @dataclass
@@ -89,7 +93,7 @@ def make(addresses: int = 20_000, seed: int = 1, out: str | Path = "city", defec
 
 def _town(addresses: int, seed: int, told) -> City:
     """Streets, parcels and buildings of a town that holds the addresses; it is planned larger until it does."""
-    density = 3500 + 1500 * min(1.0, np.log10(max(addresses / 20_000, 1)) / 1.7)
+    density = DENSITY[0] + DENSITY[1] * min(1.0, np.log10(max(addresses / 20_000, 1)) / 1.7)
     radius = max(640.0, 1000 * np.sqrt(0.86 * addresses / (density * np.pi)))
     for _ in range(6):
         told("streets", 0, None)
@@ -118,7 +122,7 @@ def _settle(addresses, seed, ground, plan, graph, x, b, aisles, keep, keep_b) ->
     rows = ad.list_rows(x, b, addresses)
     kinds = np.array([s.kind for s in plan.lines])
     country = np.char.startswith(kinds, "road") | (kinds == "expressway")
-    graph, x = _kept_streets(graph, x, country)
+    graph, x = _kept_streets(graph, x, aisles, country, kinds, np.array([s.geom for s in plan.lines], object))
     places = names.settlement_names(plan)
     road, lane = names.street_names(plan, graph, places)
     full = road + lane
@@ -140,16 +144,37 @@ def _settle(addresses, seed, ground, plan, graph, x, b, aisles, keep, keep_b) ->
                 int(yard_households.sum() * pc.PEOPLE_PER_HOUSEHOLD))
 
 
-def _kept_streets(graph, x, country):
+def _kept_streets(graph, x, aisles, country, kinds, lines):
     """The streets that serve what is built, made one graph; parcels then open to the nearest of them."""
-    wanted = country[graph.street] | np.isin(np.arange(len(graph.a)), x.edge)
-    e, _ = shapely.STRtree(x.geom).query(graph.geom, predicate="dwithin", distance=26.0)
+    wanted = (country | np.isin(kinds, MAIN_STREETS))[graph.street] | np.isin(np.arange(len(graph.a)), x.edge)
+    middle = shapely.line_interpolate_point(graph.geom, 0.5, normalized=True)
+    e, _ = shapely.STRtree(x.geom).query(middle, predicate="dwithin", distance=30.0)
     near = np.zeros(len(graph.a), bool)
     near[e] = True
     wanted |= near & (graph.length < 700)
-    graph = st.develop(graph, wanted)
-    x.edge, x.gate, _ = pc._gates(x.geom, graph)
+    graph = st.develop(graph, wanted).sided(lines)
+    x.edge, x.gate, _ = pc.gates(x.geom, graph)
+    _compound_gates(graph, x, aisles)
     return graph, x
+
+
+def _compound_gates(graph, x, aisles) -> None:
+    """Compounds open where their aisle meets the boundary, to the street there; each aisle then begins at its gate."""
+    rim = shapely.boundary(x.geom[aisles.parcel])
+    usable = np.flatnonzero((graph.klass != p.EXPRESSWAY) & ~graph.bridge)
+    tree = shapely.STRtree(graph.geom[usable])
+    found = []
+    for end in (0, 1):
+        at = shapely.get_coordinates(shapely.shortest_line(shapely.points(aisles.ends[:, end]), rim)).reshape(-1, 2, 2)[:, 1]
+        pair, dist = tree.query_nearest(shapely.points(at), return_distance=True, all_matches=False)
+        order = np.argsort(pair[0], kind="stable")
+        edge = usable[pair[1][order]]
+        found.append((at, edge, dist[order] - graph.width[edge] / 2 + 4.0 * (graph.klass[edge] == p.TRUNK)))
+    far = found[1][2] < found[0][2] - 1.0
+    ok = np.minimum(found[0][2], found[1][2]) < 14
+    at, edge = np.where(far[:, None], found[1][0], found[0][0]), np.where(far, found[1][1], found[0][1])
+    aisles.ends[far] = aisles.ends[far][:, ::-1]
+    x.gate[aisles.parcel[ok]], x.edge[aisles.parcel[ok]] = at[ok], edge[ok]
 
 
 def _edge_years(graph, x, seed) -> np.ndarray:

@@ -33,9 +33,8 @@ def beside(graph: Graph, edges: np.ndarray, utility: str) -> Parallel:
     lines = Polylines.of_geometry(graph.geom[edges])
     a, b = graph.a[edges], graph.b[edges]
     first, last = lines.first, lines.last
-    chord = lines.xy[last] - lines.xy[first]
     normal = lines.normals()
-    side = np.where((-chord[:, 1] * 0.62 + chord[:, 0] * 0.78) >= 0, 1.0, -1.0)
+    side = graph.side[edges]
     d = PLACE[utility] * np.maximum(graph.width[edges] / 2, 3.0)
     unit = normal / np.hypot(*normal.T)[:, None]
     n, arm = np.r_[a, b], np.r_[unit[first], unit[last]] * np.r_[side, side][:, None]

@@ -35,7 +35,7 @@ def plant(city, tables: dict) -> list[dict]:
         frame, geom = tables[layer_id][:2]
         room = int(len(frame) * SHARE)
         bench = _Bench(layer, catalog, frame, geom, tables)
-        for check in checks.of(layer, catalog):
+        for check in [*checks.own(layer, catalog), *checks.derived(layer, catalog)]:
             if len(bench.rows) < room and bench.carries(check):
                 bench.add(check)
         if layer_id in SHEET_NAMES:
@@ -161,7 +161,7 @@ class _Bench:
             "GRD01": lambda: {"grid_code": "999901999999001"}, "MAN01": lambda: {"depth_m": row["depth_m"] + 1.0},
             "MAN02": lambda: {"invert_m": row["ground_m"] + 5.0, "depth_m": None},
             "SEW01": lambda: {"invert_to_m": row["invert_from_m"] + 0.6, "slope_permille": None},
-            "VLV01": lambda: {"node_id": None, "pipe_id": None}, "VLV02": lambda: {"kind": "prv", "isolating": False, "flow": None},
+            "VLV01": lambda: {"from_node": row["node_id"]}, "VLV02": lambda: {"kind": "prv", "isolating": False, "flow": None},
             "VLV03": lambda: {"kind": "check", "isolating": True, "flow": "to_node"}, "NAM01": lambda: {"name": "府前街Ａ"},
             "CON01": lambda: {"curb_status": None}, "VAL01": lambda: {"valid_to": pd.Timestamp("2000-01-01"),
                                                                        "valid_from": pd.Timestamp("2001-01-01")},

@@ -99,7 +99,7 @@ def _grow(par: Parallel, graph, edges, dist, before) -> _Forest:
     return _Forest(xy, pa, pb, pieces, par.edge[which][of[keep]])
 
 
-def _levels(forest: _Forest, ground: np.ndarray, system: str):
+def _levels(forest: _Forest, ground: np.ndarray, system: str, outfall: np.ndarray):
     """Diameters, inverts at both ends of each piece, the manholes' bottoms, and where a pumping station lifts."""
     n, m = len(forest.xy), len(forest.a)
     length = np.maximum(forest.lines.lengths(), 0.1)
@@ -111,6 +111,7 @@ def _levels(forest: _Forest, ground: np.ndarray, system: str):
     low = np.full(n, np.inf)
     lift = np.zeros(n, bool)
     a, b, sizes = forest.a, forest.b, SIZES[system]
+    cover = np.where(np.isin(np.arange(n), outfall), -9.0, COVER)
     for v in order:
         k = out[v]
         if k < 0:
@@ -123,7 +124,7 @@ def _levels(forest: _Forest, ground: np.ndarray, system: str):
         if system == "sewage" and ground[v] - inv > LIFT_AT and np.isfinite(low[v]):
             inv, lift[v] = ground[v] - need - 0.6, True
         size[k], frm[k] = diameter, inv
-        to[k] = min(inv - LEAST_SLOPE[diameter] / 1000 * length[k] - 0.002, ground[d] - need)
+        to[k] = min(inv - LEAST_SLOPE[diameter] / 1000 * length[k] - 0.002, ground[d] - cover[d] - diameter / 1000)
         low[d] = min(low[d], to[k])
         if not lift[v]:
             low[v] = inv
@@ -192,7 +193,8 @@ def _system(city, edges, system, old_lane):
     if system == "storm":
         forest, outfall = _outfalls(city, forest, roots)
     ground = np.round(city.ground.height(forest.xy), 3)
-    size, frm, to, low, lift, length = _levels(forest, ground, system)
+    size, frm, to, low, lift, length = _levels(forest, ground, system, outfall)
+    ground[outfall] = np.round(np.maximum(ground[outfall], low[outfall] + 0.6), 3)
     used = np.unique(np.r_[forest.a, forest.b])
     head = "WS" if system == "sewage" else "YS"
     ids = np.full(len(forest.xy), "", object)

@@ -104,7 +104,7 @@ def parcel_out(plan: p.Plan, blocks: Blocks, graph: Graph, addresses: int) -> Pa
     block = of[origin]
     good = shapely.area(geom) > np.where(np.isin(programme[block], (COURTYARD, TOWNHOUSE, FARMHOUSE)), 110, 260)
     geom, block = geom[good], block[good]
-    edge, gate, reach = _gates(geom, graph)
+    edge, gate, reach = gates(geom, graph)
     result = Parcels(geom, programme[block].copy(), block, blocks.zone[block], blocks.place[block], rank[block], edge, gate,
                      np.zeros(len(geom), int))
     _by_street(result, graph, rng)
@@ -133,7 +133,7 @@ def _thin(geom: np.ndarray) -> np.ndarray:
     return (np.minimum(a, b) < 7.5) | (full < 0.42)
 
 
-def _gates(geom: np.ndarray, graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def gates(geom: np.ndarray, graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The street each parcel opens to, its gate, and the distance to the nearest street. Of the streets that it fronts houses
     and shops take the greatest; large yards a secondary street rather than a main road."""
     usable = np.flatnonzero((graph.klass != p.EXPRESSWAY) & ~graph.bridge)

@@ -42,6 +42,8 @@ class Graph:
     klass: np.ndarray
     bridge: np.ndarray
     place: np.ndarray
+    side: np.ndarray | None = None
+    """+1 where the left of the edge is the north or east side of its street, else -1; the same along a whole street."""
 
     @property
     def length(self) -> np.ndarray:
@@ -51,6 +53,17 @@ class Graph:
     def width(self) -> np.ndarray:
         """Width between red lines, metres; villages' lanes stay narrow, country roads have no pavements."""
         return p.WIDTH[self.klass]
+
+    def sided(self, streets: np.ndarray) -> Graph:
+        """With `side`: by the direction of the whole street (LineStrings by street index), so that it never changes in a bend."""
+        line = streets[self.street]
+        ends = np.stack([shapely.get_coordinates(shapely.get_point(line, k)) for k in (0, -1)])
+        chord = ends[1] - ends[0]
+        start, end = (shapely.line_locate_point(line, shapely.line_interpolate_point(self.geom, f, normalized=True))
+                      for f in (0.1, 0.9))
+        left = np.where(-chord[:, 1] * 0.62 + chord[:, 0] * 0.78 >= 0, 1.0, -1.0)
+        self.side = left * np.where(end >= start, 1.0, -1.0)
+        return self
 
     def degree(self) -> np.ndarray:
         return np.bincount(np.r_[self.a, self.b], minlength=len(self.node))

@@ -103,10 +103,11 @@ class Ground:
         normal = np.c_[-d[:, 1], d[:, 0]] / np.hypot(*d.T)[:, None]
         return mid + normal * (half * (self.river_width(s) / 2 + outward))[:, None]
 
-    def height(self, xy: np.ndarray) -> np.ndarray:
+    def height(self, xy: np.ndarray, st: np.ndarray | None = None) -> np.ndarray:
         """Ground elevation at (n, 2) EPSG:4548, metres (1985 national height). The valley falls east along the river and
-        towards it, about 4 ‰ across and 0.7 ‰ along; hills rise beyond 6 km; the river bed lies 3.5 m below its banks."""
-        st = self.town(xy)
+        towards it, about 4 ‰ across and 0.7 ‰ along; hills rise beyond 6 km; the river bed lies 3.5 m below its banks.
+        st: their town coordinates, where they are known already."""
+        st = self.town(xy) if st is None else st
         s, t = st.T
         away = np.abs(t - self.river_line(s))
         bed = self.river_width(s) / 2

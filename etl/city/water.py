@@ -86,7 +86,8 @@ def _zones(city, par, diameter) -> tuple[np.ndarray, np.ndarray, int, int]:
     centre = np.array([par.node[zone == z].mean(0) for z in range(k)])
     reach = np.hypot(*(centre - city.ground.centre).T)
     low = city.ground.height(centre)
-    order = np.lexsort((low, np.abs(reach - np.median(reach)) > 0.6 * np.median(reach)))
+    doors = np.bincount(zone[a][zone[a] != zone[b]], minlength=k) + np.bincount(zone[b][zone[a] != zone[b]], minlength=k)
+    order = np.lexsort((low, np.abs(reach - np.median(reach)) > 0.6 * np.median(reach), doors < 3))
     target = int(order[0])
     inside = zone == target
     sub = inside[a] & inside[b]

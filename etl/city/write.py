@@ -11,6 +11,7 @@ import pyogrio
 import rasterio
 import shapely
 from rasterio.transform import from_origin
+from scipy.ndimage import map_coordinates, spline_filter
 
 from etl.city.terrain import EXTENT, Ground, to_degrees, to_metres
 
@@ -133,9 +134,15 @@ def elevation(path: Path, ground: Ground, step: float = 30.0) -> str:
     cols, rows = np.round((high - low) / step).astype(int)
     x, y = low[0] + (np.arange(cols) + 0.5) * step, high[1] - (np.arange(rows) + 0.5) * step
     z = np.empty((rows, cols), np.float32)
+    coarse = step * 6
+    cx, cy = np.arange(low[0], high[0] + 2 * coarse, coarse), np.arange(high[1], low[1] - 2 * coarse, -coarse)
+    bend = ground.town(np.stack(np.meshgrid(cx, cy), -1).reshape(-1, 2)).reshape(len(cy), len(cx), 2)
+    smooth = [spline_filter(bend[..., k], order=3) for k in (0, 1)]
     for top in range(0, rows, 200):
         part = np.stack(np.meshgrid(x, y[top:top + 200]), -1).reshape(-1, 2)
-        z[top:top + 200] = np.round(ground.height(part), 2).reshape(-1, cols)
+        at = [(high[1] - part[:, 1]) / coarse, (part[:, 0] - low[0]) / coarse]
+        st = np.stack([map_coordinates(v, at, order=3, prefilter=False) for v in smooth], 1)
+        z[top:top + 200] = np.round(ground.height(part, st), 2).reshape(-1, cols)
     with rasterio.open(path, "w", driver="GTiff", width=cols, height=rows, count=1, dtype="float32", crs="EPSG:4548",
                        transform=from_origin(low[0], high[1], step, step), compress="deflate", predictor=3, tiled=True,
                        blockxsize=256, blockysize=256, nodata=-9999.0) as tif:
