@@ -35,6 +35,7 @@ MESSAGES = {
     "NC10": ("This part of the network has no source", "Add its source, or the pipe that is missing"),
     "NC11": ("Several devices of one kind at one place", "Delete those that do not exist"),
     "NC12": ("The pipe's end was moved onto the nearest pipe", "Check the place"),
+    "NC14": ("A piece shorter than the tolerance shrank to a point and was left out", ""),
     "NC13": ("The device sits on a junction and parts all its arms", "Say which arm it is on"),
 }  # fmt: skip
 

@@ -53,8 +53,9 @@ def connect(pipes: gpd.GeoDataFrame, devices: gpd.GeoDataFrame, *, tolerance: fl
     stops = [_end_stops(ends, owner, geometry, tree, tolerance), _shared_vertex_stops(geometry)]
     placed, device_found = _device_stops(points, geometry, tree, tolerance)
     pieces, nodes = _split(lines, pd.concat([*stops, placed], ignore_index=True), tolerance)
+    pieces, collapsed = _without_collapsed(pieces, tolerance)
     points["node_id"] = _nearest_node(points, placed, nodes, tolerance)
-    found += [*device_found, _gaps(ends, owner, lines, tree, tolerance), _crossings(lines, tree, pieces, nodes)]
+    found += [collapsed, *device_found, _gaps(ends, owner, lines, tree, tolerance), _crossings(lines, tree, pieces, nodes)]
     found += [_splits(lines, pieces), _snaps(ends, owner, lines, nodes, tolerance), _shared_places(points, nodes)]
     findings = pd.concat([f for f in found if len(f)] or [_findings([], crs=pipes.crs)], ignore_index=True)
     return Connected(nodes, pieces, points, gpd.GeoDataFrame(findings, geometry="geometry", crs=pipes.crs))
@@ -239,6 +240,13 @@ def _with_nodes(pieces, tolerance) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
         crs=pieces.crs,
     )
     return pieces, nodes
+
+
+def _without_collapsed(pieces, tolerance) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+    """NC14: pieces no longer than the tolerance whose two ends became one node are left out."""
+    gone = (pieces.from_node == pieces.to_node) & (pieces.length <= 2 * tolerance)
+    rows = pieces[gone].rename(columns={"pipe_id": "id"}).assign(distance_m=lambda f: f.length)
+    return pieces[~gone].reset_index(drop=True), _findings(rows, "NC14", "info", "pipe", pieces.crs)
 
 
 def _ends_moved(geometry, start, end) -> np.ndarray:
