@@ -15,7 +15,6 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
-import pandas as pd
 import shapely
 
 from etl.inp import FOOT_M, Inp, Link, read, text_of
@@ -92,7 +91,11 @@ def _check_ends(inp: Inp, file: str) -> None:
     for link in inp.links.values():
         for node in (link.start, link.end):
             if node not in inp.nodes:
-                raise SourceError(f"link {link.id!r} ends at node {node[:40]!r}, which the file does not have", where=file, remedy="Correct the link")
+                raise SourceError(
+                    f"link {link.id!r} ends at node {node[:40]!r}, which the file does not have",
+                    where=file,
+                    remedy="Correct the link",
+                )
 
 
 def _placed(inp: Inp, place: tuple[float, float] | None, crs: str | None) -> _Map:
@@ -138,7 +141,10 @@ def _to_degrees(inp: Inp, xy: np.ndarray, place, crs, all_xy: np.ndarray) -> tup
         systems.require_known_datum(crs) if not systems.chinese_offset(crs) else None
         lon, lat = systems.transform(xy[:, 0], xy[:, 1], crs)
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-            raise SourceError(f"the coordinates do not lie in {crs}", remedy="Name the right --crs, or use --place for local coordinates")
+            raise SourceError(
+                f"the coordinates do not lie in {crs}",
+                remedy="Name the right --crs, or use --place for local coordinates",
+            )
         return lon, lat
     lon, lat = place or catalog().city.center
     if not (-180 <= lon <= 180 and -85 <= lat <= 85):
@@ -194,7 +200,9 @@ def _node_rows(inp: Inp, drawn: _Map, stubs: dict[str, shapely.Point]) -> list[d
         }
         for node in inp.nodes.values()
     ]  # fmt: skip
-    return rows + [{"node_id": name, "ground_m": None, "base_demand_lps": None, "geometry": spot} for name, spot in stubs.items()]
+    return rows + [
+        {"node_id": name, "ground_m": None, "base_demand_lps": None, "geometry": spot} for name, spot in stubs.items()
+    ]
 
 
 def _pipe_rows(inp: Inp, drawn: _Map, lines: dict[str, np.ndarray]) -> list[dict]:
@@ -227,19 +235,23 @@ def _valve_rows(inp: Inp, path: Path, encoding: str | None) -> list[tuple[str, s
     table = csv.DictReader(io.StringIO(text_of(path, encoding)))
     names = {(n or "").strip().lower(): n for n in table.fieldnames or ()}
     if not {"link", "node"} <= set(names):
-        raise SourceError(f"the valve layer {path.name} has no columns link and node", remedy="Give it a header line with link,node")
+        raise SourceError(
+            f"the valve layer {path.name} has no columns link and node", remedy="Give it a header line with link,node"
+        )
     pairs = []
     for row in table:
         link, node = ((row[names[k]] or "").strip() for k in ("link", "node"))
         found = inp.links.get(link)
         if found is None or node not in (found.start, found.end):
-            raise DataError(f"there is no link {link[:40]!r} with an end at node {node[:40]!r}", where=f"{path.name}, line {table.line_num}",
+            raise DataError(f"there is no link {link[:40]!r} with an end at node {node[:40]!r}", where=f"{path.name}:{table.line_num}",
                             remedy="Correct the row, or leave it out")  # fmt: skip
         pairs.append((link, node))
     return list(dict.fromkeys(pairs))
 
 
-def _valves(inp: Inp, isolation: set[str], extra: list[tuple[str, str]], drawn: _Map, lines: dict) -> tuple[list[dict], dict]:
+def _valves(
+    inp: Inp, isolation: set[str], extra: list[tuple[str, str]], drawn: _Map, lines: dict
+) -> tuple[list[dict], dict]:
     """The rows of all valves, and the nodes put between a device and the isolation valve at its end (id → point)."""
     rows: dict[str, dict] = {}
     ends: dict[str, list[str]] = {}
@@ -250,7 +262,12 @@ def _valves(inp: Inp, isolation: set[str], extra: list[tuple[str, str]], drawn: 
                 rows[f"{link.id}@{node}"] = _gate(link, node, "closed", drawn, lines)
         if link.kind == "PIPE" and link.status == "CV":
             name = f"{link.id}@{link.end}" if (link.id, link.end) not in extra else f"{link.id}@{link.end}/CV"
-            rows[name] = _gate(link, link.end, "open", drawn, lines) | {"valve_id": name, "kind": "check", "isolating": False, "flow": "to_node"}
+            rows[name] = _gate(link, link.end, "open", drawn, lines) | {
+                "valve_id": name,
+                "kind": "check",
+                "isolating": False,
+                "flow": "to_node",
+            }
     stubs: dict[str, shapely.Point] = {}
     for link_id, node in extra:
         link, name = inp.links[link_id], f"{link_id}@{node}"
@@ -264,8 +281,22 @@ def _valves(inp: Inp, isolation: set[str], extra: list[tuple[str, str]], drawn: 
     for link in inp.links.values():
         if link.kind != "PIPE":
             rows[link.id] = _link_valve(link, ends[link.id], isolation, lines, drawn)
-    columns = ("valve_id", "kind", "isolating", "node_id", "pipe_id", "from_node", "to_node", "flow", "normal_status", "diameter_mm")
-    return [{c: row.get(c) for c in columns} | {"operable": True, "accessible": True, "geometry": row["geometry"]} for row in rows.values()], stubs
+    columns = (
+        "valve_id",
+        "kind",
+        "isolating",
+        "node_id",
+        "pipe_id",
+        "from_node",
+        "to_node",
+        "flow",
+        "normal_status",
+        "diameter_mm",
+    )
+    return [
+        {c: row.get(c) for c in columns} | {"operable": True, "accessible": True, "geometry": row["geometry"]}
+        for row in rows.values()
+    ], stubs
 
 
 def _gate(link: Link, node: str, status: str, drawn: _Map, lines: dict) -> dict:

@@ -82,7 +82,9 @@ def text_of(path: Path, encoding: str | None = None) -> str:
         return raw.decode(name).lstrip("\ufeff")
     except UnicodeDecodeError:
         if encoding:
-            raise SourceError(f"{path.name} is not in {encoding}", remedy="Leave --encoding out, or name the right one") from None
+            raise SourceError(
+                f"{path.name} is not in {encoding}", remedy="Leave --encoding out, or name the right one"
+            ) from None
         return raw.decode("latin-1")
 
 
@@ -93,7 +95,10 @@ def read(path: Path, encoding: str | None = None) -> Inp:
         raise SourceError(f"there is no file {path.name}", remedy="Check the path")
     sections = _sections(text_of(path, encoding))
     if not sections["JUNC"] or not (sections["PIPE"] or sections["PUMP"] or sections["VALV"]):
-        raise SourceError(f"{path.name} has no [JUNCTIONS] or no links", remedy="Is it an EPANET .inp text file? Export it as Network → .INP")
+        raise SourceError(
+            f"{path.name} has no [JUNCTIONS] or no links",
+            remedy="Is it an EPANET .inp text file? Export it as Network → .INP",
+        )
     options = {line.words[0].upper(): line.words[-1].upper() for line in sections["OPTI"] if len(line.words) > 1}
     flow = options.get("UNITS", "GPM")
     if flow not in US_FLOW_LPS and flow not in SI_FLOW_LPS:
@@ -131,7 +136,9 @@ def _number(line: _Line, place: int, what: str, file: str, default: float | None
     try:
         return float(word)
     except ValueError:
-        raise SourceError(f"{what} {word[:20]!r} is no number", where=f"{file}, line {line.number}", remedy="Correct the line") from None
+        raise SourceError(
+            f"{what} {word[:20]!r} is no number", where=f"{file}, line {line.number}", remedy="Correct the line"
+        ) from None
 
 
 def _nodes(sections: dict, metre: float, lps: float, file: str) -> dict[str, Node]:
@@ -142,7 +149,9 @@ def _nodes(sections: dict, metre: float, lps: float, file: str) -> dict[str, Nod
     for line in sections["RESE"]:
         nodes[line.words[0]] = Node(line.words[0], "reservoir", _number(line, 1, "a head", file) * metre)
     for line in sections["TANK"]:
-        elevation, lowest, highest, width = (_number(line, i, "a level or diameter", file, 0.0) * metre for i in (1, 3, 4, 5))
+        elevation, lowest, highest, width = (
+            _number(line, i, "a level or diameter", file, 0.0) * metre for i in (1, 3, 4, 5)
+        )
         capacity = 3.141592653589793 / 4 * width**2 * max(highest - lowest, 0.0)
         nodes[line.words[0]] = Node(line.words[0], "tank", elevation, capacity=capacity)
     named: dict[str, float] = {}
@@ -170,11 +179,15 @@ def _links(sections: dict, us_units: bool, file: str) -> dict[str, Link]:
     for line in sections["PUMP"]:
         speed = {k.upper(): v for k, v in zip(line.words[3::2], line.words[4::2], strict=False)}.get("SPEED")
         status = "CLOSED" if speed is not None and _zero(speed) else "OPEN"
-        links[line.words[0]] = Link(line.words[0], _word(line, 1, "a start node", file), _word(line, 2, "an end node", file), "PUMP", status)
+        links[line.words[0]] = Link(
+            line.words[0], _word(line, 1, "a start node", file), _word(line, 2, "an end node", file), "PUMP", status
+        )
     for line in sections["VALV"]:
         ends = _word(line, 1, "a start node", file), _word(line, 2, "an end node", file)
         kind = _word(line, 4, "a type", file).upper()
-        links[line.words[0]] = Link(line.words[0], *ends, kind, "ACTIVE", None, _number(line, 3, "a diameter", file) * mm)
+        links[line.words[0]] = Link(
+            line.words[0], *ends, kind, "ACTIVE", None, _number(line, 3, "a diameter", file) * mm
+        )
     for line in sections["STAT"]:
         link = links.get(line.words[0])
         if link is not None and link.status != "CV":

@@ -53,7 +53,9 @@ class Consumers:
         key = connection_id.encode()
         at = int(np.searchsorted(self.connection_id, key)) if self.n_connections else 0
         if at >= self.n_connections or self.connection_id[at] != key:
-            raise NotOnNetwork(f"there is no connection {connection_id[:80]!r} on this network", remedy="Check the id and the network")
+            raise NotOnNetwork(
+                f"there is no connection {connection_id[:80]!r} on this network", remedy="Check the id and the network"
+            )
         return at
 
     def connections_of(self, pipes: np.ndarray) -> np.ndarray:
@@ -139,10 +141,7 @@ def outage(engine: Engine, supplied: Consumers, segments: np.ndarray) -> Outage:
     pipes = np.sort(part.pipe[ranges(part.pipe_at[segments], part.pipe_at[segments + 1])])
     nodes = part.node[ranges(part.node_at[segments], part.node_at[segments + 1])]
     connections = np.sort(supplied.connections_of(pipes))
-    if supplied.n_connections:
-        customers = int(supplied.connection_customers[connections].sum())
-    else:
-        customers = int((net.node_demand[nodes] > 0).sum())
+    customers = int(supplied.connection_customers[connections].sum()) if supplied.n_connections else int((net.node_demand[nodes] > 0).sum())
     hydrants = np.concatenate((
         supplied.by_pipe[ranges(supplied.by_pipe_at[pipes], supplied.by_pipe_at[pipes + 1])],
         supplied.by_node[ranges(supplied.by_node_at[nodes], supplied.by_node_at[nodes + 1])],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gis.analysis.feed import Feed, feed, lost
-from gis.analysis.network import Network, States, ranges
+from gis.analysis.network import Network, States, offsets, ranges
 from gis.analysis.segments import Segments, segments
 
 _INSIDE, _LOST = 1, 2
@@ -50,10 +50,22 @@ class Closure:
     feeds_to_open: np.ndarray
 
 
+def _leaks(network: Network, part: Segments, states: States) -> tuple[np.ndarray, np.ndarray]:
+    """Per segment the segments from which water reaches it through open devices and valves that cannot be closed."""
+    valve = part.edge_valve
+    edges = np.flatnonzero(states.open[valve] & ~(network.valve_isolating[valve] & states.usable[valve]))
+    back = edges[~part.edge_directed[edges]]
+    target = np.concatenate((part.edge_b[edges], part.edge_a[back]))
+    origin = np.concatenate((part.edge_a[edges], part.edge_b[back]))
+    return offsets(target, part.count), origin[np.argsort(target, kind="stable")]
+
+
 @dataclass(frozen=True)
 class Engine:
     """A network ready to answer: its topology, the states of its valves and the feed that follows from them.
 
+    standing: the closed isolation valves and their sides, as pairs. leaks: per segment (offsets, entries) the segments from which
+    water comes in through what cannot be closed: directed devices and open valves that do not turn.
     `with_states` answers for other states of the valves without building the segments again.
     """
 
@@ -62,16 +74,19 @@ class Engine:
     states: States
     feed: Feed
     standing: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    leaks: tuple[np.ndarray, np.ndarray] = field(repr=False)
 
     @classmethod
-    def built(cls, network: Network, states: States, partition: Segments | None = None, supply: Feed | None = None) -> Engine:
+    def built(
+        cls, network: Network, states: States, partition: Segments | None = None, supply: Feed | None = None
+    ) -> Engine:
         """The engine of a network; `partition` and `supply` when they are known already."""
         partition = partition or segments(network)
         supply = supply or feed(network, partition, states)
         closed = np.flatnonzero(~states.open & network.valve_isolating)
         rows = ranges(partition.side_at[closed], partition.side_at[closed + 1])
         owner = np.repeat(closed, partition.side_at[closed + 1] - partition.side_at[closed])
-        return cls(network, partition, states, supply, (owner, partition.side[rows]))
+        return cls(network, partition, states, supply, (owner, partition.side[rows]), _leaks(network, partition, states))
 
     def with_states(self, states: States) -> Engine:
         """The same network with its valves in other states."""
@@ -104,28 +119,30 @@ class Engine:
         mark = np.zeros(self.segments.count, np.int8)
         mark[region], mark[dry] = _INSIDE, _LOST
         close, optional, closed, jammed = self._border(region, mark, stuck, burst_valve)
-        sources = np.sort(self.segments.source[ranges(self.segments.source_at[region], self.segments.source_at[region + 1])])
+        sources = np.sort(
+            self.segments.source[ranges(self.segments.source_at[region], self.segments.source_at[region + 1])]
+        )
         feeds = self._feeds(mark, stuck, dry, np.array([burst_valve]))
         beside = self._beside(region, dry, close)
-        return Isolation(region, dry, beside, self._closing_order(close, mark), optional, closed, jammed, sources, feeds)
+        return Isolation(
+            region, dry, beside, self._closing_order(close, mark), optional, closed, jammed, sources, feeds
+        )
 
     def region(self, start: np.ndarray, stuck: frozenset[int] = frozenset(), burst_valve: int = -1) -> np.ndarray:
         """R: the segments from which water still reaches the burst when every usable valve around them is closed; sorted."""
-        part, states, network = self.segments, self.states, self.network
+        jammed: dict[int, list[int]] = {}
+        for valve in stuck | {burst_valve} - {-1}:
+            for edge in self.segments.edges_of(valve) if self.states.open[valve] else ():
+                a, b = int(self.segments.edge_a[edge]), int(self.segments.edge_b[edge])
+                jammed.setdefault(b, []).append(a)
+                if not self.segments.edge_directed[edge]:
+                    jammed.setdefault(a, []).append(b)
+        origin_at, origin = self.leaks
         inside = {int(s) for s in start}
         queue = list(inside)
         while queue:
             here = queue.pop()
-            for edge in self._edges(here):
-                valve = part.edge_valve[edge]
-                if not states.open[valve]:
-                    continue
-                closable = network.valve_isolating[valve] and states.usable[valve] and int(valve) not in stuck
-                if closable and valve != burst_valve:
-                    continue
-                if part.edge_directed[edge] and part.edge_b[edge] != here:
-                    continue
-                there = int(part.edge_a[edge]) if part.edge_b[edge] == here else int(part.edge_b[edge])
+            for there in (*origin[origin_at[here] : origin_at[here + 1]].tolist(), *jammed.get(here, ())):
                 if there not in inside:
                     inside.add(there)
                     queue.append(there)
@@ -160,7 +177,9 @@ class Engine:
     def _edges(self, segment: int) -> np.ndarray:
         return self.segments.half[self.segments.half_at[segment] : self.segments.half_at[segment + 1]]
 
-    def _border(self, region: np.ndarray, mark: np.ndarray, stuck: frozenset[int], burst_valve: int) -> tuple[np.ndarray, ...]:
+    def _border(
+        self, region: np.ndarray, mark: np.ndarray, stuck: frozenset[int], burst_valve: int
+    ) -> tuple[np.ndarray, ...]:
         """The valves with a side in R, sorted into to close, optional, already closed, and open but impossible to close."""
         part, states = self.segments, self.states
         edges = part.half[ranges(part.half_at[region], part.half_at[region + 1])]

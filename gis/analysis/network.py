@@ -118,7 +118,9 @@ class States:
 
 
 def _absent(kind: str, wanted: str) -> int:
-    raise NotOnNetwork(f"there is no {kind} {wanted[:80]!r} on this network", remedy="Check the id and the name of the network")
+    raise NotOnNetwork(
+        f"there is no {kind} {wanted[:80]!r} on this network", remedy="Check the id and the name of the network"
+    )
 
 
 def encoded(ids: Iterable[str]) -> np.ndarray:
@@ -169,7 +171,9 @@ def opened(kind: type, folder, prefix: str):
     return kind(**{f.name: np.asarray(np.load(folder / f"{prefix}-{f.name}.npy", mmap_mode="r")) for f in fields(kind)})
 
 
-def network(nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, sources: pd.DataFrame) -> tuple[Network, States]:
+def network(
+    nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, sources: pd.DataFrame
+) -> tuple[Network, States]:
     """The network and the states of its valves from frames with the columns of the layers (geometry optional, EPSG:4490).
 
     pipes: pipe_id, from_node, to_node, length_m, diameter_mm, status. valves: valve_id, kind, isolating and one of the three
@@ -184,7 +188,11 @@ def network(nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, sour
     nodes, index = _all_nodes(nodes, pipes, valves, found)
     ends = {side: index.get_indexer(pipes[side]).astype(np.int32) for side in ("from_node", "to_node")}
     table = _pipe_table(pipes, ends, found) | {"abandoned_id": encoded(abandoned)}
-    table |= {"node_id": encoded(nodes["node_id"]), "node_xy": points(nodes), "node_demand": numbers(nodes, "base_demand_lps")}
+    table |= {
+        "node_id": encoded(nodes["node_id"]),
+        "node_xy": points(nodes),
+        "node_demand": numbers(nodes, "base_demand_lps"),
+    }
     valve_table, states = _valve_table(valves, pipes, index, table, set(abandoned), found)
     table |= valve_table | _source_table(sources, index, found)
     table |= {"finding_code": encoded(c for c, _ in found), "finding_id": encoded(i for _, i in found)}
@@ -232,11 +240,20 @@ def points(frame: pd.DataFrame) -> np.ndarray:
     return xy
 
 
-def _all_nodes(nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, found: list) -> tuple[pd.DataFrame, pd.Index]:
+def _all_nodes(
+    nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, found: list
+) -> tuple[pd.DataFrame, pd.Index]:
     """The nodes in order, and those only named by a pipe or a link, which become junctions without position."""
-    named = [_present(pipes["from_node"]), _present(pipes["to_node"]), text(valves, "from_node"), text(valves, "to_node")]
+    named = [
+        _present(pipes["from_node"]),
+        _present(pipes["to_node"]),
+        text(valves, "from_node"),
+        text(valves, "to_node"),
+    ]
     known = pd.Index(nodes["node_id"].astype(object))
-    missing = pd.Index(pd.unique(pd.concat(named).dropna())).difference(known) if len(pipes) or len(valves) else known[:0]
+    missing = (
+        pd.Index(pd.unique(pd.concat(named).dropna())).difference(known) if len(pipes) or len(valves) else known[:0]
+    )
     found += [("NW02", n) for n in missing]
     if len(missing):
         nodes = pd.concat([pd.DataFrame(nodes), pd.DataFrame({"node_id": missing})], ignore_index=True)
@@ -250,7 +267,9 @@ def _pipe_table(pipes: pd.DataFrame, ends: dict, found: list) -> dict:
     length, diameter = numbers(pipes, "length_m"), numbers(pipes, "diameter_mm")
     for code, bad in (("NW01", loose), ("NW06", diameter <= 0), ("NW09", length <= 0)):
         found += [(code, i) for i in pipes.loc[bad, "pipe_id"]]
-    shapes = np.asarray(pipes["geometry"], dtype=object) if "geometry" in pipes else np.full(len(pipes), None, dtype=object)
+    shapes = (
+        np.asarray(pipes["geometry"], dtype=object) if "geometry" in pipes else np.full(len(pipes), None, dtype=object)
+    )
     xy, owner = shapely.get_coordinates(shapes, return_index=True)
     return {
         "pipe_id": encoded(pipes["pipe_id"]), "pipe_from": ends["from_node"], "pipe_to": ends["to_node"],
@@ -300,4 +319,8 @@ def _source_table(sources: pd.DataFrame, index: pd.Index, found: list) -> dict:
     node = index.get_indexer(text(sources, "node_id")).astype(np.int32)
     found += [("NW07", s) for s in sources.loc[node < 0, "source_id"]]
     kept = node >= 0
-    return {"source_id": encoded(sources.loc[kept, "source_id"]), "source_node": node[kept], "source_xy": points(sources)[kept]}
+    return {
+        "source_id": encoded(sources.loc[kept, "source_id"]),
+        "source_node": node[kept],
+        "source_xy": points(sources)[kept],
+    }

@@ -33,7 +33,10 @@ def pipe_at(engine: Engine, lon: float, lat: float, tolerance_m: float, metres: 
     lines = [shapely.LineString(np.column_stack(metres(*net.line(p).T))) for p in pipes]
     distance = shapely.distance(np.array(lines, dtype=object), point) if lines else np.zeros(0)
     if not len(distance) or distance.min() > tolerance_m:
-        raise NotOnNetwork(f"no pipe lies within {tolerance_m:g} m of {lon:.6f}, {lat:.6f}", remedy="Point closer to a pipe, or give its id")
+        raise NotOnNetwork(
+            f"no pipe lies within {tolerance_m:g} m of {lon:.6f}, {lat:.6f}",
+            remedy="Point closer to a pipe, or give its id",
+        )
     best = int(distance.argmin())
     near = pipes[distance <= distance[best] + SAME_M]
     if len(near) == 1 or len(np.unique(engine.segments.of_pipe[near])) == 1:
@@ -42,7 +45,10 @@ def pipe_at(engine: Engine, lon: float, lat: float, tolerance_m: float, metres: 
     if shared >= 0:
         return "node", shared, float(distance[best])
     names = ", ".join(decoded(net.pipe_id[near[:8]]))
-    raise Ambiguous(f"the pipes {names} are equally near to {lon:.6f}, {lat:.6f} and lie in different segments", remedy="Give the id of the pipe")
+    raise Ambiguous(
+        f"the pipes {names} are equally near to {lon:.6f}, {lat:.6f} and lie in different segments",
+        remedy="Give the id of the pipe",
+    )
 
 
 def _candidates(engine: Engine, lon: float, lat: float, tolerance_m: float) -> np.ndarray:

@@ -21,8 +21,8 @@ from gis.analysis.network import AS_LINK, AT_JUNCTION, AT_PIPE_END, Network, off
 class Segments:
     """The partition and what bounds it. Compressed tables come in pairs: `x_at` (offsets per row) and `x` (entries).
 
-    of_node, of_pipe, of_source: segment of each element; of_arm/of_arm_at: the segments that touch a node (more than one where
-    a valve stands at the junction). edge_*: from segment a to segment b, the valve on it, whether water passes from a to b only.
+    of_node, of_pipe, of_source: segment of each element. edge_*: from segment a to segment b, the valve on it (ascending),
+    whether water passes from a to b only.
     half: per segment its edges. side: per valve the segments on its sides. `real`: the segment has a pipe or a free junction;
     the others are the stubs between two devices in a row and the bodies of valves at junctions.
     """
@@ -51,6 +51,11 @@ class Segments:
     def count(self) -> int:
         return len(self.real)
 
+    def edges_of(self, valve: int) -> range:
+        """The edges of a valve: one, or one per arm of the junction at which it stands."""
+        first, last = np.searchsorted(self.edge_valve, (valve, valve + 1))
+        return range(int(first), int(last))
+
 
 @dataclass
 class _Drawing:
@@ -74,6 +79,8 @@ def segments(network: Network) -> Segments:
     """The segments of a network: O(pipes + valves)."""
     count, label, anchor, drawing, source_vertex = components(network)
     a, b, valve, directed = (np.concatenate([e[k] for e in drawing.edges]) for k in range(4))
+    by_valve = np.argsort(valve, kind="stable")  # so that the edges of a valve are found by binary search
+    a, b, valve, directed = a[by_valve], b[by_valve], valve[by_valve], directed[by_valve]
     a, b = label[a], label[b]
     of_node, of_pipe = label[: network.n_nodes], label[anchor]
     center = np.zeros(network.n_nodes, bool)
@@ -86,7 +93,12 @@ def segments(network: Network) -> Segments:
     side_at = offsets(side_valve, network.n_valves)
     standing = np.unique(valve)
     bypassed = standing[np.diff(side_at)[standing] < 2]
-    a, b, valve, directed = a[kept].astype(np.int32), b[kept].astype(np.int32), valve[kept].astype(np.int32), directed[kept]
+    a, b, valve, directed = (
+        a[kept].astype(np.int32),
+        b[kept].astype(np.int32),
+        valve[kept].astype(np.int32),
+        directed[kept],
+    )
     half_at, half = _grouped(np.concatenate((a, b)), count)
     of_source = label[source_vertex]
     tables = {}

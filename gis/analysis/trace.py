@@ -38,15 +38,14 @@ def trace(segments: Segments, states: States, start: np.ndarray, direction: str)
     return _reached(origin, target, segments.count, start, direction)
 
 
-def trace_gravity(origin: np.ndarray, target: np.ndarray, count: int, direction: str, *, pipe: int = -1, node: int = -1) -> np.ndarray:
+def trace_gravity(
+    origin: np.ndarray, target: np.ndarray, count: int, direction: str, *, pipe: int = -1, node: int = -1
+) -> np.ndarray:
     """The pipes of a gravity network up, down or connected to a pipe (itself included) or to a node; sorted indices.
 
     origin, target: upper and lower node of each pipe, indices below `count`.
     """
-    if pipe >= 0:
-        start = {"up": [origin[pipe]], "down": [target[pipe]], "connected": [origin[pipe], target[pipe]]}[direction]
-    else:
-        start = [node]
+    start = {"up": [origin[pipe]], "down": [target[pipe]], "connected": [origin[pipe], target[pipe]]}[direction] if pipe >= 0 else [node]
     met = np.zeros(count, bool)
     met[_reached(origin, target, count, np.asarray(start), direction)] = True
     hit = {"up": met[target], "down": met[origin], "connected": met[origin]}[direction]

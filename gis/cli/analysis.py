@@ -17,7 +17,9 @@ from gis.db.store import Store
 from gis.errors import InputError
 
 Network = Annotated[str, typer.Option("--network", help="The network's name. 管网名称")]
-AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The network and states of that day, as known at its end.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="DATE", help="The network and states of that day, as known at its end.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Details = Annotated[bool, typer.Option("--details", help="With the addresses of the door-plates.")]
 
@@ -41,12 +43,18 @@ def burst(
     node: Annotated[str | None, typer.Option(help="The burst junction.")] = None,
     valve: Annotated[str | None, typer.Option(help="The burst valve.")] = None,
     connection: Annotated[str | None, typer.Option(help="The burst service connection.")] = None,
-    at: Annotated[str | None, typer.Option(metavar="LON,LAT", help="A point on the map; the nearest pipe is taken.")] = None,
-    stuck: Annotated[list[str] | None, typer.Option(help="A valve that does not turn; may be repeated. 二次关阀")] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="LON,LAT", help="A point on the map; the nearest pipe is taken.")
+    ] = None,
+    stuck: Annotated[
+        list[str] | None, typer.Option(help="A valve that does not turn; may be repeated. 二次关阀")
+    ] = None,
     as_of: AsOf = None,
     details: Details = False,
     every: Annotated[bool, typer.Option("--all", help="Every pipe, one row each, into --out ATLAS.parquet.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the answer to FILE.geojson, .html or .pdf (or the atlas to .parquet).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the answer to FILE.geojson, .html or .pdf (or the atlas to .parquet).")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Which valves to close after a burst, in order, and who loses water. 爆管分析。"""
@@ -77,7 +85,9 @@ def close(
     """What closing these valves cuts off. 关阀分析。"""
     from gis.processes import valve_closure
 
-    inputs = _inputs(valve_closure.ClosureInputs, {"network": network, "valves": valves, "as_of": _day(as_of), "details": details})
+    inputs = _inputs(
+        valve_closure.ClosureInputs, {"network": network, "valves": valves, "as_of": _day(as_of), "details": details}
+    )
     with Store("admin") as store:
         answer = valve_closure.run(store, inputs, _silent)
     emit(answer, json, table=lambda: _closure_table(answer))
@@ -85,7 +95,7 @@ def close(
 
 def trace(
     start: Annotated[str, typer.Option("--from", help="The id of a pipe, node or valve.")],
-    direction: Annotated[Direction, typer.Option(help="up: from where water can come; down: where it can go; connected: all that hangs together.")],
+    direction: Annotated[Direction, typer.Option(help="up: from where it comes; down: where it goes; connected: all that hangs together.")],
     network: Annotated[str, typer.Option("--network", help="A water network's name, or sewer or rain.")] = "city",
     kind: Annotated[str | None, typer.Option(help="What --from names (pipe, node, valve), where an id is used twice.")] = None,
     as_of: AsOf = None, json: Json = False,
@@ -93,7 +103,10 @@ def trace(
     """What lies up, down or connected. 上下游追踪。"""
     from gis.processes import trace as process
 
-    inputs = _inputs(process.TraceInputs, {"network": network, "from": start, "kind": kind, "direction": direction.value, "as_of": _day(as_of)})
+    inputs = _inputs(
+        process.TraceInputs,
+        {"network": network, "from": start, "kind": kind, "direction": direction.value, "as_of": _day(as_of)},
+    )
     with Store("admin") as store:
         answer = process.run(store, inputs, _silent)
     emit(answer, json, table=lambda: _pairs({
@@ -112,7 +125,9 @@ def _inputs(kind: type[BaseModel], parameters: dict):
         return kind(**parameters)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(first["msg"].removeprefix("Value error, "), where=".".join(map(str, first["loc"])), remedy="See --help") from None
+        raise InputError(
+            first["msg"].removeprefix("Value error, "), where=".".join(map(str, first["loc"])), remedy="See --help"
+        ) from None
 
 
 def _position(text: str | None) -> tuple[float, float] | None:
@@ -121,7 +136,9 @@ def _position(text: str | None) -> tuple[float, float] | None:
     try:
         lon, lat = (float(part) for part in text.replace("，", ",").split(","))
     except ValueError:
-        raise InputError(f"{text[:40]!r} is no position", where="--at", remedy="Give longitude,latitude: --at 117.01,32.02") from None
+        raise InputError(
+            f"{text[:40]!r} is no position", where="--at", remedy="Give longitude,latitude: --at 117.01,32.02"
+        ) from None
     return lon, lat
 
 
@@ -149,7 +166,9 @@ def _burst_table(answer: dict) -> Table:
     """The answer for a person at the telephone."""
     valves, dry = answer["valves"], answer["affected"]
     element = ", ".join(f"{k} {v}" for k, v in answer["burst"].items() if k not in ("lon", "lat"))
-    isolated = "是 yes" if answer["isolated"] else f"[bold red]否 no: 须停水源 shut {_some(answer['sources_to_shut'])}[/]"
+    isolated = (
+        "是 yes" if answer["isolated"] else f"[bold red]否 no: 须停水源 shut {_some(answer['sources_to_shut'])}[/]"
+    )
     shown = {
         "爆管 burst": element, "可隔离 isolated": isolated,
         "关闭 close": "  ".join(f"{i}. {v}" for i, v in enumerate(valves["close"], 1)) or "–",
@@ -164,7 +183,9 @@ def _burst_table(answer: dict) -> Table:
         "版本 data version": f"{answer['data_version']}, {answer['as_of']}, {answer['seconds'] * 1000:.1f} ms",
     }  # fmt: skip
     if answer["also_cut"]["pipes"]:
-        shown["同时断水 also cut"] = f"{_some(answer['also_cut']['pipes'])}; {answer['also_cut']['customers']} 户 customers"
+        shown["同时断水 also cut"] = (
+            f"{_some(answer['also_cut']['pipes'])}; {answer['also_cut']['customers']} 户 customers"
+        )
     for finding in answer["findings"]:
         shown[f"注意 {finding['code']}"] = f"{finding['message']} ({finding['n']}: {_some(finding['ids'], 5)})"
     return _pairs(shown)

@@ -8,13 +8,21 @@ from pathlib import Path
 import numpy as np
 
 _COLORS = {"closed": "#c62828", "cut_off": "#ef8f00"}
-_VALVES = {"valve_close": "#c62828", "valve_optional": "#8d6e63", "valve_already_closed": "#455a64", "valve_stuck": "#7b1fa2"}
+_VALVES = {
+    "valve_close": "#c62828",
+    "valve_optional": "#8d6e63",
+    "valve_already_closed": "#455a64",
+    "valve_stuck": "#7b1fa2",
+}
 _CSS = """
 @page { size: A4; margin: 16mm }
-body { font: 11pt "Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "Microsoft YaHei", sans-serif; color: #1c2733; max-width: 180mm; margin: auto }
+body { font: 11pt "Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "Microsoft YaHei", sans-serif;
+  color: #1c2733; max-width: 180mm; margin: auto }
 h1 { font-size: 18pt; margin: 0 0 2mm } h2 { font-size: 12pt; margin: 5mm 0 1mm; border-bottom: 1px solid #9aa7b3 }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: 1mm 2mm; border-bottom: 1px solid #dfe5ea; vertical-align: top }
-.no { color: #c62828; font-weight: bold } svg { width: 100%; height: 90mm; background: #f5f8fa; border: 1px solid #dfe5ea } ol { columns: 2 }
+table { border-collapse: collapse; width: 100% }
+td, th { text-align: left; padding: 1mm 2mm; border-bottom: 1px solid #dfe5ea; vertical-align: top }
+.no { color: #c62828; font-weight: bold }
+svg { width: 100%; height: 90mm; background: #f5f8fa; border: 1px solid #dfe5ea } ol { columns: 2 }
 """
 
 
@@ -22,13 +30,21 @@ def html(answer: dict) -> str:
     """The sheet as one HTML page without any outside address."""
     dry, valves = answer["affected"], answer["valves"]
     burst = "，".join(f"{k} {v}" for k, v in answer["burst"].items() if k not in ("lon", "lat"))
-    isolated = "可以隔离" if answer["isolated"] else f'<span class="no">不能只靠阀门隔离，须停水源：{_list(answer["sources_to_shut"])}</span>'
+    isolated = (
+        "可以隔离"
+        if answer["isolated"]
+        else f'<span class="no">不能只靠阀门隔离，须停水源：{_list(answer["sources_to_shut"])}</span>'
+    )
     rows = {
         "爆管位置": escape(burst), "隔离": isolated,
         "停水管段": f"{len(dry['pipes'])} 段，{dry['length_m']:,.0f} m，需排水约 {dry['volume_m3']:,.1f} m³",
-        "停水用户": f"{dry['customers']} 户，{len(dry['doorplates'])} 个门牌", "意外停水": f"{len(answer['unintended']['pipes'])} 段，{answer['unintended']['customers']} 户",
-        "重点用户": _list([f"{p['priority']} {p['connection']}" for p in dry["priority"]]), "失效消火栓": _list(dry["hydrants"]),
-        "另可关闭（防倒流）": _list(valves["optional"]), "已关闭，请核对": _list(valves["already_closed"]), "关不动": _list(valves["stuck"]),
+        "停水用户": f"{dry['customers']} 户，{len(dry['doorplates'])} 个门牌",
+        "意外停水": f"{len(answer['unintended']['pipes'])} 段，{answer['unintended']['customers']} 户",
+        "同时断水": _list(answer["also_cut"]["pipes"]),
+        "重点用户": _list([f"{p['priority']} {p['connection']}" for p in dry["priority"]]),
+        "失效消火栓": _list(dry["hydrants"]),
+        "另可关闭（防倒流）": _list(valves["optional"]),
+        "已关闭，请核对": _list(valves["already_closed"]), "关不动": _list(valves["stuck"]),
         "可开启的联络阀": _list(answer["feeds_to_open"]),
     }  # fmt: skip
     table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
@@ -39,7 +55,8 @@ def html(answer: dict) -> str:
     noted = f"<h2>注意</h2><ul>{notes}</ul>" if notes else ""
     foot = f"管网 {escape(answer['network'])}，数据版本 {escape(answer['data_version'])}，{escape(answer['as_of'])}"
     return (
-        f'<!doctype html><html lang="zh"><meta charset="utf-8"><title>爆管关阀单</title><style>{_CSS}</style><h1>爆管关阀单</h1><p>{foot}</p>'
+        f'<!doctype html><html lang="zh"><meta charset="utf-8"><title>爆管关阀单</title><style>{_CSS}</style>'
+        f"<h1>爆管关阀单</h1><p>{foot}</p>"
         f"<h2>按此顺序关闭</h2><ol>{order}</ol>{_sketch(answer['features'])}<table>{table}</table>{listed}{noted}</html>"
     )
 
@@ -59,7 +76,11 @@ def _list(ids: list[str], most: int = 60) -> str:
 def _sketch(features: dict) -> str:
     """The closed and cut-off pipes and the numbered valves as SVG, north up."""
     lines = [f for f in features["features"] if f["geometry"]["type"] == "LineString"]
-    points = [f for f in features["features"] if f["geometry"]["type"] == "Point" and f["properties"]["part"] in (*_VALVES, "burst")]
+    points = [
+        f
+        for f in features["features"]
+        if f["geometry"]["type"] == "Point" and f["properties"]["part"] in (*_VALVES, "burst")
+    ]
     every = [xy for f in lines for xy in f["geometry"]["coordinates"]] + [f["geometry"]["coordinates"] for f in points]
     if not every:
         return ""
@@ -73,7 +94,9 @@ def _sketch(features: dict) -> str:
     drawn = []
     for f in lines:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, f["geometry"]["coordinates"]))
-        drawn.append(f'<polyline points="{path}" fill="none" stroke="{_COLORS.get(f["properties"]["part"], "#888")}" stroke-width="5"/>')
+        drawn.append(
+            f'<polyline points="{path}" fill="none" stroke="{_COLORS.get(f["properties"]["part"], "#888")}" stroke-width="5"/>'
+        )
     for f in points:
         x, y = place(f["geometry"]["coordinates"])
         part, order = f["properties"]["part"], f["properties"].get("order")
@@ -82,5 +105,7 @@ def _sketch(features: dict) -> str:
             continue
         drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="14" fill="{_VALVES[part]}"/>')
         if order:
-            drawn.append(f'<text x="{x:.1f}" y="{y + 7:.1f}" font-size="20" fill="#fff" text-anchor="middle">{order}</text>')
+            drawn.append(
+                f'<text x="{x:.1f}" y="{y + 7:.1f}" font-size="20" fill="#fff" text-anchor="middle">{order}</text>'
+            )
     return f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="xMidYMid meet">{"".join(drawn)}</svg>'

@@ -31,7 +31,8 @@ def _priority(water: Water, dry: Outage) -> Iterator[dict]:
         building = int(supplied.connection_building[i])
         yield {
             "connection": supplied.connection_id[i].decode(), "priority": supplied.connection_priority[i].decode(),
-            "customers": int(supplied.connection_customers[i]), "building": supplied.building_id[building].decode() if building >= 0 else None,
+            "customers": int(supplied.connection_customers[i]),
+            "building": supplied.building_id[building].decode() if building >= 0 else None,
         }  # fmt: skip
 
 
@@ -47,7 +48,11 @@ def findings(water: Water, region: np.ndarray) -> list[dict]:
         found.append(_finding("NW08", FINDINGS["NW08"], water.consumers.unattached))
     bypassed = water.engine.bypassed(region)
     if len(bypassed):
-        found.append(_finding("NW10", "valves with both sides in one segment: closing them isolates nothing", net.valve_id[bypassed]))
+        found.append(
+            _finding(
+                "NW10", "valves with both sides in one segment: closing them isolates nothing", net.valve_id[bypassed]
+            )
+        )
     return found
 
 

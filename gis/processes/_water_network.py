@@ -132,7 +132,10 @@ def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | N
     if frames["water_pipe"].empty:
         names = [row["network"] for row in store.rows("water_networks")]
         when = f" in service on {day}" if name in names else ""
-        raise NotFound(f"there is no network {name[:60]!r}{when}", remedy=f"There are: {', '.join(names) or 'none; load one first'}")
+        raise NotFound(
+            f"there is no network {name[:60]!r}{when}",
+            remedy=f"There are: {', '.join(names) or 'none; load one first'}",
+        )
     pipes = frames["water_pipe"]
     missing = pipes["length_m"].isna()
     if missing.any():
@@ -149,8 +152,13 @@ def _frame(store, layer: str, name: str, day: dt.date, moment: dt.datetime | Non
     where = {"network": name} if layer != "door_plate" else None
     frame = store.frame(layer, columns=columns, where=where, as_of=moment, geometry=layer != "door_plate")
     now = np.datetime64(day, "D")
-    starts, ends = (pd.to_datetime(frame[c], errors="coerce").to_numpy("datetime64[D]") for c in ("valid_from", "valid_to"))
-    late, gone = starts > now, ends <= now  # a comparison with no date at all is false: since ever, until further notice
+    starts, ends = (
+        pd.to_datetime(frame[c], errors="coerce").to_numpy("datetime64[D]") for c in ("valid_from", "valid_to")
+    )
+    late, gone = (
+        starts > now,
+        ends <= now,
+    )  # a comparison with no date at all is false: since ever, until further notice
     coming = np.concatenate((starts[late], ends[ends > now]))
     frame = frame.loc[~late & ~gone].reset_index(drop=True)
     frame.attrs["until"] = str(coming.min()) if len(coming) else _FOR_EVER

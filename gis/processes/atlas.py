@@ -21,7 +21,16 @@ def atlas(known: Water) -> tuple[pd.DataFrame, float]:
     for segment in segments.tolist():
         found = engine.burst(np.array([segment]))
         dry = outage(engine, known.consumers, np.sort(np.concatenate((found.region, found.lost))))
-        answers.append((engine.segment_name(segment), decoded(net.valve_id[found.close]), found.isolated, len(dry.pipes), dry.length_m, dry.customers))
+        answers.append(
+            (
+                engine.segment_name(segment),
+                decoded(net.valve_id[found.close]),
+                found.isolated,
+                len(dry.pipes),
+                dry.length_m,
+                dry.customers,
+            )
+        )
     columns = ["segment_id", "close", "isolated", "affected_pipes", "affected_length_m", "affected_customers"]
     table = pd.DataFrame(answers, columns=columns).iloc[row].reset_index(drop=True)
     table.insert(0, "pipe_id", decoded(net.pipe_id))

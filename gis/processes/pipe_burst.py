@@ -26,15 +26,30 @@ PLACES = ("pipe", "node", "valve", "connection", "at")
 class BurstInputs(Inputs):
     """Where it burst (exactly one of pipe, node, valve, connection, at), and which valves are known not to turn."""
 
-    network: str = Field("city", title="Network", description="The name of the water network", min_length=1, max_length=40)
+    network: str = Field(
+        "city", title="Network", description="The name of the water network", min_length=1, max_length=40
+    )
     pipe: str | None = Field(None, title="Pipe", description="The id of the burst pipe", max_length=200)
     node: str | None = Field(None, title="Node", description="The id of the burst junction", max_length=200)
     valve: str | None = Field(None, title="Valve", description="The id of the burst valve", max_length=200)
-    connection: str | None = Field(None, title="Connection", description="The id of the burst service connection", max_length=200)
-    at: tuple[float, float] | None = Field(None, title="Position", description="Longitude, latitude (degrees, CGCS2000); the nearest pipe is taken")
-    tolerance_m: float = Field(30.0, title="Tolerance", description="How far a pipe may lie from `at`, metres", gt=0, le=500)
-    stuck: list[str] = Field(default_factory=list, title="Stuck valves", description="Ids of valves that cannot be turned (二次关阀)", max_length=1000)
-    as_of: dt.date | None = Field(None, title="As of", description="Answer with the network and states of that day, as known at its end")
+    connection: str | None = Field(
+        None, title="Connection", description="The id of the burst service connection", max_length=200
+    )
+    at: tuple[float, float] | None = Field(
+        None, title="Position", description="Longitude, latitude (degrees, CGCS2000); the nearest pipe is taken"
+    )
+    tolerance_m: float = Field(
+        30.0, title="Tolerance", description="How far a pipe may lie from `at`, metres", gt=0, le=500
+    )
+    stuck: list[str] = Field(
+        default_factory=list,
+        title="Stuck valves",
+        description="Ids of valves that cannot be turned (二次关阀)",
+        max_length=1000,
+    )
+    as_of: dt.date | None = Field(
+        None, title="As of", description="Answer with the network and states of that day, as known at its end"
+    )
     features: bool = Field(False, title="Features", description="Add a GeoJSON FeatureCollection for the map")
     details: bool = Field(False, title="Details", description="Add the addresses of the door-plates")
 
@@ -62,7 +77,9 @@ class _Start:
 
 def run(store, inputs: BurstInputs, progress: Progress) -> dict:
     """The burst answer: `valves.close` in closing order, `affected` everything without water, `unintended` what is cut off
-    behind the closed part, `also_cut` what goes dry beside it because a valve to close stands between all arms of a junction. Raises NotOnNetwork, Ambiguous, NotFound, AccessDenied."""
+    behind the closed part, `also_cut` what goes dry beside it because a valve to close stands between all arms of a junction.
+
+    Raises NotOnNetwork, Ambiguous, NotFound, AccessDenied."""
     begun = time.perf_counter()
     known = water(store, inputs.network, inputs.as_of)
     start = _start(store, known, inputs)
@@ -112,7 +129,9 @@ def _node_start(known: Water, node: int) -> _Start:
 def _point_start(store, known: Water, inputs: BurstInputs) -> _Start:
     """The pipe nearest to the point, or the junction where several are equally near."""
     metric = store.catalog.city.working_crs
-    kind, index, _ = pipe_at(known.engine, *inputs.at, inputs.tolerance_m, lambda x, y: crs.transform(x, y, crs.STORED, metric))
+    kind, index, _ = pipe_at(
+        known.engine, *inputs.at, inputs.tolerance_m, lambda x, y: crs.transform(x, y, crs.STORED, metric)
+    )
     start = _pipe_start(known, index) if kind == "pipe" else _node_start(known, index)
     start.xy = np.array(inputs.at)
     return start
@@ -228,7 +247,9 @@ def parsed(**parameters) -> BurstInputs:
         return BurstInputs(**parameters)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(first["msg"], where=".".join(map(str, first["loc"])), remedy="See `onemap burst --help`") from None
+        raise InputError(
+            first["msg"], where=".".join(map(str, first["loc"])), remedy="See `onemap burst --help`"
+        ) from None
 
 
 PROCESS = Process(

@@ -25,11 +25,25 @@ GRAVITY = {"sewer": "sewer_pipe", "rain": "rain_pipe"}
 class TraceInputs(Inputs):
     """Where to begin and which way."""
 
-    network: str = Field("city", title="Network", description="A water network's name, or `sewer` or `rain`", min_length=1, max_length=40)
-    start: str = Field(title="From", alias="from", description="The id of a pipe, node (manhole) or valve", min_length=1, max_length=200)
-    kind: Literal["pipe", "node", "valve"] | None = Field(None, title="Kind", description="What `from` names, where the same id is used twice")
-    direction: Literal["up", "down", "connected"] = Field(title="Direction", description="up: from where water can come; down: where it can go")
-    as_of: dt.date | None = Field(None, title="As of", description="Answer with the network of that day, as known at its end")
+    network: str = Field(
+        "city", title="Network", description="A water network's name, or `sewer` or `rain`", min_length=1, max_length=40
+    )
+    start: str = Field(
+        title="From",
+        alias="from",
+        description="The id of a pipe, node (manhole) or valve",
+        min_length=1,
+        max_length=200,
+    )
+    kind: Literal["pipe", "node", "valve"] | None = Field(
+        None, title="Kind", description="What `from` names, where the same id is used twice"
+    )
+    direction: Literal["up", "down", "connected"] = Field(
+        title="Direction", description="up: from where water can come; down: where it can go"
+    )
+    as_of: dt.date | None = Field(
+        None, title="As of", description="Answer with the network of that day, as known at its end"
+    )
     features: bool = Field(False, title="Features", description="Add a GeoJSON FeatureCollection for the map")
 
     model_config = Inputs.model_config | {"populate_by_name": True}
@@ -39,10 +53,7 @@ def run(store, inputs: TraceInputs, progress: Progress) -> dict:
     """The pipes up, down or connected. In water networks whole segments, with the sources among them; in gravity networks single
     pipes, the start included. Raises NotOnNetwork, Ambiguous, NotFound, AccessDenied."""
     begun = time.perf_counter()
-    if inputs.network in GRAVITY:
-        result = _gravity(store, inputs)
-    else:
-        result = _pressure(water(store, inputs.network, inputs.as_of), inputs)
+    result = _gravity(store, inputs) if inputs.network in GRAVITY else _pressure(water(store, inputs.network, inputs.as_of), inputs)
     result["as_of"] = (inputs.as_of or dt.date.today()).isoformat()
     return result | {"seconds": round(time.perf_counter() - begun, 6)}
 
@@ -72,9 +83,14 @@ def _element(inputs: TraceInputs, finders: dict) -> tuple[str, int]:
             except NotOnNetwork:
                 continue
     if not found:
-        raise NotOnNetwork(f"there is no {inputs.kind or 'pipe, node or valve'} {inputs.start[:80]!r} on this network", remedy="Check the id")
+        raise NotOnNetwork(
+            f"there is no {inputs.kind or 'pipe, node or valve'} {inputs.start[:80]!r} on this network",
+            remedy="Check the id",
+        )
     if len(found) > 1:
-        raise Ambiguous(f"{inputs.start!r} names a {' and a '.join(k for k, _ in found)}", remedy="Say which with `kind`")
+        raise Ambiguous(
+            f"{inputs.start!r} names a {' and a '.join(k for k, _ in found)}", remedy="Say which with `kind`"
+        )
     return found[0]
 
 
@@ -100,7 +116,11 @@ def _gravity_features(store, layer: str, pipes: list[str], part: str):
     frame = store.frame(layer, columns=["pipe_id"], where={"pipe_id": pipes})
     for pipe, shape in zip(frame["pipe_id"], frame.geometry, strict=True):
         line = [[round(x, 9), round(y, 9)] for x, y, *_ in shape.coords]
-        yield {"type": "Feature", "geometry": {"type": "LineString", "coordinates": line}, "properties": {"layer": layer, "id": pipe, "part": part}}
+        yield {
+            "type": "Feature",
+            "geometry": {"type": "LineString", "coordinates": line},
+            "properties": {"layer": layer, "id": pipe, "part": part},
+        }
 
 
 _known: dict[tuple, Gravity] = {}
@@ -113,7 +133,9 @@ def _gravity_network(store, layer: str, version: str, day: dt.date, moment: dt.d
         columns = ["pipe_id", "from_node", "to_node", "status"]
         frame = store.frame(layer, columns=columns, at=day, as_of=moment, crs=store.catalog.city.working_crs)
         if frame.empty:
-            raise NotFound(f"the network {layer.split('_')[0]!r} has no pipes on {day}", remedy=f"Load the layer {layer} first")
+            raise NotFound(
+                f"the network {layer.split('_')[0]!r} has no pipes on {day}", remedy=f"Load the layer {layer} first"
+            )
         while len(_known) > 3:
             _known.pop(next(iter(_known)), None)
         _known[key] = gravity(frame)

@@ -35,8 +35,21 @@ def frames(drawing: str, sources: str = "S", at_junction: str = "") -> dict[str,
             if other:
                 _add(letter, other, run, pipes, valves)
     for letter in at_junction:
-        valves.append({"valve_id": letter, "kind": "gate", "isolating": True, "node_id": letter, "normal_status": "open"})
-    columns = ["valve_id", "kind", "isolating", "node_id", "pipe_id", "from_node", "to_node", "flow", "normal_status", "operable"]
+        valves.append(
+            {"valve_id": letter, "kind": "gate", "isolating": True, "node_id": letter, "normal_status": "open"}
+        )
+    columns = [
+        "valve_id",
+        "kind",
+        "isolating",
+        "node_id",
+        "pipe_id",
+        "from_node",
+        "to_node",
+        "flow",
+        "normal_status",
+        "operable",
+    ]
     nodes = pd.DataFrame({"node_id": [c for c, _, _ in letters], "base_demand_lps": 1.0})
     return {
         "nodes": nodes,
@@ -50,15 +63,22 @@ def burst(drawing: str, *, sources: str = "S", at_junction: str = "", stuck: tup
     """The answer of a burst (`pipe=`, `node=` or `valve=`) in a drawing, as lists of ids."""
     built = engine(drawing, sources, at_junction)
     net, part = built.network, built.segments
-    (kind, wanted), = where.items()
+    ((kind, wanted),) = where.items()
     index = getattr(net, kind)(wanted)
-    start = {"pipe": lambda i: part.of_pipe[[i]], "node": built.segments_at_node, "valve": built.segments_at_valve}[kind](index)
+    start = {"pipe": lambda i: part.of_pipe[[i]], "node": built.segments_at_node, "valve": built.segments_at_valve}[
+        kind
+    ](index)
     found = built.burst(start, [net.valve(v) for v in stuck], index if kind == "valve" else -1)
 
     def pipes(segments) -> list[str]:
-        return sorted(p for s in segments for p in decoded(net.pipe_id[part.pipe[part.pipe_at[s] : part.pipe_at[s + 1]]]))
+        return sorted(
+            p for s in segments for p in decoded(net.pipe_id[part.pipe[part.pipe_at[s] : part.pipe_at[s + 1]]])
+        )
 
-    valves = {k: decoded(net.valve_id[getattr(found, k)]) for k in ("close", "optional", "already_closed", "stuck", "feeds_to_open")}
+    valves = {
+        k: decoded(net.valve_id[getattr(found, k)])
+        for k in ("close", "optional", "already_closed", "stuck", "feeds_to_open")
+    }
     return {k: sorted(v) for k, v in valves.items()} | {
         "isolated": found.isolated, "sources_to_shut": decoded(net.source_id[found.sources_to_shut]),
         "closed": pipes(found.region), "unintended": pipes(found.lost), "beside": pipes(found.beside),
@@ -97,7 +117,9 @@ def _add(start: str, end: str, run: str, pipes: list, valves: list) -> None:
         return
     if any(m in "xo!c" for m in run[1:-1]):
         raise ValueError(f"the valve in {name} ({run}) stands at no end")
-    pipes.append({"pipe_id": name, "from_node": start, "to_node": end, "length_m": 100.0, "diameter_mm": 200.0, "status": "0"})
+    pipes.append(
+        {"pipe_id": name, "from_node": start, "to_node": end, "length_m": 100.0, "diameter_mm": 200.0, "status": "0"}
+    )
     for mark, node in ((run[0], start), (run[-1], end)):
         if mark in VALVE_MARKS:
             status, operable = VALVE_MARKS[mark]

@@ -63,10 +63,14 @@ class Oracle:
     def _kind(self, valve):
         directed = valve["kind"] in ("check", "prv", "psv", "pump")
         closable = bool(valve["isolating"]) and valve["kind"] != "check"
-        return {(True, True): "both", (True, False): "device", (False, True): "valve", (False, False): "joint"}[directed, closable]
+        return {(True, True): "both", (True, False): "device", (False, True): "valve", (False, False): "joint"}[
+            directed, closable
+        ]
 
     def _edge(self, a, b, kind, valve=None):
-        self.graph.add_edge(a, b, kind=kind, id=valve and valve["valve_id"], open=valve is None or kind == "joint" or self._open(valve))
+        self.graph.add_edge(
+            a, b, kind=kind, id=valve and valve["valve_id"], open=valve is None or kind == "joint" or self._open(valve)
+        )
 
     def _two_way(self, a, b, kind, valve=None):
         self._edge(a, b, kind, valve)
@@ -226,7 +230,9 @@ class Oracle:
 
     def partition(self):
         """The segments as a set of frozen sets of pipe ids."""
-        parts = (frozenset(i for kind, i, *_ in part if kind == "pipe") for part in nx.connected_components(self.joints))
+        parts = (
+            frozenset(i for kind, i, *_ in part if kind == "pipe") for part in nx.connected_components(self.joints)
+        )
         return {p for p in parts if p}
 
     def _usable(self, valve_id):

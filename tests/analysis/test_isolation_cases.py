@@ -223,14 +223,19 @@ def test_customers_doorplates_and_hydrants_of_the_dry_part():
     supplied = consumers(built.network, connections, plates, hydrants)
     assert decoded(supplied.unattached) == ["c3"]
     dry = outage(built, supplied, built.segments.of_pipe[[built.network.pipe("AB")]])
-    assert dry.customers == 40 and decoded(dry.plates) == ["m1", "m2"] and decoded(supplied.hydrant_id[dry.hydrants]) == ["h2"]
+    assert (
+        dry.customers == 40
+        and decoded(dry.plates) == ["m1", "m2"]
+        and decoded(supplied.hydrant_id[dry.hydrants]) == ["h2"]
+    )
     assert dry.length_m == 100.0 and dry.volume_m3 == pytest.approx(np.pi / 4 * 0.2**2 * 100)
 
 
 def test_without_connections_the_junctions_with_demand_count():
     built = engine("Sx---Ax---B")
     none = consumers(built.network, pd.DataFrame(columns=["connection_id", "pipe_id", "building_id", "customers"]),
-                     pd.DataFrame(columns=["plate_id", "building_id"]), pd.DataFrame(columns=["hydrant_id", "pipe_id", "node_id"]))  # fmt: skip
+                     pd.DataFrame(columns=["plate_id", "building_id"]),
+                     pd.DataFrame(columns=["hydrant_id", "pipe_id", "node_id"]))  # fmt: skip
     assert outage(built, none, built.segments.of_pipe[[built.network.pipe("AB")]]).customers == 1
 
 
@@ -258,7 +263,10 @@ def test_a_point_between_pipes_of_different_segments_is_ambiguous():
 Sx---A
 Tx---B
 """, sources="ST")  # fmt: skip
-    tables["pipes"]["geometry"] = [shapely.LineString([(0, 1e-5), (9, 1e-5)]), shapely.LineString([(0, -1e-5), (9, -1e-5)])]
+    tables["pipes"]["geometry"] = [
+        shapely.LineString([(0, 1e-5), (9, 1e-5)]),
+        shapely.LineString([(0, -1e-5), (9, -1e-5)]),
+    ]
     tables["pipes"] = tables["pipes"].loc[tables["pipes"]["pipe_id"].isin(["SA", "TB"])]
     built = Engine.built(*network(**tables))
     with pytest.raises(Ambiguous, match="SA, TB"):

@@ -20,8 +20,17 @@ def frames(draw):
     node = st.integers(0, n - 1)
     pair = st.tuples(node, node).filter(lambda p: p[0] != p[1])
     pipes = [
-        {"pipe_id": f"p{i}", "from_node": f"n{a}", "to_node": f"n{b}", "length_m": 10.0 + i, "diameter_mm": 100.0, "status": s}
-        for i, ((a, b), s) in enumerate(draw(st.lists(st.tuples(pair, st.sampled_from("00000001")), min_size=1, max_size=12)))
+        {
+            "pipe_id": f"p{i}",
+            "from_node": f"n{a}",
+            "to_node": f"n{b}",
+            "length_m": 10.0 + i,
+            "diameter_mm": 100.0,
+            "status": s,
+        }
+        for i, ((a, b), s) in enumerate(
+            draw(st.lists(st.tuples(pair, st.sampled_from("00000001")), min_size=1, max_size=12))
+        )
     ]
     placements = st.one_of(
         st.tuples(st.just("end"), st.integers(0, len(pipes) - 1), st.booleans()),
@@ -65,7 +74,10 @@ def answer(engine, start, stuck=(), burst_valve=-1):
     found = engine.burst(start, stuck, burst_valve)
     inside = {p for s in found.region for p in part.pipe[part.pipe_at[s] : part.pipe_at[s + 1]]}
     dry = {p for s in found.lost for p in part.pipe[part.pipe_at[s] : part.pipe_at[s + 1]]}
-    names = {k: set(decoded(net.valve_id[getattr(found, k)])) for k in ("close", "optional", "already_closed", "feeds_to_open")}
+    names = {
+        k: set(decoded(net.valve_id[getattr(found, k)]))
+        for k in ("close", "optional", "already_closed", "feeds_to_open")
+    }
     return names | {
         "sources_to_shut": set(decoded(net.source_id[found.sources_to_shut])), "isolated": found.isolated,
         "affected": set(decoded(net.pipe_id[sorted(inside | dry)])), "unintended": set(decoded(net.pipe_id[sorted(dry)])),
@@ -90,7 +102,9 @@ def test_bursts_agree_with_the_oracle(tables, data):
         assert answer(engine, engine.segments_at_node(i), positions) == oracle.burst("node", node, stuck), node
     for i, valve in enumerate(valves):
         if (net.valve_isolating | net.valve_directed)[i]:
-            assert answer(engine, engine.segments_at_valve(i), positions, i) == oracle.burst("valve", valve, stuck), valve
+            assert answer(engine, engine.segments_at_valve(i), positions, i) == oracle.burst("valve", valve, stuck), (
+                valve
+            )
 
 
 @settings(max_examples=200, deadline=None)

@@ -16,7 +16,20 @@ from gis.analysis.network import decoded, network
 
 LIBRARY = Path(wntr.__file__).parent / "library" / "networks"
 LAYERS = {"nodes": "water_node", "pipes": "water_pipe", "valves": "water_valve", "sources": "water_source"}
-EMPTY_VALVES = pd.DataFrame(columns=["valve_id", "kind", "isolating", "node_id", "pipe_id", "from_node", "to_node", "flow", "normal_status", "operable"])
+EMPTY_VALVES = pd.DataFrame(
+    columns=[
+        "valve_id",
+        "kind",
+        "isolating",
+        "node_id",
+        "pipe_id",
+        "from_node",
+        "to_node",
+        "flow",
+        "normal_status",
+        "operable",
+    ]
+)
 
 
 def tables(path, **options):
@@ -54,7 +67,11 @@ def assert_agrees(frames, pipes, stuck_share=0.0):
 @pytest.mark.parametrize("name", ["Net3", "Net6", "ky4", "ky10"])
 @pytest.mark.parametrize(("placement", "n"), [("random", 0.5), ("strategic", 1)])
 def test_library_networks_agree_with_the_oracle(tmp_path, name, placement, n):
-    count = int(n * len(pd.DataFrame(deliveries(LIBRARY / f"{name}.inp", "n")["water_pipe"]))) if placement == "random" else n
+    count = (
+        int(n * len(pd.DataFrame(deliveries(LIBRARY / f"{name}.inp", "n")["water_pipe"])))
+        if placement == "random"
+        else n
+    )
     _, _, layer = valve_layer(tmp_path, name, placement, count, 3)
     assert assert_agrees(tables(LIBRARY / f"{name}.inp", valve_layer=layer), 100) > 10
 

@@ -36,7 +36,9 @@ def street(store_db):
     """Two pipes behind a valve each, with connections, curb stops, door-plates and a hydrant; `replace` loads it changed."""
 
     def put(**changed):
-        frames = {k: geopandas.GeoDataFrame(v, geometry="geometry", crs="EPSG:4490") for k, v in _street(**changed).items()}
+        frames = {
+            k: geopandas.GeoDataFrame(v, geometry="geometry", crs="EPSG:4490") for k, v in _street(**changed).items()
+        }
         return load_frames(catalog(), frames, name="street")
 
     put()
@@ -59,7 +61,8 @@ def _street(valve_state="open", valid_to=None) -> dict[str, list[dict]]:
         "building": [{"building_id": "b1", "use": "residential", "geometry": house}],
         "address": [{"address_id": "a", "full_text": "府前街1号", "status": "official", "stage": "current", "level": "building",
                      "geometry": shapely.Point(117.0015, 32.0002)}],
-        "door_plate": [plate | {"plate_id": "m1", "address": "府前街1号", "building_id": "b1", "geometry": shapely.Point(117.0015, 32.0002)}],
+        "door_plate": [plate | {"plate_id": "m1", "address": "府前街1号", "building_id": "b1",
+                        "geometry": shapely.Point(117.0015, 32.0002)}],
         "water_node": [base | {"node_id": n, "geometry": spot(n)} for n in points],
         "water_pipe": [base | {"pipe_id": a + b, "from_node": a, "to_node": b, "diameter_mm": 100.0, "status": "0", "valid_to": valid_to,
                                "geometry": line(a, b)} for a, b in ("SA", "AB")],
@@ -87,10 +90,16 @@ def test_the_answer_has_everything_that_the_contract_names(street):
     assert found["isolated"] is True and found["segments"] == ["AB"]
     assert found["valves"] == {"close": ["VAB"], "optional": [], "already_closed": [], "stuck": []}
     dry = found["affected"]
-    assert dry["pipes"] == ["AB"] and dry["customers"] == 24 and dry["doorplates"] == ["m1"] and dry["hydrants"] == ["H"]
+    assert (
+        dry["pipes"] == ["AB"] and dry["customers"] == 24 and dry["doorplates"] == ["m1"] and dry["hydrants"] == ["H"]
+    )
     assert dry["length_m"] == pytest.approx(94.4, abs=0.2)  # measured in the working CRS: the layer gives none
     assert dry["priority"] == [{"connection": "c1", "priority": "school", "customers": 24, "building": "b1"}]
-    assert found["unintended"] == {"pipes": [], "customers": 0} and found["feeds_to_open"] == [] and found["sources_to_shut"] == []
+    assert (
+        found["unintended"] == {"pipes": [], "customers": 0}
+        and found["feeds_to_open"] == []
+        and found["sources_to_shut"] == []
+    )
     assert found["doorplate_list"] == [{"id": "m1", "address": "府前街1号"}]
     parts = {(f["properties"]["part"], f["properties"]["id"]) for f in found["features"]["features"]}
     assert parts == {("closed", "AB"), ("valve_close", "VAB"), ("hydrant", "H"), ("burst", "AB")}
@@ -99,12 +108,20 @@ def test_the_answer_has_everything_that_the_contract_names(street):
 
 def test_a_stuck_valve_widens_the_answer(street):
     found = burst(pipe="AB", stuck=["VAB"])
-    assert found["valves"]["close"] == ["VSA"] and found["valves"]["stuck"] == ["VAB"] and found["affected"]["pipes"] == ["AB", "SA"]
+    assert (
+        found["valves"]["close"] == ["VSA"]
+        and found["valves"]["stuck"] == ["VAB"]
+        and found["affected"]["pipes"] == ["AB", "SA"]
+    )
 
 
 def test_a_service_connection_is_shut_at_its_curb_stop_before_the_main(street):
     found = burst(connection="c1")
-    assert found["valves"]["close"] == ["k1"] and found["affected"]["pipes"] == [] and found["affected"]["doorplates"] == ["m1"]
+    assert (
+        found["valves"]["close"] == ["k1"]
+        and found["affected"]["pipes"] == []
+        and found["affected"]["doorplates"] == ["m1"]
+    )
     again = burst(connection="c1", stuck=["k1"])
     assert again["valves"]["close"] == ["VAB"] and again["valves"]["stuck"] == ["k1"] and again["burst"]["pipe"] == "AB"
 
@@ -152,7 +169,15 @@ def test_who_may_not_see_pipes_gets_no_answer(street):
 
 
 @pytest.mark.parametrize(
-    "inputs", [{}, {"pipe": "A", "node": "B"}, {"at": (200, 0)}, {"pipe": "x" * 10_000}, {"pipe": "AB", "colour": "red"}, {"pipe": "AB", "as_of": "2024-13-01"}]
+    "inputs",
+    [
+        {},
+        {"pipe": "A", "node": "B"},
+        {"at": (200, 0)},
+        {"pipe": "x" * 10_000},
+        {"pipe": "AB", "colour": "red"},
+        {"pipe": "AB", "as_of": "2024-13-01"},
+    ],
 )
 def test_wrong_parameters_are_named(inputs):
     with pytest.raises(InputError):
@@ -175,7 +200,10 @@ def test_the_atlas_answers_every_pipe_as_the_burst_does(net3):
     for row in table.sample(12, random_state=1).itertuples():
         found = burst(network="net3", pipe=row.pipe_id)
         assert row.close == found["valves"]["close"] and row.isolated == found["isolated"]
-        assert row.affected_pipes == len(found["affected"]["pipes"]) and row.affected_customers == found["affected"]["customers"]
+        assert (
+            row.affected_pipes == len(found["affected"]["pipes"])
+            and row.affected_customers == found["affected"]["customers"]
+        )
         assert row.affected_length_m == pytest.approx(found["affected"]["length_m"], abs=0.01)
 
 

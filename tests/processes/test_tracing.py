@@ -44,7 +44,11 @@ def sewer(store_db):
         for p, (a, b, s) in ends.items()
     ]  # fmt: skip
     frames = {"sewer_manhole": nodes, "sewer_pipe": pipes}
-    load_frames(catalog(), {k: geopandas.GeoDataFrame(v, geometry="geometry", crs="EPSG:4490") for k, v in frames.items()}, name="sewer")
+    load_frames(
+        catalog(),
+        {k: geopandas.GeoDataFrame(v, geometry="geometry", crs="EPSG:4490") for k, v in frames.items()},
+        name="sewer",
+    )
 
 
 def test_sewers_are_traced_by_their_direction(sewer):
