@@ -14,6 +14,11 @@ import type { Tool } from "./tools.ts";
 
 type Place = { network: string } & ({ pipe: string } | { connection: string } | { valve: string } | { at: [number, number] });
 
+/** Where the crew works: the closed part and its valves. What is cut off behind may reach far, and would make them small. */
+function worked(answer: BurstAnswer): GeoJSON.Feature[] {
+  return (answer.features?.features ?? []).filter(({ properties }) => !["hydrant", "cut_off"].includes(properties.part));
+}
+
 export class BurstTool implements Tool {
   readonly id = "burst";
   readonly layers = ["water_pipe"];
@@ -93,7 +98,7 @@ export class BurstTool implements Tool {
     const answer = this.answer!;
     this.app.view.overlay.show(answer.features ?? null);
     this.app.panel.redraw();
-    if (look && answer.features) this.app.view.fit(answer.features.features.filter((one) => one.properties.part !== "hydrant"));
+    if (look) this.app.view.fit(worked(answer));
     const { close, stuck: failed, optional, already_closed } = answer.valves;
     const wanted = [...close, ...failed, ...optional.slice(0, 10), ...already_closed.slice(0, 10), ...answer.feeds_to_open.slice(0, 10)];
     const valves = readValves(answer.network, wanted, answer.features, this.valves, request.signal);
