@@ -9,6 +9,7 @@ import pandas as pd
 import shapely
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+from scipy.spatial import cKDTree
 
 from etl.city import parcels as pc
 from etl.city import plan as p
@@ -79,15 +80,18 @@ def _zones(city, par, diameter) -> tuple[np.ndarray, np.ndarray, int, int]:
     rng = stream(city.seed, "water zones")
     n, a, b = len(par.node), par.a, par.b
     used = np.unique(np.r_[a, b])
-    k = int(np.clip(round(len(used) / 260), 3, 60))
     zone = np.full(n, -1)
-    zone[used] = _cluster(par.node[used], np.ones(len(used)), k, rng)
+    inner = used[np.hypot(*(par.node[used] - city.ground.centre).T) < 1.05 * city.ground.radius]
+    k = int(np.clip(round(len(inner) / 130), 3, 60))
+    zone[inner] = _cluster(par.node[inner], np.ones(len(inner)), k, rng)
     k = int(zone.max()) + 1
+    outer = np.setdiff1d(used, inner)
+    zone[outer] = zone[inner[cKDTree(par.node[inner]).query(par.node[outer])[1]]]
     centre = np.array([par.node[zone == z].mean(0) for z in range(k)])
     reach = np.hypot(*(centre - city.ground.centre).T)
     low = city.ground.height(centre)
     doors = np.bincount(zone[a][zone[a] != zone[b]], minlength=k) + np.bincount(zone[b][zone[a] != zone[b]], minlength=k)
-    order = np.lexsort((low, np.abs(reach - np.median(reach)) > 0.6 * np.median(reach), doors < 3))
+    order = np.lexsort((low, np.abs(reach - np.median(reach)) > 0.8 * np.median(reach), doors < 3))
     target = int(order[0])
     inside = zone == target
     sub = inside[a] & inside[b]
@@ -164,7 +168,7 @@ def make(city) -> Water:
     net = _select(net, keep)
     node_zone = np.r_[zone, zone[par.b[cut_line]]]
     net, node_zone, compound_pipe = _add_compounds(city, net, node_zone, tee[:len(t_line)], t_aisle, g, rng)
-    net, node_zone, sources = _add_sources(city, net, node_zone, len(par.node), rng)
+    net, node_zone, sources = _add_sources(city, net, node_zone, reduced, len(par.node))
     return _tables(city, net, node_zone, sources, compound_pipe, prv_ends, shut, par, rng)
 
 
@@ -221,14 +225,14 @@ def _add_compounds(city, net, node_zone, tee, aisle, g, rng):
     return net, np.r_[node_zone, node_zone[tee]], pipe
 
 
-def _add_sources(city, net, node_zone, n_street, rng):
+def _add_sources(city, net, node_zone, reduced, n_street):
     """Two works at the ends of the valley and a tank on high ground, each with a supply main of its own."""
     street = np.unique(np.r_[net.a[net.kind == 0], net.b[net.kind == 0]])
     big = np.zeros(len(net.xy))
     np.maximum.at(big, net.a, net.diameter)
     np.maximum.at(big, net.b, net.diameter)
     near = np.hypot(*(net.xy - city.ground.centre).T) < city.ground.radius * 1.25
-    pool = street[(big[street] >= 300) & (street < n_street) & near[street]]
+    pool = street[(big[street] >= 300) & (street < n_street) & near[street] & (node_zone[street] != reduced)]
     st = city.ground.town(net.xy[pool])
     bank = np.abs(st[:, 1] - city.ground.river_line(st[:, 0]))
     west = pool[np.argmin(st[:, 0] + 0.6 * bank)]
