@@ -74,7 +74,7 @@ def normalised(text: str) -> str:
     text = re.sub(r"(\d+)#", r"\1号", text)
     text = re.sub(r"(?<=\D)(\d+)-(\d+)-(\d+)(?:室|房)?$", r"\1幢\2单元\3室", text)
     text = re.sub(r"(\d+|[A-Z])幢(\d+)-(\d+)(?:室|房)?$", r"\1幢\2单元\3室", text)
-    text = re.sub(r"((?:幢|单元|层|楼)\d+)(?:房|户)?$", r"\1室", text)
+    text = re.sub(r"((?:(?:幢|单元|层|楼)\d+)|号\d{3,4})(?:房|户)?$", r"\1室", text)
     return re.sub(r"([路街巷弄道][甲乙丙丁]?\d+(?:-\d+)?)$", r"\1号", text)
 
 
@@ -155,10 +155,15 @@ class Gazetteer:
         )  # fmt: skip
 
     def _is_road_there(self, text: str, at: int, area: str) -> bool:
-        """重庆 in 重庆路 is no area: a longer road name begins there, or a road's suffix follows a bare name."""
-        road = _longest(self.roads, text, at)
+        """重庆 in 重庆路 is no area: a longer road name begins there, or a road's suffix follows a bare name.
+
+        A village is both in 金家村五巷7号: it is the road where no other road or area follows it.
+        """
+        road, end = _longest(self.roads, text, at), at + len(area)
+        if road == area:
+            return not (_longest(self.roads, text, end) or _longest(self.areas, text, end) or _longest(self.compounds, text, end))
         bare = area[-1] not in _AREA_SUFFIX
-        return len(road) > len(area) or (bare and re.match(_ROAD_SUFFIX, text[at + len(area) :]) is not None)
+        return len(road) > len(area) or (bare and re.match(_ROAD_SUFFIX, text[end:]) is not None)
 
     def _road(self, text: str) -> tuple[str, str, str]:
         """The road, what stands before it, and what follows."""
