@@ -37,8 +37,6 @@ TITLES = {
 }
 """The Chinese titles of the codes, put before each message."""
 COLUMNS = ["layer", "code", "level", "src_row", "key", "field", "value", "message", "remedy", "geom"]
-MAX_VALUE = 500
-"""Raw values are kept up to this many characters in a finding; the whole record is in `meta.reject` or in the kept source."""
 
 
 class Findings:
@@ -70,7 +68,7 @@ class Findings:
         rows = list(rows)
         if not rows:
             return
-        values = [None] * len(rows) if values is None else [None if v is None else str(v)[:MAX_VALUE] for v in values]
+        values = [None] * len(rows) if values is None else [None if v is None else str(v) for v in values]
         geom = (
             [None] * len(rows)
             if geometries is None
