@@ -32,8 +32,14 @@ class Key:
     revoked_at: dt.datetime | None
 
     def as_dict(self) -> dict:
-        return {"id": self.id, "user": self.user, "prefix": self.prefix, "created_at": self.created_at,
-                "expires_at": self.expires_at, "revoked_at": self.revoked_at}
+        return {
+            "id": self.id,
+            "user": self.user,
+            "prefix": self.prefix,
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+            "revoked_at": self.revoked_at,
+        }
 
 
 def require_strong(password: str, name: str) -> None:
@@ -110,7 +116,9 @@ def keys(name: str | None = None) -> list[Key]:
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, user_name, prefix, created_at, expires_at, revoked_at FROM access.key "
-            "WHERE %(name)s::text IS NULL OR user_name = %(name)s ORDER BY id DESC", {"name": name})
+            "WHERE %(name)s::text IS NULL OR user_name = %(name)s ORDER BY id DESC",
+            {"name": name},
+        )
         return [Key(*row) for row in cursor.fetchall()]
 
 
@@ -119,7 +127,8 @@ def revoke_key(key: str) -> int:
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM access.key WHERE revoked_at IS NULL AND (id::text = %(key)s OR prefix = %(key)s OR sha256 = %(digest)s)",
-            {"key": key, "digest": digest(key)})
+            {"key": key, "digest": digest(key)},
+        )
         found = [row[0] for row in cursor.fetchall()]
         if not found:
             raise NotFound("no such key holds", remedy="See `onemap key list`")

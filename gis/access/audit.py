@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg2.extras
 
 from gis.access.identity import Identity
-from gis.catalog.model import Layer
 from gis.access.roles import is_restricted
+from gis.catalog.model import Layer
 from gis.db.connection import writing
 
 _ROW = "INSERT INTO access.audit (user_name, role, action, layer, detail, n) VALUES (%s, %s, %s, %s, %s, %s)"

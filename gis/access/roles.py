@@ -38,8 +38,7 @@ class _Same:
 @lru_cache(maxsize=64)
 def _visible_catalog(same: _Same, role: str) -> Catalog:
     catalog = same.catalog
-    return catalog.model_copy(update={"layers": {
-        name: _visible(layer, role) for name, layer in catalog.readable_by(role).items()}})
+    return catalog.model_copy(update={"layers": {name: _visible(layer, role) for name, layer in catalog.readable_by(role).items()}})
 
 
 def _visible(layer: Layer, role: str) -> Layer:

@@ -105,6 +105,7 @@ for _classes in (itemtypes.CONFORMANCE_CLASSES_FEATURES, processes.CONFORMANCE_C
     _classes[:] = [uri for uri in _classes if not uri.endswith(_NOT_OURS)]
 itemtypes.CONFORMANCE_CLASSES_FEATURES += [uri for uri in _QGIS if uri not in itemtypes.CONFORMANCE_CLASSES_FEATURES]
 processes.CONFORMANCE_CLASSES += [
-    uri for name in ("job-list", "dismiss")
+    uri
+    for name in ("job-list", "dismiss")
     if (uri := f"http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/{name}") not in processes.CONFORMANCE_CLASSES
 ]

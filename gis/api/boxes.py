@@ -49,10 +49,9 @@ def code_of(uri: str) -> str | int:
     """The CRS meant by an OGC URI, as `gis.crs` names it. Raises InputError for any other text."""
     if uri.rstrip("h") == systems.CRS84:
         return systems.CRS84
-    if uri.startswith(_EPSG_URI) and uri[len(_EPSG_URI):].isdigit() and len(uri) < len(_EPSG_URI) + 7:
-        return int(uri[len(_EPSG_URI):])
-    raise InputError(f"unknown coordinate reference system {uri[:80]!r}", where="crs",
-                     remedy=f"Write {systems.CRS84} or {_EPSG_URI}4490")
+    if uri.startswith(_EPSG_URI) and uri[len(_EPSG_URI) :].isdigit() and len(uri) < len(_EPSG_URI) + 7:
+        return int(uri[len(_EPSG_URI) :])
+    raise InputError(f"unknown coordinate reference system {uri[:80]!r}", where="crs", remedy=f"Write {systems.CRS84} or {_EPSG_URI}4490")
 
 
 @lru_cache(maxsize=64)
@@ -80,12 +79,12 @@ def area(numbers: list[float], uri: str | None) -> Area:
     if systems.is_northing_easting(code):
         x1, y1, x2, y2 = y1, x1, y2, x2
     if y1 > y2 or (x1 > x2 and not systems.is_geographic(code)):
-        raise InputError("the lower corner of bbox lies above the upper one", where="bbox",
-                         remedy="Write the lower corner first, in the axis order of the CRS")
-    if systems.is_geographic(code):
-        outline = _degrees(x1, y1, x2, y2)
-    else:
-        outline = _projected(x1, y1, x2, y2, code)
+        raise InputError(
+            "the lower corner of bbox lies above the upper one",
+            where="bbox",
+            remedy="Write the lower corner first, in the axis order of the CRS",
+        )
+    outline = _degrees(x1, y1, x2, y2) if systems.is_geographic(code) else _projected(x1, y1, x2, y2, code)
     bounds = tuple(round(float(v), 7) for v in outline.bounds)
     return Area(shapely.to_wkb(shapely.set_srid(outline, systems.STORED), include_srid=True), bounds, low, high)
 
@@ -106,6 +105,9 @@ def _projected(x1: float, y1: float, x2: float, y2: float, code: str | int) -> s
     y = np.concatenate([np.full(16, y1), y1 + (y2 - y1) * step, np.full(16, y2), y2 - (y2 - y1) * step])
     lon, lat = systems.transform(x, y, code)
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-        raise InputError("bbox lies outside the area of its coordinate reference system", where="bbox",
-                         remedy="Check bbox-crs and the order of its axes (CGCS2000 zones: northing, easting)")
+        raise InputError(
+            "bbox lies outside the area of its coordinate reference system",
+            where="bbox",
+            remedy="Check bbox-crs and the order of its axes (CGCS2000 zones: northing, easting)",
+        )
     return shapely.polygons(np.column_stack([lon, lat]))

@@ -28,8 +28,13 @@ def configuration() -> dict:
     config = yaml_load(io.StringIO(pygeoapi.render(catalog(), processes.processes())))
     server, metadata = config["server"], config["metadata"]
     server |= {
-        "url": public_url(), "bind": {"host": settings().host, "port": settings().port}, "languages": LANGUAGES, "gzip": False,
-        "admin": False, "manager": dict(MANAGER), "locale_dir": str(pages.FOLDER / "locale"),
+        "url": public_url(),
+        "bind": {"host": settings().host, "port": settings().port},
+        "languages": LANGUAGES,
+        "gzip": False,
+        "admin": False,
+        "manager": dict(MANAGER),
+        "locale_dir": str(pages.FOLDER / "locale"),
         "templates": {"path": str(pages.TEMPLATES), "static": str(pages.STATIC)},
     }
     server["limits"] = {"default_items": DEFAULT_LIMIT, "max_items": LARGEST_LIMIT, "on_exceed": "throttle"} | server.get("limits", {})
@@ -43,8 +48,7 @@ def configuration() -> dict:
 
 def _servable(resource: dict) -> bool:
     """A raster that was never loaded has no file, and so is no collection."""
-    return all(
-        provider["type"] != "coverage" or raster(provider["data"]).is_file() for provider in resource.get("providers", []))
+    return all(provider["type"] != "coverage" or raster(provider["data"]).is_file() for provider in resource.get("providers", []))
 
 
 def raster(data: str) -> Path:

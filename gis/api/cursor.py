@@ -14,8 +14,14 @@ from gis.catalog.model import Column
 from gis.errors import InputError
 
 SQL_TYPE = {
-    "text": "text", "code": "text", "int": "bigint", "real": "double precision", "bool": "boolean", "date": "date",
-    "timestamp": "timestamptz", "texts": "text[]",
+    "text": "text",
+    "code": "text",
+    "int": "bigint",
+    "real": "double precision",
+    "bool": "boolean",
+    "date": "date",
+    "timestamp": "timestamptz",
+    "texts": "text[]",
 }
 _LONGEST = 8000
 
@@ -36,13 +42,11 @@ class Sort:
 
     def order_by(self) -> sql.Composable:
         """ORDER BY list; nulls as PostgreSQL keeps them in its indexes (last ascending, first descending)."""
-        return sql.SQL(", ").join(
-            sql.SQL("{} DESC" if descending else "{}").format(sql.Identifier(name)) for name, descending in self.by)
+        return sql.SQL(", ").join(sql.SQL("{} DESC" if descending else "{}").format(sql.Identifier(name)) for name, descending in self.by)
 
     def position(self) -> sql.Composable:
         """The values of a row that say where it stands, as text[]."""
-        return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(
-            sql.SQL("{}::text").format(sql.Identifier(name)) for name, _ in self.by))
+        return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name, _ in self.by))
 
 
 def encode(sort: Sort, position: list[str | None]) -> str:
@@ -52,8 +56,9 @@ def encode(sort: Sort, position: list[str | None]) -> str:
 
 def decode(sort: Sort, cursor: str) -> list[str | None]:
     """The position that a cursor names. Raises InputError where it is damaged or was made for another order."""
-    refused = InputError("the cursor does not belong to this listing", where="cursor",
-                         remedy="Follow the next link as it is, or start again without cursor")
+    refused = InputError(
+        "the cursor does not belong to this listing", where="cursor", remedy="Follow the next link as it is, or start again without cursor"
+    )
     if len(cursor) > _LONGEST:
         raise refused
     try:
@@ -73,6 +78,7 @@ def behind(sort: Sort, position: list[str | None], columns: dict[str, Column], b
 
     All ascending and never null (the usual case, by key): one row comparison, which the primary key answers. Else spelled out.
     """
+
     def placeholder(name: str, value: str) -> sql.Composable:
         return bind(value, SQL_TYPE[columns[name].type])
 

@@ -19,17 +19,34 @@ REALM = "One Map"
 RETRY_AFTER_S = 5
 
 CODES = {
-    400: "InvalidParameterValue", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
-    406: "NotAcceptable", 413: "RequestTooLarge", 415: "UnsupportedMediaType", 429: "TooManyRequests",
-    500: "NoApplicableCode", 501: "NotImplemented", 503: "ServiceUnavailable",
+    400: "InvalidParameterValue",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    406: "NotAcceptable",
+    413: "RequestTooLarge",
+    415: "UnsupportedMediaType",
+    429: "TooManyRequests",
+    500: "NoApplicableCode",
+    501: "NotImplemented",
+    503: "ServiceUnavailable",
 }
 """OGC exception codes (OGC API Common, 8.10) by HTTP status."""
 
 TITLES = {
-    400: "The request is wrong", 401: "Log in first", 403: "This is not allowed", 404: "There is nothing here",
-    405: "This cannot be done here", 406: "This format is not offered", 413: "The request is too large",
-    415: "This content type is not understood", 429: "Too many requests", 500: "The platform made a mistake",
-    501: "This is not offered", 503: "The platform cannot answer now",
+    400: "The request is wrong",
+    401: "Log in first",
+    403: "This is not allowed",
+    404: "There is nothing here",
+    405: "This cannot be done here",
+    406: "This format is not offered",
+    413: "The request is too large",
+    415: "This content type is not understood",
+    429: "Too many requests",
+    500: "The platform made a mistake",
+    501: "This is not offered",
+    503: "The platform cannot answer now",
 }
 
 
@@ -37,8 +54,12 @@ def problem(status: int, detail: str = "", *, where: str = "", remedy: str = "",
     """The answer to a mistake: an OGC exception that is also problem details (RFC 9457), or a page for a browser."""
     title = TITLES.get(status, TITLES[400 if status < 500 else 500])
     body = {
-        "type": "about:blank", "title": title, "status": status, "code": code or CODES.get(status, CODES[400 if status < 500 else 500]),
-        "detail": detail or title, "description": " ".join(filter(None, [detail or title, f"({where})" if where else "", remedy])),
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "code": code or CODES.get(status, CODES[400 if status < 500 else 500]),
+        "detail": detail or title,
+        "description": " ".join(filter(None, [detail or title, f"({where})" if where else "", remedy])),
         "requestId": g.get("request_id", ""),
     }
     body |= {name: value for name, value in (("where", where), ("remedy", remedy)) if value}

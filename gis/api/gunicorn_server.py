@@ -17,10 +17,21 @@ class Server(BaseApplication):
 
     def load_config(self) -> None:
         values = {
-            "bind": f"{settings().host}:{settings().port}", "workers": settings().workers, "threads": settings().threads,
-            "worker_class": "gthread", "timeout": self.timeout_s, "graceful_timeout": 20, "keepalive": 15, "preload_app": True,
-            "limit_request_line": 8190, "limit_request_fields": 60, "proc_name": "onemap", "child_exit": _forget_figures,
-            "post_fork": _begin_worker, "worker_tmp_dir": None, "control_socket_disable": True,
+            "bind": f"{settings().host}:{settings().port}",
+            "workers": settings().workers,
+            "threads": settings().threads,
+            "worker_class": "gthread",
+            "timeout": self.timeout_s,
+            "graceful_timeout": 20,
+            "keepalive": 15,
+            "preload_app": True,
+            "limit_request_line": 8190,
+            "limit_request_fields": 60,
+            "proc_name": "onemap",
+            "child_exit": _forget_figures,
+            "post_fork": _begin_worker,
+            "worker_tmp_dir": None,
+            "control_socket_disable": True,
         }
         for name, value in values.items():
             if name in self.cfg.settings:

@@ -20,13 +20,16 @@ WAITING_ALLOWED = 20
 CHANNEL = "onemap_job"
 """NOTIFY wakes the worker."""
 
-_COLUMNS = ("id::text AS identifier, process AS process_id, status, message, progress, inputs AS parameters, created_at AS created, "
-            "started_at AS started, finished_at AS finished, updated_at AS updated, error, cancelled")
+_COLUMNS = (
+    "id::text AS identifier, process AS process_id, status, message, progress, inputs AS parameters, created_at AS created, "
+    "started_at AS started, finished_at AS finished, updated_at AS updated, error, cancelled"
+)
 _INSERT = "INSERT INTO meta.job (process, inputs, role) VALUES (%s, %s, %s) RETURNING id::text"
 _DISMISS = (
     "UPDATE meta.job SET cancelled = true, message = 'dismissed', updated_at = clock_timestamp(), result = NULL, "
     "status = CASE WHEN status = 'running' THEN status ELSE 'dismissed' END, "
-    "finished_at = CASE WHEN status = 'running' THEN NULL ELSE clock_timestamp() END WHERE id = %s")
+    "finished_at = CASE WHEN status = 'running' THEN NULL ELSE clock_timestamp() END WHERE id = %s"
+)
 
 
 class JobManager(BaseManager):
@@ -56,11 +59,17 @@ class JobManager(BaseManager):
         if identity.is_anonymous:
             return {"jobs": [], "numberMatched": 0}
         wanted = {"status": getattr(status, "value", status), "limit": limit, "offset": offset or 0}
-        with reading(identity.role, identity.user) as connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        with (
+            reading(identity.role, identity.user) as connection,
+            connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor,
+        ):
             cursor.execute("SELECT count(*) AS n FROM meta.job WHERE %(status)s::text IS NULL OR status = %(status)s", wanted)
             matched = cursor.fetchone()["n"]
-            cursor.execute(f"SELECT {_COLUMNS} FROM meta.job WHERE %(status)s::text IS NULL OR status = %(status)s "
-                           "ORDER BY created_at DESC LIMIT %(limit)s OFFSET %(offset)s", wanted)
+            cursor.execute(
+                f"SELECT {_COLUMNS} FROM meta.job WHERE %(status)s::text IS NULL OR status = %(status)s "
+                "ORDER BY created_at DESC LIMIT %(limit)s OFFSET %(offset)s",
+                wanted,
+            )
             return {"jobs": [_shown(row) for row in cursor.fetchall()], "numberMatched": matched}
 
     def get_job(self, job_id: str) -> dict:
@@ -119,8 +128,10 @@ def _row(job_id: str, columns: str) -> dict:
 
 def _shown(row: dict) -> dict:
     """A job as pygeoapi lists it; times in UTC."""
-    times = {name: row[name].astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if row[name] else None
-             for name in ("created", "started", "finished", "updated")}
+    times = {
+        name: row[name].astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if row[name] else None
+        for name in ("created", "started", "finished", "updated")
+    }
     message = row["message"]
     if row["status"] == "failed" and row["error"]:
         message = " ".join(filter(None, (row["error"].get("what"), row["error"].get("remedy"))))

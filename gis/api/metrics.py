@@ -11,8 +11,12 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client itself; `onemap serve` sets it before the workers start."""
 
 REQUESTS = Counter("onemap_http_requests_total", "Requests answered", ["route", "method", "status"])
-SECONDS = Histogram("onemap_http_request_seconds", "Time to the answer", ["route"],
-                    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
+SECONDS = Histogram(
+    "onemap_http_request_seconds",
+    "Time to the answer",
+    ["route"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
 AT_ONCE = Gauge("onemap_http_requests_in_progress", "Requests being answered", multiprocess_mode="livesum")
 
 

@@ -25,16 +25,18 @@ _TEXT = {"type": "string"}
 _INDEX = {"type": "integer", "minimum": 0}
 
 PARAMETERS = {
-    "limit": _query("limit", "How many features a page holds.",
-                    {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}),
+    "limit": _query(
+        "limit", "How many features a page holds.", {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}
+    ),
     "datetime": _query("datetime", "Valid time: an instant, a partial date or an interval; only what was in service then.", _TEXT),
     "as-of": _query("as-of", "Recorded time: the answer as it was known at this moment.", _TEXT),
     "cursor": _query("cursor", "Where the page begins; taken from a next link.", _TEXT),
     "resultType": _query("resultType", "hits counts exactly and answers no features.", {"type": "string", "enum": ["results", "hits"]}),
     "sortby": _query("sortby", "Properties to sort by, separated by commas; - before a name sorts downwards.", _TEXT),
     "filter": _query("filter", "A CQL2 filter.", _TEXT),
-    "filter-lang": _query("filter-lang", "The language of the filter.",
-                          {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"}),
+    "filter-lang": _query(
+        "filter-lang", "The language of the filter.", {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"}
+    ),
     "filter-crs": _query("filter-crs", "The CRS of the coordinates in the filter.", {"type": "string", "format": "uri"}),
     "featureId": _path("featureId", "The id of the feature: the values of its key joined by a colon.", _TEXT),
     "tileMatrixSetId": _path("tileMatrixSetId", "The tile grid.", {"type": "string", "enum": ["WebMercatorQuad", "WorldCRS84Quad"]}),
@@ -43,25 +45,74 @@ PARAMETERS = {
     "tileCol": _path("tileCol", "The column from the west.", _INDEX),
 }
 
-_LINK = {"type": "object", "required": ["href", "rel"], "properties": {
-    "href": _TEXT, "rel": _TEXT, "type": _TEXT, "title": _TEXT, "hreflang": _TEXT, "length": {"type": "integer"}, "templated": {"type": "boolean"}}}
-_FEATURE = {"type": "object", "required": ["type", "geometry", "properties"], "properties": {
-    "type": {"type": "string", "enum": ["Feature"]}, "id": _TEXT, "geometry": {"type": "object", "nullable": True},
-    "properties": {"type": "object", "nullable": True}}}
+_LINK = {
+    "type": "object",
+    "required": ["href", "rel"],
+    "properties": {
+        "href": _TEXT,
+        "rel": _TEXT,
+        "type": _TEXT,
+        "title": _TEXT,
+        "hreflang": _TEXT,
+        "length": {"type": "integer"},
+        "templated": {"type": "boolean"},
+    },
+}
+_FEATURE = {
+    "type": "object",
+    "required": ["type", "geometry", "properties"],
+    "properties": {
+        "type": {"type": "string", "enum": ["Feature"]},
+        "id": _TEXT,
+        "geometry": {"type": "object", "nullable": True},
+        "properties": {"type": "object", "nullable": True},
+    },
+}
 
 SCHEMAS = {
     "link": _LINK,
-    "exception": {"type": "object", "required": ["title", "status", "code"], "properties": {
-        "type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "code": _TEXT, "detail": _TEXT, "description": _TEXT,
-        "where": _TEXT, "remedy": _TEXT, "requestId": _TEXT}},
-    "cql2": {"type": "object", "description": "A CQL2 JSON filter (OGC 21-065r2).", "properties": {"op": _TEXT, "args": {"type": "array", "items": {}}}},
+    "exception": {
+        "type": "object",
+        "required": ["title", "status", "code"],
+        "properties": {
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "code": _TEXT,
+            "detail": _TEXT,
+            "description": _TEXT,
+            "where": _TEXT,
+            "remedy": _TEXT,
+            "requestId": _TEXT,
+        },
+    },
+    "cql2": {
+        "type": "object",
+        "description": "A CQL2 JSON filter (OGC 21-065r2).",
+        "properties": {"op": _TEXT, "args": {"type": "array", "items": {}}},
+    },
     "feature": _FEATURE,
-    "featureCollection": {"type": "object", "required": ["type", "features"], "properties": {
-        "type": {"type": "string", "enum": ["FeatureCollection"]}, "features": {"type": "array", "items": {"$ref": "#/components/schemas/feature"}},
-        "links": {"type": "array", "items": {"$ref": "#/components/schemas/link"}}, "numberReturned": _INDEX, "numberMatched": _INDEX,
-        "numberMatchedEstimate": _INDEX, "timeStamp": _TEXT}},
-    "execute": {"type": "object", "properties": {
-        "inputs": {"type": "object"}, "response": {"type": "string", "enum": ["raw", "document"]}, "outputs": {"type": "object"}}},
+    "featureCollection": {
+        "type": "object",
+        "required": ["type", "features"],
+        "properties": {
+            "type": {"type": "string", "enum": ["FeatureCollection"]},
+            "features": {"type": "array", "items": {"$ref": "#/components/schemas/feature"}},
+            "links": {"type": "array", "items": {"$ref": "#/components/schemas/link"}},
+            "numberReturned": _INDEX,
+            "numberMatched": _INDEX,
+            "numberMatchedEstimate": _INDEX,
+            "timeStamp": _TEXT,
+        },
+    },
+    "execute": {
+        "type": "object",
+        "properties": {
+            "inputs": {"type": "object"},
+            "response": {"type": "string", "enum": ["raw", "document"]},
+            "outputs": {"type": "object"},
+        },
+    },
 }
 
 
@@ -83,7 +134,8 @@ RESPONSES = {
     "ExecuteAsync": _answer("The job was queued.", {"type": "object"}),
 }
 SECURITY = {
-    "basic": {"type": "http", "scheme": "basic"}, "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {"type": "http", "scheme": "basic"},
+    "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 _ITEMS_TAKE = ("datetime", "as-of", "filter", "filter-lang", "filter-crs", "cursor", "resultType")
@@ -94,8 +146,10 @@ def document(config: dict) -> dict:
     oas = _closed(adapt.get_oas(deepcopy(config), fail_on_invalid_collection=False))
     components = oas["components"]
     components["parameters"] = {
-        name: parameter for name, parameter in components["parameters"].items()
-        if name not in ("vendorSpecificParameters", "bbox-crs-epsg", "resourceId")} | deepcopy(PARAMETERS)
+        name: parameter
+        for name, parameter in components["parameters"].items()
+        if name not in ("vendorSpecificParameters", "bbox-crs-epsg", "resourceId")
+    } | deepcopy(PARAMETERS)
     components["schemas"] = components.get("schemas", {}) | deepcopy(SCHEMAS)
     components["responses"] = components["responses"] | deepcopy(RESPONSES)
     components["securitySchemes"] = deepcopy(SECURITY)
@@ -116,8 +170,11 @@ def _closed(part: Any) -> Any:
         return part
     reference = part.get("$ref")
     if isinstance(reference, str) and _OUTSIDE.match(reference):
-        kind, name = re.search(r"(parameters|responses|schemas)/([^/#]+?)(?:\.yaml|\.json)?$", reference + "").groups() if (
-            "parameters/" in reference or "responses/" in reference or "schemas/" in reference) else ("schemas", "")
+        kind, name = (
+            re.search(r"(parameters|responses|schemas)/([^/#]+?)(?:\.yaml|\.json)?$", reference + "").groups()
+            if ("parameters/" in reference or "responses/" in reference or "schemas/" in reference)
+            else ("schemas", "")
+        )
         name = name or reference.rsplit("/", 1)[-1].split(".")[0]
         return {"$ref": f"#/components/{kind}/{name}"}
     return {key: _closed(value) for key, value in part.items()}
@@ -137,11 +194,20 @@ def _mend(path: str, operation: dict) -> None:
 
 def _own_paths() -> dict:
     """The paths that are ours and not pygeoapi's."""
+
     def get(summary: str, media: str, *parameters: dict) -> dict:
-        return {"get": {
-            "summary": summary, "tags": ["server"], "operationId": "get" + re.sub(r"\W+", "", summary.title()), "parameters": list(parameters),
-            "responses": {"200": _answer(summary, {"type": "object"} if "json" in media else _TEXT, media),
-                          "404": {"$ref": "#/components/responses/NotFound"}}}}
+        return {
+            "get": {
+                "summary": summary,
+                "tags": ["server"],
+                "operationId": "get" + re.sub(r"\W+", "", summary.title()),
+                "parameters": list(parameters),
+                "responses": {
+                    "200": _answer(summary, {"type": "object"} if "json" in media else _TEXT, media),
+                    "404": {"$ref": "#/components/responses/NotFound"},
+                },
+            }
+        }
 
     style = _query("f", "mbs (MapLibre) or qml (QGIS).", {"type": "string", "enum": ["json", "mbs", "qml"]})
     return {

@@ -53,11 +53,16 @@ def _shown(value: object) -> str:
 @lru_cache(maxsize=8)
 def _environment(language: str) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), extensions=["jinja2.ext.i18n"], autoescape=select_autoescape(default=True),
-        trim_blocks=True, lstrip_blocks=True, auto_reload=False,
+        loader=FileSystemLoader(TEMPLATES),
+        extensions=["jinja2.ext.i18n"],
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.install_gettext_callables(  # type: ignore[attr-defined]
-        lambda text: phrase(text, language), lambda one, many, n: phrase(one if n == 1 else many, language), newstyle=True)
+        lambda text: phrase(text, language), lambda one, many, n: phrase(one if n == 1 else many, language), newstyle=True
+    )
     environment.filters |= {"shown": _shown, "json": lambda value: json_bytes(value, pretty=True).decode()}
     return environment
 
@@ -65,8 +70,13 @@ def _environment(language: str) -> Environment:
 def render(template: str, language: object, *, site: dict, base_url: str, **values) -> str:
     """A page. `site`: the metadata of the configuration; `base_url`: where the API lives, as clients see it."""
     language = language_of(language)
-    return _environment(language).get_template(template).render(
-        language=language, site=l10n.translate_struct(site, l10n.str2locale(language)), base=base_url, caller=caller.get(), **values)
+    return (
+        _environment(language)
+        .get_template(template)
+        .render(
+            language=language, site=l10n.translate_struct(site, l10n.str2locale(language)), base=base_url, caller=caller.get(), **values
+        )
+    )
 
 
 def render_for_pygeoapi(config: dict, tpl_config: dict, template, data: dict, locale_=None) -> str:

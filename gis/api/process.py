@@ -55,8 +55,14 @@ def run(process: processes.Process, inputs: processes.Inputs, identity: Identity
         store.require(process.layers)
         answer = process.run(store, inputs, progress or _no_progress)
     if any(is_restricted(catalog().layers[name]) for name in process.layers):
-        audit.record(identity, "process", None, process=process.id, layers=list(process.layers),
-                     inputs=inputs.model_dump(mode="json", exclude_defaults=True))
+        audit.record(
+            identity,
+            "process",
+            None,
+            process=process.id,
+            layers=list(process.layers),
+            inputs=inputs.model_dump(mode="json", exclude_defaults=True),
+        )
     return answer
 
 
@@ -70,8 +76,11 @@ def described_inputs(process: processes.Process) -> dict:
     definitions, required = document.get("$defs", {}), document.get("required", [])
     return {
         name: {
-            "title": field.get("title", name), "description": field.get("description", ""),
-            "schema": _inlined(field, definitions), "minOccurs": int(name in required), "maxOccurs": 1,
+            "title": field.get("title", name),
+            "description": field.get("description", ""),
+            "schema": _inlined(field, definitions),
+            "minOccurs": int(name in required),
+            "maxOccurs": 1,
         }
         for name, field in document.get("properties", {}).items()
     }
@@ -88,10 +97,15 @@ def _inlined(part: Any, definitions: dict) -> Any:
 def metadata(process: processes.Process) -> dict:
     """The description of a process as pygeoapi wants it; titles in both languages."""
     return {
-        "version": "1.0.0", "id": process.id,
-        "title": process.title.model_dump(), "description": process.description.model_dump(),
-        "keywords": list(process.keywords), "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
-        "outputTransmission": ["value"], "links": [], "inputs": described_inputs(process),
+        "version": "1.0.0",
+        "id": process.id,
+        "title": process.title.model_dump(),
+        "description": process.description.model_dump(),
+        "keywords": list(process.keywords),
+        "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
+        "outputTransmission": ["value"],
+        "links": [],
+        "inputs": described_inputs(process),
         "outputs": {OUTPUT: {"title": "Answer", "schema": {"type": "object", "contentMediaType": "application/json"}}},
         "example": {"inputs": process.example},
     }

@@ -12,7 +12,8 @@ from pygeoapi.provider.base import BaseProvider, ProviderItemNotFoundError
 
 from gis.access import audit
 from gis.access.identity import caller
-from gis.api import boxes, cursor as paging, schema, select, temporal
+from gis.api import boxes, schema, select, temporal
+from gis.api import cursor as paging
 from gis.api.serialize import LAST_PAGE
 from gis.catalog.model import Column, Layer
 from gis.catalog.read import catalog
@@ -24,7 +25,9 @@ DEEPEST_OFFSET = 100_000
 """Rows that `offset` may skip; the next links have no such bound."""
 
 _EXTRA = ("as-of", "cursor", "resultType")
-_ESTIMATE = "SELECT c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'core' AND c.relname = %s"
+_ESTIMATE = (
+    "SELECT c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'core' AND c.relname = %s"
+)
 
 
 def layer_of(provider_def: dict) -> Layer:
@@ -53,8 +56,23 @@ class FeatureProvider(BaseProvider):
             self._fields = {name: schema.bare(column) for name, column in self.columns.items()}
         return self._fields
 
-    def query(self, offset=0, limit=10, resulttype="results", bbox=None, datetime_=None, properties=(), sortby=(),
-              select_properties=(), skip_geometry=False, q=None, language=None, filterq=None, crs_transform_spec=None, **_) -> dict:
+    def query(
+        self,
+        offset=0,
+        limit=10,
+        resulttype="results",
+        bbox=None,
+        datetime_=None,
+        properties=(),
+        sortby=(),
+        select_properties=(),
+        skip_geometry=False,
+        q=None,
+        language=None,
+        filterq=None,
+        crs_transform_spec=None,
+        **_,
+    ) -> dict:
         """A page of features as a GeoJSON feature collection; parameters as pygeoapi passes them.
 
         `features` is a list of ready-made texts (orjson.Fragment). Raises the platform's errors; nothing is ignored.
@@ -63,7 +81,10 @@ class FeatureProvider(BaseProvider):
         if q is not None:
             raise InputError("q is not understood here", where="q", remedy="Use filter, or a column as parameter")
         wanted = select.Wanted(
-            self.layer, self.columns, area=bbox or None, span=temporal.span(datetime_) if datetime_ is not None else None,
+            self.layer,
+            self.columns,
+            area=bbox or None,
+            span=temporal.span(datetime_) if datetime_ is not None else None,
             as_of=temporal.moment(extra["as-of"]) if "as-of" in extra else None,
             equal=[(name, value) for name, value in properties if name in self.columns],
             filtered=self._filter(filterq),
@@ -73,7 +94,9 @@ class FeatureProvider(BaseProvider):
         if (extra.get("resultType") or resulttype) != "results":
             raise InputError("resultType is hits or results", where="resultType")
         if offset > DEEPEST_OFFSET:
-            raise InputError(f"offset is larger than {DEEPEST_OFFSET}", where="offset", remedy="Follow the next links: they have no such bound")
+            raise InputError(
+                f"offset is larger than {DEEPEST_OFFSET}", where="offset", remedy="Follow the next links: they have no such bound"
+            )
         target = crs_transform_spec or boxes.target(boxes.systems.CRS84)
         names = tuple(name for name in self.columns if not select_properties or name in select_properties)
         sort = ordered(self.layer, tuple((by["property"], by["order"] == "-") for by in sortby))
@@ -121,7 +144,9 @@ class FeatureProvider(BaseProvider):
         del found[limit:]
         self._record("items", len(found), wanted)
         answer = {
-            "type": "FeatureCollection", "features": _features([row[0] for row in found]), "numberReturned": len(found),
+            "type": "FeatureCollection",
+            "features": _features([row[0] for row in found]),
+            "numberReturned": len(found),
             "links": [_next_link(paging.encode(sort, found[-1][1])) if more else LAST_PAGE],
         }
         if not more and after is None and offset == 0:
@@ -137,8 +162,14 @@ class FeatureProvider(BaseProvider):
         statement = select.Statement()
         composed = None
         if "\0" not in identifier:
-            composed = select.one(self.layer, self.columns, identifier, temporal.moment(as_of) if as_of is not None else None,
-                                  feature_sql(self.layer.id, tuple(self.columns), target, True), statement)
+            composed = select.one(
+                self.layer,
+                self.columns,
+                identifier,
+                temporal.moment(as_of) if as_of is not None else None,
+                feature_sql(self.layer.id, tuple(self.columns), target, True),
+                statement,
+            )
         found = None
         if composed is not None:
             identity = caller.get()
@@ -151,8 +182,15 @@ class FeatureProvider(BaseProvider):
         return orjson.loads(found[0])
 
     def _record(self, action: str, n: int, wanted: select.Wanted) -> None:
-        audit.record_access(caller.get(), action, self.layer, n=n, bbox=wanted.area and wanted.area.box,
-                            as_of=wanted.as_of and wanted.as_of.isoformat(), query=_query())
+        audit.record_access(
+            caller.get(),
+            action,
+            self.layer,
+            n=n,
+            bbox=wanted.area and wanted.area.box,
+            as_of=wanted.as_of and wanted.as_of.isoformat(),
+            query=_query(),
+        )
 
     def __repr__(self) -> str:
         return f"<FeatureProvider> {self.layer.id}"
@@ -213,7 +251,9 @@ def _next_link(cursor_text: str) -> dict:
         kept += [("filter", request.data.decode()), ("filter-lang", "cql2-json")]
     query = urlencode([*kept, ("cursor", cursor_text)], safe=",:/")
     return {
-        "rel": "next", "type": "application/geo+json", "title": "Items (next)",
+        "rel": "next",
+        "type": "application/geo+json",
+        "title": "Items (next)",
         "href": f"{request.environ.get('onemap.base_url', '')}{request.path}?{query}",
     }
 

@@ -78,8 +78,9 @@ def openapi() -> Response:
     made = _request(("json", "html"))
     if made.format != "html":
         return _answer(core.openapi_(_api(), made))
-    content = pages.render("openapi.html", made.locale, site=_api().config["metadata"], base_url=_api().base_url,
-                           document=_api().openapi, data={"links": []})
+    content = pages.render(
+        "openapi.html", made.locale, site=_api().config["metadata"], base_url=_api().base_url, document=_api().openapi, data={"links": []}
+    )
     return Response(content, mimetype="text/html")
 
 
@@ -120,8 +121,10 @@ def _described(name: str, describe, template: str) -> Response:
     document = describe(provider.layer, provider.columns, language, url)
     if made.format == "html":
         data = document | {"links": [], "dataset_path": f"{_api().base_url}/collections/{name}"}
-        return Response(pages.render(f"collections/{template}.html", language, site=_api().config["metadata"], base_url=_api().base_url, data=data),
-                        mimetype="text/html")
+        return Response(
+            pages.render(f"collections/{template}.html", language, site=_api().config["metadata"], base_url=_api().base_url, data=data),
+            mimetype="text/html",
+        )
     return Response(json_bytes(document), content_type="application/schema+json", headers={"Content-Language": language})
 
 
@@ -214,8 +217,14 @@ def tile(name: str, matrix_set: str, z: str, y: str, x: str) -> Response:
         raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of f, datetime, as-of")
     when, known = request.args.get("datetime"), request.args.get("as-of")
     answer = provider.tile(
-        matrix_set, z, y, x, span=temporal.span(when) if when is not None else None,
-        as_of=temporal.moment(known) if known is not None else None, known=request.headers.get("If-None-Match"))
+        matrix_set,
+        z,
+        y,
+        x,
+        span=temporal.span(when) if when is not None else None,
+        as_of=temporal.moment(known) if known is not None else None,
+        known=request.headers.get("If-None-Match"),
+    )
     headers = {"ETag": answer.etag, "Cache-Control": cache_control(provider.layer), "Content-Type": "application/vnd.mapbox-vector-tile"}
     if answer.body is None:
         return Response(status=304, headers=headers)
@@ -278,9 +287,16 @@ def execute(name: str) -> Response:
 def _queued(process_id: str, inputs, identity) -> Response:
     job_id = jobs.submit(process_id, inputs.model_dump(mode="json", exclude_unset=True), identity)
     url = f"{_api().base_url}/jobs/{job_id}"
-    status = {"jobID": job_id, "processID": process_id, "type": "process", "status": "accepted",
-              "links": [{"rel": "monitor", "type": "application/json", "href": url}]}
-    return Response(json_bytes(status), 201, content_type="application/json", headers={"Location": url, "Preference-Applied": "respond-async"})
+    status = {
+        "jobID": job_id,
+        "processID": process_id,
+        "type": "process",
+        "status": "accepted",
+        "links": [{"rel": "monitor", "type": "application/json", "href": url}],
+    }
+    return Response(
+        json_bytes(status), 201, content_type="application/json", headers={"Location": url, "Preference-Applied": "respond-async"}
+    )
 
 
 @ogc.get("/jobs")
@@ -314,5 +330,3 @@ def job_result(job_id: str) -> Response:
     if found["status"] == "dismissed":
         raise NotFound("the job was dismissed")
     return Response(json_bytes(manager.get_job_result(job_id)[1]), content_type="application/json")
-
-

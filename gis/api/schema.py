@@ -1,4 +1,4 @@
-"""What a layer's features look like, for `/schema` and `/queryables`: true geometry types, titles in the caller's language, units, codes."""
+"""What features look like, for `/schema` and `/queryables`: true geometry types, titles in the caller's language, units, codes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from gis import standards
 from gis.catalog.model import Column, Layer, Text
 
 _JSON = {
-    "text": {"type": "string"}, "code": {"type": "string"}, "int": {"type": "integer"}, "real": {"type": "number"},
-    "bool": {"type": "boolean"}, "date": {"type": "string", "format": "date"},
-    "timestamp": {"type": "string", "format": "date-time"}, "texts": {"type": "array", "items": {"type": "string"}},
+    "text": {"type": "string"},
+    "code": {"type": "string"},
+    "int": {"type": "integer"},
+    "real": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "timestamp": {"type": "string", "format": "date-time"},
+    "texts": {"type": "array", "items": {"type": "string"}},
 }
 _GEOMETRY = {
-    "Point": "geometry-point", "PointZ": "geometry-point", "LineString": "geometry-linestring",
-    "LineStringZ": "geometry-linestring", "MultiPolygon": "geometry-multipolygon", "MultiPolygonZ": "geometry-multipolygon",
+    "Point": "geometry-point",
+    "PointZ": "geometry-point",
+    "LineString": "geometry-linestring",
+    "LineStringZ": "geometry-linestring",
+    "MultiPolygon": "geometry-multipolygon",
+    "MultiPolygonZ": "geometry-multipolygon",
 }
 
 
@@ -55,7 +64,8 @@ def described(column: Column, language: str, *, required: bool = False) -> dict:
 def geometry(layer: Layer, language: str) -> dict:
     """The geometry property with its true type (QGIS takes the layer's type from it)."""
     return {
-        "format": _GEOMETRY[layer.geometry], "x-ogc-role": "primary-geometry",
+        "format": _GEOMETRY[layer.geometry],
+        "x-ogc-role": "primary-geometry",
         "title": "几何" if language.startswith("zh") else "Geometry",
     }
 
@@ -89,6 +99,10 @@ def queryables(layer: Layer, columns: dict[str, Column], language: str, url: str
 
 def _document(layer: Layer, properties: dict, language: str, url: str) -> dict:
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": url, "type": "object",
-        "title": text(layer.title, language), "description": text(layer.description, language), "properties": properties,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": url,
+        "type": "object",
+        "title": text(layer.title, language),
+        "description": text(layer.description, language),
+        "properties": properties,
     }

@@ -73,8 +73,13 @@ def typed(name: str, column: Column, text: str) -> object:
             return text
     except (ValueError, OverflowError):
         pass
-    kinds = {"int": "a whole number", "real": "a number", "bool": "true or false", "date": "a date like 2024-05-01",
-             "timestamp": "a time like 2024-05-01T12:00:00Z"}
+    kinds = {
+        "int": "a whole number",
+        "real": "a number",
+        "bool": "true or false",
+        "date": "a date like 2024-05-01",
+        "timestamp": "a time like 2024-05-01T12:00:00Z",
+    }
     raise InputError(f"{text[:60]!r} is not {kinds.get(column.type, 'a text')}", where=name)
 
 
@@ -109,8 +114,11 @@ def _within(area: Area, layer: Layer, statement: Statement) -> list[sql.Composab
     outline = statement.bind(area.outline.hex(), "geometry")
     parts = [sql.SQL("geom && {0} AND ST_Intersects(geom, {0})").format(outline)]
     if area.low is not None and layer.geometry.endswith("Z"):
-        parts.append(sql.SQL("ST_ZMax(geom) >= {} AND ST_ZMin(geom) <= {}").format(
-            statement.bind(area.low, "double precision"), statement.bind(area.high, "double precision")))
+        parts.append(
+            sql.SQL("ST_ZMax(geom) >= {} AND ST_ZMin(geom) <= {}").format(
+                statement.bind(area.low, "double precision"), statement.bind(area.high, "double precision")
+            )
+        )
     return parts
 
 
@@ -151,15 +159,25 @@ def feature(layer: Layer, columns: list[str], target: Target, *, geometry: bool 
     """A row of `f` as the text of a GeoJSON feature."""
     if columns:
         properties = sql.SQL("(SELECT row_to_json(p)::text FROM (SELECT {}) AS p)").format(
-            sql.SQL(", ").join(sql.Identifier("f", name) for name in columns))
+            sql.SQL(", ").join(sql.Identifier("f", name) for name in columns)
+        )
     else:
         properties = sql.SQL("'{}'")
     return sql.SQL("""'{{"type":"Feature","id":' || to_json({}) || ',"geometry":' || {} || ',"properties":' || {} || '}}'""").format(
-        feature_id(layer), geojson(layer, target, geometry=geometry), properties)
+        feature_id(layer), geojson(layer, target, geometry=geometry), properties
+    )
 
 
-def page(wanted: Wanted, sort: paging.Sort, feature_sql: sql.Composable, statement: Statement, *, limit: int, offset: int = 0,
-         after: list | None = None) -> sql.Composable:
+def page(
+    wanted: Wanted,
+    sort: paging.Sort,
+    feature_sql: sql.Composable,
+    statement: Statement,
+    *,
+    limit: int,
+    offset: int = 0,
+    after: list | None = None,
+) -> sql.Composable:
     """The statement of one page: rows (feature text, position as text[]), one row more than the limit where there is more."""
     where = condition(wanted, statement)
     if after is not None:
@@ -167,8 +185,16 @@ def page(wanted: Wanted, sort: paging.Sort, feature_sql: sql.Composable, stateme
     # Only columns that the role may read: the grants are per column, `*` would be refused.
     read = sql.SQL(", ").join(sql.Identifier(name) for name in (*wanted.columns, "geom"))
     return sql.SQL("SELECT {}, {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}) AS f ORDER BY {}").format(
-        feature_sql, sort.position(), read, relation(wanted.layer, wanted.as_of), where, sort.order_by(),
-        sql.Literal(limit + 1), sql.Literal(offset), sort.order_by())
+        feature_sql,
+        sort.position(),
+        read,
+        relation(wanted.layer, wanted.as_of),
+        where,
+        sort.order_by(),
+        sql.Literal(limit + 1),
+        sql.Literal(offset),
+        sort.order_by(),
+    )
 
 
 def count(wanted: Wanted, statement: Statement) -> sql.Composable:
@@ -181,8 +207,9 @@ def rows(wanted: Wanted, statement: Statement) -> sql.Composable:
     return sql.SQL("SELECT 1 FROM {} WHERE {}").format(relation(wanted.layer, wanted.as_of), condition(wanted, statement))
 
 
-def one(layer: Layer, columns: dict[str, Column], identifier: str, as_of: dt.datetime | None, feature_sql: sql.Composable,
-        statement: Statement) -> sql.Composable | None:
+def one(
+    layer: Layer, columns: dict[str, Column], identifier: str, as_of: dt.datetime | None, feature_sql: sql.Composable, statement: Statement
+) -> sql.Composable | None:
     """The statement of the feature with this id; None where no key can be read from it. A key value may itself hold a ':', so
     every way to cut the id is asked for (there is seldom more than one)."""
     ways = []
@@ -191,15 +218,21 @@ def one(layer: Layer, columns: dict[str, Column], identifier: str, as_of: dt.dat
             known = [typed(name, columns[name], value) for name, value in zip(layer.key, values, strict=True)]
         except InputError:
             continue
-        ways.append(sql.SQL("({})").format(sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(name), statement.bind(value, paging.SQL_TYPE[columns[name].type]))
-            for name, value in zip(layer.key, known, strict=True))))
+        ways.append(
+            sql.SQL("({})").format(
+                sql.SQL(" AND ").join(
+                    sql.SQL("{} = {}").format(sql.Identifier(name), statement.bind(value, paging.SQL_TYPE[columns[name].type]))
+                    for name, value in zip(layer.key, known, strict=True)
+                )
+            )
+        )
     if not ways:
         return None
     wanted = Wanted(layer, columns, as_of=as_of)
     read = sql.SQL(", ").join(sql.Identifier(name) for name in (*columns, "geom"))
     return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE ({}) AND {} LIMIT 1) AS f").format(
-        feature_sql, read, relation(layer, as_of), sql.SQL(" OR ").join(ways), condition(wanted, statement))
+        feature_sql, read, relation(layer, as_of), sql.SQL(" OR ").join(ways), condition(wanted, statement)
+    )
 
 
 def cuts(identifier: str, parts: int) -> list[list[str]]:

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from flask import has_request_context, request
 from pygeoapi.process.manager.base import get_manager
 
-
 from gis.access.identity import Identity, caller
 from gis.api import adapt, errors, openapi
 from gis.api import process as served_processes
@@ -54,8 +53,9 @@ class ServedAPI(adapt.core.API):
         role = caller.get().role
         found = self._by_role.get(role)
         if found is None:
-            found = self._whole | {"resources": {
-                name: resource for name, resource in self._whole["resources"].items() if exists(name, resource, role)}}
+            found = self._whole | {
+                "resources": {name: resource for name, resource in self._whole["resources"].items() if exists(name, resource, role)}
+            }
             with self._lock:
                 self._by_role[role] = found
         return found

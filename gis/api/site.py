@@ -53,8 +53,12 @@ def health() -> Response:
     except OneMapError:
         ready = False
     body = {"live": True, "ready": ready, "database": "up" if ready else "down"}
-    return Response(json_bytes(body), 200 if ready else 503, content_type="application/json",
-                    headers={"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "5"}))
+    return Response(
+        json_bytes(body),
+        200 if ready else 503,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "5"}),
+    )
 
 
 @site.get("/health/live")
@@ -79,18 +83,26 @@ def layer_tree() -> Response:
         {"id": group, "title": title.model_dump(), "layers": [_entry(layer) for layer in seen.layers.values() if layer.group == group]}
         for group, title in GROUPS.items()
     ]
-    return _json({
-        "city": {"code": city.code, "name": city.name.model_dump(), "center": city.center, "zoom": city.zoom, "extent": city.extent},
-        "user": {"name": identity.user, "role": identity.role},
-        "groups": [group for group in groups if group["layers"]],
-    })
+    return _json(
+        {
+            "city": {"code": city.code, "name": city.name.model_dump(), "center": city.center, "zoom": city.zoom, "extent": city.extent},
+            "user": {"name": identity.user, "role": identity.role},
+            "groups": [group for group in groups if group["layers"]],
+        }
+    )
 
 
 def _entry(layer: Layer) -> dict:
     tiles = None if layer.is_raster else {"min_zoom": layer.tiles.min_zoom, "max_zoom": layer.tiles.max_zoom}
     return {
-        "id": layer.id, "title": layer.title.model_dump(), "description": layer.description.model_dump(), "geometry": layer.geometry,
-        "style": layer.style.model_dump(), "label": layer.access.label, "tiles": tiles, "visible": layer.style.visible,
+        "id": layer.id,
+        "title": layer.title.model_dump(),
+        "description": layer.description.model_dump(),
+        "geometry": layer.geometry,
+        "style": layer.style.model_dump(),
+        "label": layer.access.label,
+        "tiles": tiles,
+        "visible": layer.style.visible,
         "fields": [_field(name, column) for name, column in layer.columns.items()],
     }
 
@@ -116,8 +128,11 @@ def style(name: str) -> Response:
     if layer is None or layer.is_raster:
         raise NotFound("no such style")
     if wanted == "qml":
-        return Response(qml.style(layer), content_type="application/xml; charset=utf-8",
-                        headers={"Content-Disposition": f'attachment; filename="{layer.id}.qml"', "Cache-Control": "private, no-cache"})
+        return Response(
+            qml.style(layer),
+            content_type="application/xml; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{layer.id}.qml"', "Cache-Control": "private, no-cache"},
+        )
     return _json(maplibre.layer_style(layer, _base() + "/", seen.city))
 
 
@@ -129,7 +144,9 @@ def viewer(name: str = "index.html") -> Response:
     if request.path == "/map":
         return Response(status=301, headers={"Location": f"{_base()}/map/"})
     if not (VIEWER / "index.html").is_file():
-        return Response(pages.render("map_missing.html", _language(), site=_site(), base_url=_base(), data={"links": []}), 503, mimetype="text/html")
+        return Response(
+            pages.render("map_missing.html", _language(), site=_site(), base_url=_base(), data={"links": []}), 503, mimetype="text/html"
+        )
     response = send_from_directory(VIEWER, name)
     hashed = name.startswith("assets/")
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
@@ -178,4 +195,3 @@ def _language() -> str:
 
 def _site() -> dict:
     return current_app.extensions["onemap_api"].tpl_config["metadata"]
-

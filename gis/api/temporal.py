@@ -28,7 +28,8 @@ class Span:
 
 def _wrong(text: str, name: str) -> InputError:
     return InputError(
-        f"{text[:60]!r} is no date or interval", where=name,
+        f"{text[:60]!r} is no date or interval",
+        where=name,
         remedy="Write 2024, 2024-05, 2024-05-01, 2024-05-01T12:00:00Z or an interval 2024-01-01/2024-06-30, ../2024 or 2024/..",
     )
 

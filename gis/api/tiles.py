@@ -1,4 +1,4 @@
-"""Vector tiles for pygeoapi, made by PostGIS: the columns, zooms and generalisation that the layer file says, as the caller may see them."""
+"""Vector tiles for pygeoapi, made by PostGIS: columns, zooms and generalisation from the layer file, as the caller may see them."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ class TileProvider(BaseMVTProvider):
         tiles = self.layer.tiles
         options = {"zoom": {"min": tiles.min_zoom, "max": tiles.max_zoom}, "schemes": list(tile_grid.GRIDS)}
         super().__init__(provider_def | {"options": options, "format": {"name": "mvt", "mimetype": MIMETYPE}})
-        self.columns = tuple(
-            name for name in tiles.columns if name in self.layer.columns_for(caller.get().role))
+        self.columns = tuple(name for name in tiles.columns if name in self.layer.columns_for(caller.get().role))
 
     def get_layer(self) -> str:
         """The name of the layer within the tile: the layer's id."""
@@ -61,15 +60,16 @@ class TileProvider(BaseMVTProvider):
 
     def get_tiles_service(self, baseurl=None, servicepath=None, dirpath=None, tile_type=None) -> dict:
         """The links of the tileset list."""
-        self._service_url = servicepath or f"{baseurl}/collections/{self.layer.id}/tiles/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}?f=mvt"
+        self._service_url = (
+            servicepath or f"{baseurl}/collections/{self.layer.id}/tiles/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}?f=mvt"
+        )
         return self.get_tms_links()
 
     def get_tiles(self, layer=None, tileset=None, z=None, y=None, x=None, format_=None) -> bytes | None:
         """A tile as pygeoapi asks for it; None where it is empty."""
         return self.tile(tileset, z, y, x).body or None
 
-    def tile(self, matrix_set, z, y, x, *, span: Span | None = None, as_of: dt.datetime | None = None,
-             known: str | None = None) -> Answer:
+    def tile(self, matrix_set, z, y, x, *, span: Span | None = None, as_of: dt.datetime | None = None, known: str | None = None) -> Answer:
         """The tile, from the cache where the data version has not moved; without a body where its ETag is `known`.
 
         Raises InputError for impossible indices, NotFound outside the layer's zooms. An empty tile is b"".
@@ -98,8 +98,9 @@ class TileProvider(BaseMVTProvider):
 
     def _record(self, identity: Identity, place: tile_grid.Tile, n: int) -> None:
         if n:
-            audit.record_access(identity, "tile", self.layer, n=n, bbox=[round(v, 6) for v in place.reach],
-                                tile=f"{place.z}/{place.y}/{place.x}")
+            audit.record_access(
+                identity, "tile", self.layer, n=n, bbox=[round(v, 6) for v in place.reach], tile=f"{place.z}/{place.y}/{place.x}"
+            )
 
     def get_default_metadata(self, dataset, server_url, layer, tileset, title, description, keywords=None, **_) -> dict:
         """OGC tileset metadata (OGC 17-083r4, 7.3)."""
@@ -107,17 +108,32 @@ class TileProvider(BaseMVTProvider):
         west, south, east, north = catalog().city.extent
         url = f"{server_url}/collections/{dataset}/tiles/{tileset}"
         return {
-            "title": title, "description": description, "dataType": "vector", "crs": scheme.crs, "tileMatrixSetURI": scheme.tileMatrixSetURI,
+            "title": title,
+            "description": description,
+            "dataType": "vector",
+            "crs": scheme.crs,
+            "tileMatrixSetURI": scheme.tileMatrixSetURI,
             "boundingBox": {"lowerLeft": [west, south], "upperRight": [east, north], "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
-            "layers": [{"id": layer, "title": title, "dataType": "vector", "geometryDimension": self._dimension(),
-                        "minTileMatrix": str(self.layer.tiles.min_zoom), "maxTileMatrix": str(self.layer.tiles.max_zoom),
-                        "propertiesSchema": {"type": "object", "properties": self.get_fields()}}],
+            "layers": [
+                {
+                    "id": layer,
+                    "title": title,
+                    "dataType": "vector",
+                    "geometryDimension": self._dimension(),
+                    "minTileMatrix": str(self.layer.tiles.min_zoom),
+                    "maxTileMatrix": str(self.layer.tiles.max_zoom),
+                    "propertiesSchema": {"type": "object", "properties": self.get_fields()},
+                }
+            ],
             "links": [
                 {"rel": "self", "type": "application/json", "href": f"{url}?f=json"},
                 {"rel": "alternate", "type": "application/json", "title": "TileJSON", "href": f"{url}?f=tilejson"},
                 {"rel": "item", "type": MIMETYPE, "templated": True, "href": f"{url}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}?f=mvt"},
-                {"rel": "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme", "type": "application/json",
-                 "href": f"{server_url}/TileMatrixSets/{tileset}?f=json"},
+                {
+                    "rel": "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme",
+                    "type": "application/json",
+                    "href": f"{server_url}/TileMatrixSets/{tileset}?f=json",
+                },
             ],
         }
 
@@ -129,10 +145,19 @@ class TileProvider(BaseMVTProvider):
         fields = {"id": "String"} | {name: _tilejson_type(self.layer, name) for name in self.columns}
         city, tiles = catalog().city, self.layer.tiles
         return {
-            "tilejson": "3.0.0", "name": title, "description": description, "version": "1.0.0", "scheme": "xyz",
+            "tilejson": "3.0.0",
+            "name": title,
+            "description": description,
+            "version": "1.0.0",
+            "scheme": "xyz",
             "tiles": [f"{server_url}/collections/{dataset}/tiles/{tileset}/{{z}}/{{y}}/{{x}}?f=mvt"],
-            "minzoom": tiles.min_zoom, "maxzoom": tiles.max_zoom, "bounds": list(city.extent), "center": [*city.center, tiles.min_zoom],
-            "vector_layers": [{"id": layer, "description": description, "minzoom": tiles.min_zoom, "maxzoom": tiles.max_zoom, "fields": fields}],
+            "minzoom": tiles.min_zoom,
+            "maxzoom": tiles.max_zoom,
+            "bounds": list(city.extent),
+            "center": [*city.center, tiles.min_zoom],
+            "vector_layers": [
+                {"id": layer, "description": description, "minzoom": tiles.min_zoom, "maxzoom": tiles.max_zoom, "fields": fields}
+            ],
         }
 
     def _scheme(self, tileset: str):
@@ -164,7 +189,8 @@ def tile_statement(wanted: select.Wanted, place: tile_grid.Tile, statement: sele
     layer, parts = wanted.layer, []
     coarse = place.z < layer.tiles.max_zoom
     reach = sql.SQL("ST_MakeEnvelope({}, 4490)").format(
-        sql.SQL(", ").join(statement.bind(value, "double precision") for value in place.reach))
+        sql.SQL(", ").join(statement.bind(value, "double precision") for value in place.reach)
+    )
     parts.append(sql.SQL("geom && {}").format(reach))
     is_point = layer.geometry.startswith("Point")
     if coarse and not is_point and layer.tiles.min_px > 0:
@@ -176,18 +202,31 @@ def tile_statement(wanted: select.Wanted, place: tile_grid.Tile, statement: sele
         geometry = sql.SQL("ST_Transform(ST_SetSRID({}, 4326), 3857)").format(geometry)
     if coarse and not is_point and layer.tiles.simplify_px > 0:
         geometry = sql.SQL("ST_Simplify({}, {}, true)").format(
-            geometry, statement.bind(layer.tiles.simplify_px * place.pixel, "double precision"))
+            geometry, statement.bind(layer.tiles.simplify_px * place.pixel, "double precision")
+        )
     bounds = sql.SQL("ST_MakeBox2D(ST_Point({}), ST_Point({}))").format(
-        *(sql.SQL(", ").join(statement.bind(value, "double precision") for value in corner) for corner in (place.bounds[:2], place.bounds[2:])))
+        *(
+            sql.SQL(", ").join(statement.bind(value, "double precision") for value in corner)
+            for corner in (place.bounds[:2], place.bounds[2:])
+        )
+    )
     columns = sql.SQL("").join(sql.SQL(", {}").format(_tile_column(layer, name)) for name in wanted.columns)
     return sql.SQL(
         "SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid'), ''), count(*) FROM ("
         "SELECT {thin} fid, {id} AS id{columns}, ST_AsMVTGeom({geometry}, {bounds}, {extent}, {buffer}, true) AS geom"
         " FROM {relation} WHERE {where}{order}) AS t WHERE geom IS NOT NULL"
     ).format(
-        name=sql.Literal(layer.id), extent=sql.Literal(tile_grid.EXTENT), buffer=sql.Literal(tile_grid.BUFFER), id=select.feature_id(layer),
-        columns=columns, geometry=geometry, bounds=bounds, relation=select.relation(layer, wanted.as_of),
-        where=sql.SQL(" AND ").join(parts), **_thinned(layer, place, statement))
+        name=sql.Literal(layer.id),
+        extent=sql.Literal(tile_grid.EXTENT),
+        buffer=sql.Literal(tile_grid.BUFFER),
+        id=select.feature_id(layer),
+        columns=columns,
+        geometry=geometry,
+        bounds=bounds,
+        relation=select.relation(layer, wanted.as_of),
+        where=sql.SQL(" AND ").join(parts),
+        **_thinned(layer, place, statement),
+    )
 
 
 def _tile_column(layer: Layer, name: str) -> sql.Composable:
@@ -204,7 +243,7 @@ def _thinned(layer: Layer, place: tile_grid.Tile, statement: select.Statement) -
     if not (layer.geometry.startswith("Point") and layer.tiles.thin_below and place.z < layer.tiles.thin_below):
         return {"thin": sql.SQL(""), "order": sql.SQL("")}
     west, south, east, north = place.reach
-    cell = sql.SQL("floor((ST_X(geom) - {}) / {}), floor((ST_Y(geom) - {}) / {})").format(*(
-        statement.bind(value, "double precision")
-        for value in (west, (east - west) / THIN_CELLS, south, (north - south) / THIN_CELLS)))
+    cell = sql.SQL("floor((ST_X(geom) - {}) / {}), floor((ST_Y(geom) - {}) / {})").format(
+        *(statement.bind(value, "double precision") for value in (west, (east - west) / THIN_CELLS, south, (north - south) / THIN_CELLS))
+    )
     return {"thin": sql.SQL("DISTINCT ON ({})").format(cell), "order": sql.SQL(" ORDER BY {}, fid").format(cell)}

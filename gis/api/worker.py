@@ -146,9 +146,16 @@ class Worker:
         with Running(job_id, self.name, self.stop) as job:
             status, result, error = self._outcome(job, process_id, inputs, Identity(user, role))
         with owner() as connection, connection.cursor() as cursor:
-            cursor.execute(_FINISH, {
-                "id": job_id, "worker": self.name, "status": status, "error": psycopg2.extras.Json(error) if error else None,
-                "result": json_bytes(result).decode() if result is not None else None})
+            cursor.execute(
+                _FINISH,
+                {
+                    "id": job_id,
+                    "worker": self.name,
+                    "status": status,
+                    "error": psycopg2.extras.Json(error) if error else None,
+                    "result": json_bytes(result).decode() if result is not None else None,
+                },
+            )
         log.info("job %s %s: %s after %.1f s", job_id, process_id, status, time.monotonic() - started)
         return True
 

@@ -99,7 +99,13 @@ def publish(
     api = ServedAPI(configuration())
     document = as_role("anonymous", lambda: api.openapi)
     (folder / "openapi.json").write_bytes(json_bytes(document, pretty=True))
-    emit({"written": ["pygeoapi-config.yml", "openapi.json"], "collections": sum(r["type"] == "collection" for r in api._whole["resources"].values())}, json)
+    emit(
+        {
+            "written": ["pygeoapi-config.yml", "openapi.json"],
+            "collections": sum(r["type"] == "collection" for r in api._whole["resources"].values()),
+        },
+        json,
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -73,9 +73,21 @@ def test_guessing_a_password_is_stopped():
         identify(basic("zhao", PASSWORD))
 
 
-@pytest.mark.parametrize("name, role, password", [
-    ("a b", "water", None), ("a:b", "water", None), ("", "water", None), ("x" * 65, "water", None), ("li", "anonymous", None), ("li", "root", None),
-    ("li", "water", "short1A-"), ("li", "water", "alllowercase"), ("lili", "water", "Lili-2024-xx"), ("li", "water", "1234567890")])
+@pytest.mark.parametrize(
+    "name, role, password",
+    [
+        ("a b", "water", None),
+        ("a:b", "water", None),
+        ("", "water", None),
+        ("x" * 65, "water", None),
+        ("li", "anonymous", None),
+        ("li", "root", None),
+        ("li", "water", "short1A-"),
+        ("li", "water", "alllowercase"),
+        ("lili", "water", "Lili-2024-xx"),
+        ("li", "water", "1234567890"),
+    ],
+)
 def test_what_is_no_user_is_refused(name, role, password):
     with pytest.raises(InputError):
         accounts.add_user(name, role, password)

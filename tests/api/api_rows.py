@@ -20,8 +20,10 @@ def put(layer_id: str, *rows: dict) -> None:
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO meta.batch (status, recorded_at) VALUES ('published', now()) RETURNING id")
         batch = cursor.fetchone()[0]
-        cursor.execute("INSERT INTO meta.batch_layer (batch, layer, rows_read, rows_loaded) VALUES (%s, %s, %s, %s)",
-                       (batch, layer_id, len(rows), len(rows)))
+        cursor.execute(
+            "INSERT INTO meta.batch_layer (batch, layer, rows_read, rows_loaded) VALUES (%s, %s, %s, %s)",
+            (batch, layer_id, len(rows), len(rows)),
+        )
         for row in rows:
             _insert(cursor, layer, {**layer.example, **row}, batch)
 
@@ -37,8 +39,13 @@ def _insert(cursor, layer: Layer, row: dict, batch: int) -> None:
         typed = sql.SQL("ST_Multi({})").format(typed)
     cursor.execute(
         sql.SQL("INSERT INTO core.{} ({}, batch, recorded_from, geom) VALUES ({}, {}, now(), {})").format(
-            sql.Identifier(layer.id), sql.SQL(", ").join(map(sql.Identifier, names)),
-            sql.SQL(", ").join(sql.Literal(row[name]) for name in names), sql.Literal(batch), typed))
+            sql.Identifier(layer.id),
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+            sql.SQL(", ").join(sql.Literal(row[name]) for name in names),
+            sql.Literal(batch),
+            typed,
+        )
+    )
 
 
 class Caller:

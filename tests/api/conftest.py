@@ -13,6 +13,7 @@ from gis.api.app import create_app
 from gis.api.tile_cache import cache
 from gis.catalog.read import catalog
 
+
 @pytest.fixture
 def app(store_db: str):
     """The application over a database with one good row per layer."""

@@ -24,11 +24,22 @@ def ids(response) -> list[str]:
 @pytest.fixture
 def roads(app):
     """R1 (the good row) and eleven others, along a line to the north, with names that repeat and some that are empty."""
-    put("road", *({
-        "road_id": f"R{i:02}", "name": None if i % 4 == 0 else f"第{i % 3}路", "lanes": i % 5, "width_m": i * 1.5,
-        "class": "lane" if i % 2 else "branch", "valid_from": f"20{i + 5:02}-01-01", "valid_to": f"20{i + 6:02}-01-01" if i < 5 else None,
-        "geometry": f"LINESTRING(117.01 {32 + i / 100}, 117.011 {32 + i / 100})",
-    } for i in range(2, 13)))
+    put(
+        "road",
+        *(
+            {
+                "road_id": f"R{i:02}",
+                "name": None if i % 4 == 0 else f"第{i % 3}路",
+                "lanes": i % 5,
+                "width_m": i * 1.5,
+                "class": "lane" if i % 2 else "branch",
+                "valid_from": f"20{i + 5:02}-01-01",
+                "valid_to": f"20{i + 6:02}-01-01" if i < 5 else None,
+                "geometry": f"LINESTRING(117.01 {32 + i / 100}, 117.011 {32 + i / 100})",
+            }
+            for i in range(2, 13)
+        ),
+    )
 
 
 def test_coordinates_go_out_in_the_order_of_each_authority(anyone):
@@ -84,13 +95,15 @@ def test_as_of_asks_what_was_known(anyone):
         cursor.execute("UPDATE core.road SET recorded_from = '2024-01-01' WHERE road_id = 'R1'")
         columns = ", ".join([*catalog().layers["road"].columns, "fid", "batch", "geom"])
         old = columns.replace("name", "'旧名'", 1)
-        cursor.execute(f"INSERT INTO history.road ({columns}, recorded_from, recorded_to) SELECT {old}, '2020-01-01', '2024-01-01' FROM core.road")
+        cursor.execute(
+            f"INSERT INTO history.road ({columns}, recorded_from, recorded_to) SELECT {old}, '2020-01-01', '2024-01-01' FROM core.road"
+        )
     for path in (f"{ROADS}/R1", f"{ROADS}?limit=1"):
         mark = "&" if "?" in path else "?"
 
         def name(when: str, path=path, mark=mark):
             answer = anyone.get(f"{path}{mark}as-of={when}").json
-            found = answer["features"] if "features" in answer else [answer] if "properties" in answer else []
+            found = answer.get("features", [answer] if "properties" in answer else [])
             return [feature["properties"]["name"] for feature in found]
 
         assert name("2022-07-01") == ["旧名"] and name("2024-06") == ["青澜大道"] and name("2019") == []
@@ -109,16 +122,23 @@ def test_cql2_text_and_json_agree(anyone, roads):
     text = "lanes = 3 OR lanes = 4 AND class = 'branch'"
     wanted = ["R03", "R04", "R08"]
     assert ids(anyone.get(f"{ROADS}?filter=" + quote(text))) == wanted, "AND binds closer than OR"
-    tree = {"op": "or", "args": [
-        {"op": "=", "args": [{"property": "lanes"}, 3]},
-        {"op": "and", "args": [{"op": "=", "args": [{"property": "lanes"}, 4]}, {"op": "=", "args": [{"property": "class"}, "branch"]}]}]}
+    tree = {
+        "op": "or",
+        "args": [
+            {"op": "=", "args": [{"property": "lanes"}, 3]},
+            {
+                "op": "and",
+                "args": [{"op": "=", "args": [{"property": "lanes"}, 4]}, {"op": "=", "args": [{"property": "class"}, "branch"]}],
+            },
+        ],
+    }
     assert ids(anyone.post(ROADS, json=tree)) == wanted
     assert ids(anyone.get(f"{ROADS}?filter-lang=cql2-json&filter=" + quote(orjson.dumps(tree).decode()))) == wanted
     in_zone = f"S_INTERSECTS(geometry, BBOX(32.015, 117.0, 32.025, 117.1))&filter-crs={EPSG}4490"
     assert ids(anyone.get(f"{ROADS}?filter={in_zone}")) == ["R02"]
     first = anyone.post(f"{ROADS}?limit=2", json=tree).json
     follow = next(link["href"] for link in first["links"] if link["rel"] == "next")
-    assert ids(anyone.get(follow[len("http://localhost"):])) == wanted[2:], "the posted filter goes on in the next link"
+    assert ids(anyone.get(follow[len("http://localhost") :])) == wanted[2:], "the posted filter goes on in the next link"
 
 
 @pytest.mark.parametrize("sortby", ["", "name", "-name", "-lanes,name", "width_m", "-valid_to,%2Blanes", "name,-road_id", "-bridge"])
@@ -164,7 +184,7 @@ def test_an_id_may_hold_colons_slashes_and_chinese(water):
 
 
 def test_texts_come_back_as_they_are(anyone):
-    nasty = '<script>alert("DN<300 & \'x\'")</script> 中文 \\ \u2028 end'
+    nasty = "<script>alert(\"DN<300 & 'x'\")</script> 中文 \\ \u2028 end"
     put("road", {"road_id": "N", "name": nasty})
     answer = anyone.get(f"{ROADS}/N")
     assert answer.json["properties"]["name"] == nasty and "中文".encode() in answer.data and b"&lt;" not in answer.data
@@ -178,7 +198,11 @@ def test_schema_says_what_the_layer_is(water):
     schema = water.get("/collections/water_pipe/schema?lang=zh").json
     assert schema["properties"]["geometry"]["format"] == "geometry-linestring"
     diameter = schema["properties"]["diameter_mm"]
-    assert (diameter["type"], diameter["title"], diameter["x-ogc-unit"]) == ("number", catalog().layers["water_pipe"].columns["diameter_mm"].title.zh, "mm")
+    assert (diameter["type"], diameter["title"], diameter["x-ogc-unit"]) == (
+        "number",
+        catalog().layers["water_pipe"].columns["diameter_mm"].title.zh,
+        "mm",
+    )
     status = {entry["const"]: entry["title"] for entry in schema["properties"]["status"]["oneOf"]}
     assert status["0"] == "在用"
     english = water.get("/collections/water_pipe/queryables?lang=en").json

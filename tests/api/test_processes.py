@@ -38,8 +38,14 @@ def count_pipes(store, inputs: Wanted, progress) -> dict:
 def counting(monkeypatch):
     """A process that reads water pipes, registered like any other."""
     process = processes.Process(
-        id="count-pipes", title=Text(zh="数管段", en="Count pipes"), description=Text(zh="数一数", en="Counts"), inputs=Wanted, run=count_pipes,
-        layers=("water_pipe",), example={"network": "city"})
+        id="count-pipes",
+        title=Text(zh="数管段", en="Count pipes"),
+        description=Text(zh="数一数", en="Counts"),
+        inputs=Wanted,
+        run=count_pipes,
+        layers=("water_pipe",),
+        example={"network": "city"},
+    )
     monkeypatch.setitem(processes.processes(), process.id, process)
     return process
 
@@ -63,7 +69,9 @@ def started(client, **inputs) -> str:
 
 def test_a_process_is_described_from_its_definition(water):
     about = water.get("/processes/count-pipes?lang=zh").json
-    assert about["title"] == "数管段" and about["inputs"]["network"]["minOccurs"] == 1 and about["inputs"]["times"]["schema"]["maximum"] == 100
+    assert (
+        about["title"] == "数管段" and about["inputs"]["network"]["minOccurs"] == 1 and about["inputs"]["times"]["schema"]["maximum"] == 100
+    )
     assert {"sync-execute", "async-execute"} <= set(about["jobControlOptions"])
     assert water.get("/processes/count-pipes?lang=en").json["title"] == "Count pipes"
     assert water.get("/processes/count-pipes?f=html").status_code == 200
@@ -80,10 +88,24 @@ def test_it_answers_at_once(water, as_role):
         assert cursor.fetchall() == [("test-water", "process", "count-pipes")] * 2
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"{", b"[]", b"1", b'{"inputs":[]}', b'{"inputs":{}}', b'{"inputs":{"network":1}}', b'{"inputs":{"network":"city","times":0}}',
-    b'{"inputs":{"network":"city","other":1}}', b'{"inputs":{"network":"city"},"subscriber":{"successUri":"http://127.0.0.1/"}}',
-    b'{"inputs":{"network":"city"},"response":"x"}', b'{"inputs":{"network":"city","fail":"named"}}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"1",
+        b'{"inputs":[]}',
+        b'{"inputs":{}}',
+        b'{"inputs":{"network":1}}',
+        b'{"inputs":{"network":"city","times":0}}',
+        b'{"inputs":{"network":"city","other":1}}',
+        b'{"inputs":{"network":"city"},"subscriber":{"successUri":"http://127.0.0.1/"}}',
+        b'{"inputs":{"network":"city"},"response":"x"}',
+        b'{"inputs":{"network":"city","fail":"named"}}',
+        b"\xff",
+    ],
+)
 def test_wrong_inputs_are_400(water, body):
     answer = water.post(RUN, data=body, content_type="application/json")
     assert answer.status_code == 400 and answer.json["detail"]

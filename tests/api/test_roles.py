@@ -12,12 +12,41 @@ from gis.catalog.read import catalog
 from gis.db.connection import owner
 
 TILE = "/collections/{}/tiles/WebMercatorQuad/15/13306/27033"
-ALONE = ("/collections/{}", "/collections/{}/items", "/collections/{}/items/{}", "/collections/{}/schema", "/collections/{}/queryables",
-         "/collections/{}/tiles", "/collections/{}/tiles/WebMercatorQuad", "/collections/{}/tiles/WebMercatorQuad?f=tilejson", TILE,
-         "/styles/{}", "/styles/{}?f=qml", "/collections/{}?f=html", "/collections/{}/items?f=html", "/collections/{}/items?f=csv",
-         "/collections/{}/items?resultType=hits", "/collections/{}/items?f=jsonld")
-TOGETHER = ("/", "/?f=html", "/?f=jsonld", "/collections", "/collections?f=html", "/collections?f=jsonld", "/openapi", "/openapi?f=html",
-            "/catalog", "/styles/onemap", "/processes", "/processes?f=html", "/conformance", "/jobs", "/metrics")
+ALONE = (
+    "/collections/{}",
+    "/collections/{}/items",
+    "/collections/{}/items/{}",
+    "/collections/{}/schema",
+    "/collections/{}/queryables",
+    "/collections/{}/tiles",
+    "/collections/{}/tiles/WebMercatorQuad",
+    "/collections/{}/tiles/WebMercatorQuad?f=tilejson",
+    TILE,
+    "/styles/{}",
+    "/styles/{}?f=qml",
+    "/collections/{}?f=html",
+    "/collections/{}/items?f=html",
+    "/collections/{}/items?f=csv",
+    "/collections/{}/items?resultType=hits",
+    "/collections/{}/items?f=jsonld",
+)
+TOGETHER = (
+    "/",
+    "/?f=html",
+    "/?f=jsonld",
+    "/collections",
+    "/collections?f=html",
+    "/collections?f=jsonld",
+    "/openapi",
+    "/openapi?f=html",
+    "/catalog",
+    "/styles/onemap",
+    "/processes",
+    "/processes?f=html",
+    "/conformance",
+    "/jobs",
+    "/metrics",
+)
 
 
 def the_id(layer) -> str:
@@ -61,7 +90,14 @@ def test_hidden_columns_exist_in_no_answer(as_role, role):
         items = f"/collections/{layer.id}/items"
         for column in layer.columns.keys() - layer.columns_for(role).keys():
             secret = str(layer.example.get(column) or "")
-            for path in (items, f"{items}?f=html", f"{items}?f=csv", f"{items}?f=jsonld", f"{items}/{the_id(layer)}", f"{items}/{the_id(layer)}?f=html"):
+            for path in (
+                items,
+                f"{items}?f=html",
+                f"{items}?f=csv",
+                f"{items}?f=jsonld",
+                f"{items}/{the_id(layer)}",
+                f"{items}/{the_id(layer)}?f=html",
+            ):
                 answer = client.get(path)
                 assert answer.status_code == 200 and column not in answer.text, f"{role} {path} {column}"
                 assert not secret or secret not in answer.text
@@ -72,8 +108,13 @@ def test_hidden_columns_exist_in_no_answer(as_role, role):
             never = client.get(f"{items}?never_was=x").status_code
             for query in asked:
                 assert client.get(f"{items}?{query}").status_code == never == 400, f"{role} {query}"
-            fields = [field["name"] for group in client.get("/catalog").json["groups"] for one in group["layers"]
-                      if one["id"] == layer.id for field in one["fields"]]
+            fields = [
+                field["name"]
+                for group in client.get("/catalog").json["groups"]
+                for one in group["layers"]
+                if one["id"] == layer.id
+                for field in one["fields"]
+            ]
             assert fields and column not in fields
 
 
@@ -104,8 +145,18 @@ def test_credentials_in_every_form(app, as_role):
     good = (basic("li"), {"Authorization": f"Bearer {key}"}, {"X-API-Key": key}, {"Authorization": f"bearer {key}"})
     for headers in good:
         assert client.get(pipes, headers=headers).status_code == 200, headers
-    wrong = (basic("li", "wrong"), basic("nobody"), {"Authorization": "Bearer om_wrong"}, {"X-API-Key": "钥匙"}, {"Authorization": "Basic ???"},
-             {"Authorization": "Basic"}, {"Authorization": "Digest x"}, {"X-API-Key": "x" * 5000}, basic("li\0"), {"Authorization": "Negotiate"})
+    wrong = (
+        basic("li", "wrong"),
+        basic("nobody"),
+        {"Authorization": "Bearer om_wrong"},
+        {"X-API-Key": "钥匙"},
+        {"Authorization": "Basic ???"},
+        {"Authorization": "Basic"},
+        {"Authorization": "Digest x"},
+        {"X-API-Key": "x" * 5000},
+        basic("li\0"),
+        {"Authorization": "Negotiate"},
+    )
     for headers in wrong:
         headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
         for path in ("/collections/road", pipes, "/collections/road/tiles/WebMercatorQuad/15/13306/27033"):

@@ -70,8 +70,11 @@ def test_the_server_from_start_to_stop(server):
         paths = [("/collections/water_pipe/items", key), ("/collections/water_pipe/items", {}), ("/collections/road/items", {})] * 40
         found = list(threads.map(lambda one: ask(base + one[0], one[1])[0], paths))
     assert found == [200, 404, 200] * 40, "roles do not mix between threads"
-    job = ask(f"{base}/processes/geocode/execution", {"Content-Type": "application/json", "Prefer": "respond-async"},
-              json.dumps({"inputs": {"text": "府前街81号"}}).encode())
+    job = ask(
+        f"{base}/processes/geocode/execution",
+        {"Content-Type": "application/json", "Prefer": "respond-async"},
+        json.dumps({"inputs": {"text": "府前街81号"}}).encode(),
+    )
     assert job[0] == 201, job
     state = {}
     for _ in range(120):
@@ -81,14 +84,19 @@ def test_the_server_from_start_to_stop(server):
         time.sleep(0.25)
     assert state["status"] == "successful", state
     figures = ask(f"{base}/metrics")[2].decode()
-    assert 'onemap_http_requests_total{method="GET",route="/collections/<name>/items",status="200"}' in figures and "water_pipe" not in figures
+    assert (
+        'onemap_http_requests_total{method="GET",route="/collections/<name>/items",status="200"}' in figures and "water_pipe" not in figures
+    )
     survives_a_restart(base)
 
 
 def survives_a_restart(base: str) -> None:
     """All connections of the server die, as in a restart of the database: it goes on by itself."""
     with connection.owner() as link, link.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s AND datname = current_database()", (connection.LOGIN,))
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s AND datname = current_database()",
+            (connection.LOGIN,),
+        )
         assert cursor.rowcount > 0
     assert [ask(f"{base}/collections/road/items")[0] for _ in range(12)] == [200] * 12
 
@@ -101,9 +109,21 @@ def test_without_a_database_the_answer_is_503(store_db, monkeypatch):
     monkeypatch.setenv("ONEMAP_DSN_SERVING", f"host=127.0.0.1 port={free_port()} dbname=none user=none password=none")
     connection.close_pool()
     settings.cache_clear()
-    for path in ("/collections/road/items", "/collections/road/items/R1", "/collections/road/tiles/WebMercatorQuad/15/13306/27033", "/health", "/d/unknown-token-1"):
+    for path in (
+        "/collections/road/items",
+        "/collections/road/items/R1",
+        "/collections/road/tiles/WebMercatorQuad/15/13306/27033",
+        "/health",
+        "/d/unknown-token-1",
+    ):
         answer = client.get(path)
         assert answer.status_code == 503 and answer.headers["Retry-After"], path
         assert "none" not in answer.text and "127.0.0.1" not in answer.text
-    assert client.get("/collections/road", headers={"X-API-Key": "om_x"}).status_code == 503, "nobody is let in, and nobody is told he is wrong"
-    assert client.get("/health/live").status_code == 200 and client.get("/metrics").status_code == 200 and client.get("/collections").status_code == 200
+    assert client.get("/collections/road", headers={"X-API-Key": "om_x"}).status_code == 503, (
+        "nobody is let in, and nobody is told he is wrong"
+    )
+    assert (
+        client.get("/health/live").status_code == 200
+        and client.get("/metrics").status_code == 200
+        and client.get("/collections").status_code == 200
+    )

@@ -36,14 +36,14 @@ def fields(data: bytes):
         tag, at = varint(data, at)
         if tag & 7 == 2:
             size, at = varint(data, at)
-            yield tag >> 3, data[at:at + size]
+            yield tag >> 3, data[at : at + size]
             at += size
         elif tag & 7 == 0:
             value, at = varint(data, at)
             yield tag >> 3, value
         else:
             size = 8 if tag & 7 == 1 else 4
-            yield tag >> 3, data[at:at + size]
+            yield tag >> 3, data[at : at + size]
             at += size
 
 
@@ -55,8 +55,11 @@ def decoded(data: bytes) -> dict:
         parts = list(fields(layer))
         features = [dict(fields(value)) for n, value in parts if n == 2]
         layers[next(v for n, v in parts if n == 1).decode()] = {
-            "ids": [feature.get(1) for feature in features], "keys": {v.decode() for n, v in parts if n == 3},
-            "types": [feature.get(3) for feature in features], "texts": b"".join(v for n, v in parts if n == 4)}
+            "ids": [feature.get(1) for feature in features],
+            "keys": {v.decode() for n, v in parts if n == 3},
+            "types": [feature.get(3) for feature in features],
+            "texts": b"".join(v for n, v in parts if n == 4),
+        }
     return layers
 
 

@@ -15,29 +15,49 @@ EPSG = "http://www.opengis.net/def/crs/EPSG/0/{}"
 D = dt.date
 
 
-@pytest.mark.parametrize("text, first, after", [
-    ("2020", D(2020, 1, 1), D(2021, 1, 1)),
-    ("2020-12", D(2020, 12, 1), D(2021, 1, 1)),
-    ("2020-02", D(2020, 2, 1), D(2020, 3, 1)),
-    ("2020-01-31", D(2020, 1, 31), D(2020, 2, 1)),
-    ("2020-01-31T23:59:59Z", D(2020, 1, 31), D(2020, 2, 1)),
-    ("2020-01-01/2020-06-30", D(2020, 1, 1), D(2020, 7, 1)),
-    ("../2020", None, D(2021, 1, 1)),
-    ("2020-05/..", D(2020, 5, 1), None),
-    ("/2020-05-01", None, D(2020, 5, 2)),
-    ("2020-05-01/", D(2020, 5, 1), None),
-    ("../..", None, None),
-    ("0000-01-01T00:00:00Z/2020-01-01T00:00:00Z", None, D(2020, 1, 2)),
-    ("9999", D(9999, 1, 1), None),
-])
+@pytest.mark.parametrize(
+    "text, first, after",
+    [
+        ("2020", D(2020, 1, 1), D(2021, 1, 1)),
+        ("2020-12", D(2020, 12, 1), D(2021, 1, 1)),
+        ("2020-02", D(2020, 2, 1), D(2020, 3, 1)),
+        ("2020-01-31", D(2020, 1, 31), D(2020, 2, 1)),
+        ("2020-01-31T23:59:59Z", D(2020, 1, 31), D(2020, 2, 1)),
+        ("2020-01-01/2020-06-30", D(2020, 1, 1), D(2020, 7, 1)),
+        ("../2020", None, D(2021, 1, 1)),
+        ("2020-05/..", D(2020, 5, 1), None),
+        ("/2020-05-01", None, D(2020, 5, 2)),
+        ("2020-05-01/", D(2020, 5, 1), None),
+        ("../..", None, None),
+        ("0000-01-01T00:00:00Z/2020-01-01T00:00:00Z", None, D(2020, 1, 2)),
+        ("9999", D(9999, 1, 1), None),
+    ],
+)
 def test_datetime_covers_whole_days(text, first, after):
     assert temporal.span(text) == temporal.Span(first, after)
 
 
-@pytest.mark.parametrize("text", [
-    "", "..", "2020-13", "2020-00", "2020-02-30", "20200101", "2020-1-1", "yesterday", "2021/2020", "2020/2021/2022",
-    "2020-01-01T25:00:00Z", "2020-01-01T00:00:00+99", "２０２０", "2020-01-01;DROP", "-2020", "0000-13",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "..",
+        "2020-13",
+        "2020-00",
+        "2020-02-30",
+        "20200101",
+        "2020-1-1",
+        "yesterday",
+        "2021/2020",
+        "2020/2021/2022",
+        "2020-01-01T25:00:00Z",
+        "2020-01-01T00:00:00+99",
+        "２０２０",
+        "2020-01-01;DROP",
+        "-2020",
+        "0000-13",
+    ],
+)
 def test_a_datetime_that_is_none_is_refused(text):
     with pytest.raises(InputError):
         temporal.span(text)
@@ -85,8 +105,15 @@ def test_a_cursor_is_bound_to_its_order():
     text = cursor.encode(by_name, ["青澜大道", "R1"])
     assert cursor.decode(by_name, text) == ["青澜大道", "R1"]
     assert cursor.decode(by_name, cursor.encode(by_name, [None, "R1"])) == [None, "R1"]
-    for sort, wrong in ((by_id, text), (by_name, "x"), (by_name, text[:-3]), (by_name, "e30"), (by_name, "9" * 9000),
-                        (by_name, cursor.encode(by_name, ["a", None])), (by_name, cursor.encode(by_name, ["a"]))):
+    for sort, wrong in (
+        (by_id, text),
+        (by_name, "x"),
+        (by_name, text[:-3]),
+        (by_name, "e30"),
+        (by_name, "9" * 9000),
+        (by_name, cursor.encode(by_name, ["a", None])),
+        (by_name, cursor.encode(by_name, ["a"])),
+    ):
         with pytest.raises(InputError):
             cursor.decode(sort, wrong)
 
@@ -97,7 +124,15 @@ def test_a_tile_lies_where_the_grid_says():
     assert tile.reach[1] < 0 < tile.reach[3] and tile.reach[3] > 85
     west, south, _, _ = tile_grid.tile("WorldCRS84Quad", "0", "0", "1").bounds
     assert (west, south) == (0.0, -90.0)
-    for z, y, x in (("-1", "0", "0"), ("1.5", "0", "0"), ("1", "2", "0"), ("1", "0", "2"), ("30", "0", "0"), ("²", "0", "0"), ("1", "a", "0")):
+    for z, y, x in (
+        ("-1", "0", "0"),
+        ("1.5", "0", "0"),
+        ("1", "2", "0"),
+        ("1", "0", "2"),
+        ("30", "0", "0"),
+        ("²", "0", "0"),
+        ("1", "a", "0"),
+    ):
         with pytest.raises(InputError):
             tile_grid.tile("WebMercatorQuad", z, y, x)
     with pytest.raises(NotFound):
