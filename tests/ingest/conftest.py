@@ -10,6 +10,7 @@ import shapely
 
 from gis.catalog import read
 from gis.db.connection import owner
+from gis.ingest.load import load_files
 from gis.settings import settings
 
 
@@ -67,3 +68,16 @@ def facilities() -> geopandas.GeoDataFrame:
         geometry=shapely.points([[117.0, 32.0], [117.01, 32.01], [117.02, 32.0], [116.99, 31.99]]),
         crs=4490,
     )
+
+
+@pytest.fixture
+def deliver(catalog, tmp_path):
+    """Writes a frame as GeoPackage and loads it."""
+
+    def go(frame, layer="facility", **options):
+        path = tmp_path / "delivery.gpkg"
+        path.unlink(missing_ok=True)
+        frame.to_file(path, engine="pyogrio")
+        return load_files(catalog, layer, [path], **options)
+
+    return go

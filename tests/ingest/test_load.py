@@ -1,56 +1,19 @@
-"""The load against a real PostGIS: all or nothing, repeatable, with history, and taken back exactly."""
+"""The load against a real PostGIS: all or nothing, repeatable, with history, every row accounted for."""
 
 import hashlib
-import threading
 import time
 
 import geopandas
 import pandas as pd
 import pytest
 import shapely
+from deliveries import BELIEVED, content, pipes, query
 
-from gis.db.connection import owner
-from gis.errors import InputError, NotFound, SourceError, StoreError
-from gis.ingest import load as loading
+from gis.errors import InputError, NotFound, StoreError
 from gis.ingest import report
 from gis.ingest.load import Rejected, load_files, load_frames
-from gis.ingest.rollback import rollback
 
 pytestmark = pytest.mark.usefixtures("store_db")
-
-BELIEVED = "recorded_from <= %s AND (recorded_to IS NULL OR recorded_to > %s)"
-"""What was believed at a moment (given twice)."""
-
-
-def query(text, *values):
-    with owner() as connection, connection.cursor() as cursor:
-        cursor.execute(text, values)
-        return cursor.fetchall()
-
-
-def content(layer):
-    """A digest of what a layer's core says: every column but the moment of recording."""
-    columns = [
-        r[0]
-        for r in query(
-            "SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'core' AND table_name = %s ORDER BY 1", layer
-        )
-    ]
-    listed = ", ".join(f'"{c}"::text' for c in columns if c != "recorded_from")
-    return hashlib.sha256(repr(query(f"SELECT {listed} FROM core.{layer} ORDER BY fid")).encode()).hexdigest()
-
-
-@pytest.fixture
-def deliver(catalog, tmp_path):
-    """Writes a frame as GeoPackage and loads it."""
-
-    def go(frame, layer="facility", **options):
-        path = tmp_path / "delivery.gpkg"
-        path.unlink(missing_ok=True)
-        frame.to_file(path, engine="pyogrio")
-        return load_files(catalog, layer, [path], **options)
-
-    return go
 
 
 def test_a_first_load_says_what_it_read_and_whence(deliver, facilities, tmp_path):
@@ -257,27 +220,6 @@ def test_dry_run_counts_and_changes_nothing(deliver, facilities):
     assert query("SELECT status, recorded_at FROM meta.batch ORDER BY id DESC LIMIT 1") == [("dry_run", None)]
 
 
-def pipes(network, n=3):
-    nodes = geopandas.GeoDataFrame(
-        {"network": network, "node_id": [f"N{i}" for i in range(n + 1)]},
-        geometry=shapely.points([[117.0 + i / 1000, 32.0] for i in range(n + 1)]),
-        crs=4490,
-    )
-    lines = [shapely.LineString([(117.0 + i / 1000, 32.0), (117.001 + i / 1000, 32.0)]) for i in range(n)]
-    pipe = geopandas.GeoDataFrame(
-        {
-            "network": network,
-            "pipe_id": [f"P{i}" for i in range(n)],
-            "from_node": [f"N{i}" for i in range(n)],
-            "to_node": [f"N{i + 1}" for i in range(n)],
-            "diameter_mm": 300.0,
-        },
-        geometry=lines,
-        crs=4490,
-    )
-    return {"water_node": nodes, "water_pipe": pipe}
-
-
 def test_layers_of_one_delivery_refer_to_each_other_and_scopes_are_apart(catalog):
     for network in ("city", "Net3"):
         result = load_frames(catalog, pipes(network), name=network)
@@ -325,153 +267,6 @@ def test_what_a_network_has_no_more_is_retired_where_it_says_so(catalog):
     result = load_frames(catalog, frames | {"water_pipe": frames["water_pipe"].iloc[:0]}, name="Net3", scope="Net3")
     assert [(o.layer, o.scope, o.retired) for o in result.layers] == [("water_node", "Net3", 0), ("water_pipe", "Net3", 3)]
     assert query("SELECT DISTINCT network FROM core.water_pipe") == [("city",)]
-
-
-def test_rollback_restores_exactly(deliver, facilities):
-    deliver(facilities)
-    before = content("facility")
-    second = deliver(pd.concat([facilities.iloc[:2].assign(容量=1), facilities.iloc[[3]].assign(设施编号="S9")]))
-    after = content("facility")
-    assert after != before
-    undone = rollback_(second.batch)
-    assert content("facility") == before and (undone.layers[0].inserted, undone.layers[0].retired) == (4, 3)
-    assert query("SELECT kind, rollback_of FROM meta.batch WHERE id = %s", undone.batch) == [("rollback", second.batch)]
-    assert query("SELECT count(*) FROM history.facility WHERE batch = %s", second.batch) == [(3,)], "nothing published is forgotten"
-    then = query("SELECT recorded_at FROM meta.batch WHERE id = %s", second.batch)[0][0]
-    as_of = f"SELECT count(*), count(*) FILTER (WHERE capacity = 1) FROM pub.facility_history WHERE {BELIEVED}"
-    assert query(as_of, then, then) == [(3, 2)]
-    with pytest.raises(InputError, match="already taken back"):
-        rollback_(second.batch)
-    with pytest.raises(InputError, match="itself a rollback"):
-        rollback_(undone.batch)
-
-
-def rollback_(batch):
-    from gis.catalog import read
-
-    return rollback(read.catalog(), batch)
-
-
-def test_rollbacks_one_after_the_other_lead_back_to_nothing(deliver, facilities):
-    states, batches = [content("facility")], []
-    for capacity in (1, 2, 3):
-        batches.append(deliver(facilities.assign(容量=capacity).iloc[: capacity + 1]).batch)
-        states.append(content("facility"))
-    with pytest.raises(InputError, match=f"{batches[1]}, {batches[2]}"):
-        rollback_(batches[0])
-    for batch, state in zip(reversed(batches), reversed(states[:-1]), strict=True):
-        rollback_(batch)
-        assert content("facility") == state
-
-
-def test_rollback_of_another_scope_is_free(catalog):
-    city = load_frames(catalog, pipes("city"), name="city").batch
-    load_frames(catalog, pipes("Net3"), name="Net3")
-    rollback_(city)
-    assert query("SELECT DISTINCT network FROM core.water_pipe") == [("Net3",)]
-
-
-def test_a_batch_that_changed_nothing_blocks_no_rollback(deliver, facilities):
-    first = deliver(facilities).batch
-    deliver(facilities)
-    rollback_(first)
-    assert query("SELECT count(*) FROM core.facility") == [(0,)]
-
-
-def test_rollback_of_what_is_none(deliver, facilities):
-    with pytest.raises(NotFound):
-        rollback_(999)
-    dry = deliver(facilities, dry_run=True).batch
-    with pytest.raises(InputError, match="never published"):
-        rollback_(dry)
-
-
-def test_two_loads_of_one_layer_at_once(deliver, facilities, monkeypatch):
-    monkeypatch.setattr(loading, "_WAIT_S", 0.5)
-    with owner() as other, other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, hashtext('facility'))", (loading.LAYER_LOCK,))
-        said = []
-        with pytest.raises(StoreError, match="another load of facility is running"):
-            deliver(facilities, progress=lambda what, done, total: said.append(what))
-    assert said[0].startswith("waiting") and query("SELECT count(*) FROM meta.batch") == [(0,)]
-    assert deliver(facilities).rows_loaded == 4
-
-
-def test_a_second_load_waits_for_the_first(catalog, facilities, tmp_path):
-    path = tmp_path / "a.gpkg"
-    facilities.to_file(path, engine="pyogrio")
-    results = []
-    threads = [threading.Thread(target=lambda: results.append(load_files(catalog, "facility", [path]))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert sorted(r.layers[0].inserted for r in results) == [0, 0, 4]
-
-
-def kill_the_load(when):
-    """A progress function under which the load's own connection to the database is cut when it reaches a step."""
-
-    def progress(what, done, total):
-        if what.startswith(when):
-            query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-
-    return progress
-
-
-@pytest.mark.parametrize("step", ["reading", "checking", "publishing"])
-def test_a_lost_connection_leaves_the_old_rows_and_the_next_load_is_clean(deliver, facilities, step):
-    deliver(facilities)
-    before = content("facility")
-    with pytest.raises(StoreError):
-        deliver(facilities.assign(容量=1), progress=kill_the_load(step))
-    assert content("facility") == before
-    assert query("SELECT status FROM meta.batch ORDER BY id DESC LIMIT 1") == [("loading",)]
-    assert deliver(facilities.assign(容量=2)).layers[0].updated == 4
-    assert query("SELECT status, message IS NOT NULL FROM meta.batch ORDER BY id") == [
-        ("published", False),
-        ("failed", True),
-        ("published", False),
-    ]
-
-
-def test_a_failure_midway_marks_the_batch(deliver, facilities):
-    def stop(what, done, total):
-        if what.startswith("publishing"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        deliver(facilities, progress=stop)
-    assert query("SELECT status FROM meta.batch") == [("failed",)] and query("SELECT count(*) FROM core.facility") == [(0,)]
-
-
-def test_a_source_that_ends_in_the_middle_loads_nothing(catalog, facilities, tmp_path):
-    path = tmp_path / "facility.csv"
-    good = "设施编号,设施名称,设施类型,lon,lat\n" + "".join(f"S{i},公园{i},公园,117,32\n" for i in range(600_000))
-    path.write_bytes(good.encode() + b"S,\xff\xfe\xff,\n")
-    with pytest.raises(SourceError):
-        load_files(catalog, "facility", [path])
-    assert query("SELECT count(*) FROM core.facility") == [(0,)]
-
-
-def test_a_large_first_load_makes_its_indexes_again(catalog, tmp_path):
-    n = 60_000
-    frame = geopandas.GeoDataFrame(
-        {"设施编号": [f"S{i}" for i in range(n)], "设施名称": "公园", "设施类型": "公园"},
-        geometry=shapely.points([[116.9 + i / n / 10, 32.0] for i in range(n)]),
-        crs=4490,
-    )
-    indexes = """SELECT indexname::text, indexdef, obj_description(format('core.%%I', indexname)::regclass)
-                 FROM pg_indexes WHERE schemaname = 'core' AND tablename = 'facility' ORDER BY 1"""
-    before = query(indexes)
-    frame.to_file(tmp_path / "a.gpkg", engine="pyogrio")
-    assert load_files(catalog, "facility", [tmp_path / "a.gpkg"]).rows_loaded == n
-    assert query(indexes) == before and len(before) > 3
-    with pytest.raises(StoreError):
-        query(
-            "INSERT INTO core.facility (facility_id, name, kind, geom)"
-            " SELECT facility_id, name, kind, geom FROM core.facility LIMIT 1 RETURNING 1"
-        )
 
 
 def test_the_callers_mistakes(catalog, facilities, deliver, tmp_path):
