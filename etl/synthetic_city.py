@@ -86,9 +86,16 @@ def make(addresses: int = 20_000, seed: int = 1, out: str | Path = "city", defec
         (out / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), "utf-8")
     elif (out / "manifest.json").exists():
         (out / "manifest.json").unlink()
-    return {"addresses": addresses, "seed": seed, "out": str(out), "layers": {k: len(v[0]) for k, v in tables.items()},
-            "files": files, "defects": 0 if manifest is None else len(manifest), "people": city.people,
-            "seconds": round(time.perf_counter() - start, 1)}
+    return {
+        "addresses": addresses,
+        "seed": seed,
+        "out": str(out),
+        "layers": {k: len(v[0]) for k, v in tables.items()},
+        "files": files,
+        "defects": 0 if manifest is None else len(manifest),
+        "people": city.people,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
 
 
 def _town(addresses: int, seed: int, told) -> City:
@@ -138,10 +145,30 @@ def _settle(addresses, seed, ground, plan, graph, x, b, aisles, keep, keep_b) ->
     stems = names._pool(stream(seed, "park names"), [], names.FIRST, names.SECOND, len(green))
     park[green] = stems
     has_gate = np.isin(np.arange(len(x.geom)), rows.yard)
-    return City(seed, addresses, ground, plan, graph, x, b, aisles, rows, places, full[graph.street], road[graph.street[x.edge]],
-                lane[graph.street[x.edge]], country, _edge_years(graph, x, seed), households, yard_households, compound,
-                np.array([f"FW{k + 1:07d}" for k in range(len(b.geom))], object), park, has_gate,
-                int(yard_households.sum() * pc.PEOPLE_PER_HOUSEHOLD))
+    return City(
+        seed,
+        addresses,
+        ground,
+        plan,
+        graph,
+        x,
+        b,
+        aisles,
+        rows,
+        places,
+        full[graph.street],
+        road[graph.street[x.edge]],
+        lane[graph.street[x.edge]],
+        country,
+        _edge_years(graph, x, seed),
+        households,
+        yard_households,
+        compound,
+        np.array([f"FW{k + 1:07d}" for k in range(len(b.geom))], object),
+        park,
+        has_gate,
+        int(yard_households.sum() * pc.PEOPLE_PER_HOUSEHOLD),
+    )
 
 
 def _kept_streets(graph, x, aisles, country, kinds, lines):
@@ -202,18 +229,25 @@ def _tables(city: City, told) -> dict:
     city.yard_name = services.yard_names(city)
     told("addresses", 0, None)
     numbers = ad.number_yards(city.plan, city.graph, x, city.buildings, city.rows, city.compound)
-    table, at = ad.address_table(x, city.buildings, city.rows, numbers, city.admin, city.cell, city.road, city.lane,
-                                 city.yard_name, city.building_id, city.seed)
-    plates = ad.plate_table(table, x, city.buildings, city.rows, numbers, city.admin, city.cell, city.lane,
-                            city.graph.klass[x.edge], city.seed)
+    table, at = ad.address_table(
+        x, city.buildings, city.rows, numbers, city.admin, city.cell, city.road, city.lane, city.yard_name, city.building_id, city.seed
+    )
+    plates = ad.plate_table(
+        table, x, city.buildings, city.rows, numbers, city.admin, city.cell, city.lane, city.graph.klass[x.edge], city.seed
+    )
     city.yard_address = np.full(len(x.geom), None, object)
     gates = city.rows.level == ad.GATE
     city.yard_address[city.rows.yard[gates]] = table["full_text"].to_numpy()[gates]
     points = shapely.points(at)
     tables = {"address": (table, points), "door_plate": (plates, points)}
     tables |= base.administration(city) | base.roads(city)
-    tables |= {"building": base.buildings(city), "parcel": base.parcels(city), "water_body": base.waters(city),
-               "facility": services.facilities(city), "place_name": services.place_names(city)}
+    tables |= {
+        "building": base.buildings(city),
+        "parcel": base.parcels(city),
+        "water_body": base.waters(city),
+        "facility": services.facilities(city),
+        "place_name": services.place_names(city),
+    }
     told("water", 0, None)
     tables |= water.make(city).tables
     told("drainage", 0, None)

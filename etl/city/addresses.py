@@ -73,7 +73,6 @@ def trim(x: Parcels, b: Buildings, addresses: int) -> tuple[np.ndarray, np.ndarr
 
 def list_rows(x: Parcels, b: Buildings, addresses: int) -> Rows:
     """All rows in order of yard, building, unit, room; the first `addresses` of them."""
-    n_b = len(b.geom)
     has = np.bincount(b.parcel, minlength=len(x.geom)) > 0
     yards = np.flatnonzero(~np.isin(x.programme, WITHOUT_GATE) & has)
     compound = is_compound(x, b)
@@ -98,7 +97,6 @@ def list_rows(x: Parcels, b: Buildings, addresses: int) -> Rows:
     all_rows = {f: np.concatenate([getattr(v, f) for v in parts]) for f in Rows.__dataclass_fields__}
     order = np.lexsort((all_rows["room"], all_rows["floor"], all_rows["unit"], all_rows["building"], all_rows["yard"]))
     order = order[:addresses]
-    del n_b
     return Rows(**{f: v[order] for f, v in all_rows.items()})
 
 
@@ -145,8 +143,19 @@ def _text(values: np.ndarray) -> pd.Series:
     return pd.Series(values, dtype="str")
 
 
-def address_table(x: Parcels, b: Buildings, rows: Rows, numbers: Numbers, admin: Admin, cell: np.ndarray, road: np.ndarray,
-                  lane: np.ndarray, yard_name: np.ndarray, building_id: np.ndarray, seed: int):
+def address_table(
+    x: Parcels,
+    b: Buildings,
+    rows: Rows,
+    numbers: Numbers,
+    admin: Admin,
+    cell: np.ndarray,
+    road: np.ndarray,
+    lane: np.ndarray,
+    yard_name: np.ndarray,
+    building_id: np.ndarray,
+    seed: int,
+):
     """The address layer: a DataFrame of its columns, and (N, 2) positions in EPSG:4548.
 
     cell: grid cell of each yard; road, lane: names of each yard's street; yard_name: what is there, or "".
@@ -155,8 +164,7 @@ def address_table(x: Parcels, b: Buildings, rows: Rows, numbers: Numbers, admin:
     n, y = len(rows.yard), rows.yard
     community = admin.cell_community[cell]
     town = admin.town[community]
-    base = _text(PROVINCE + CITY + COUNTY + admin.town_name[town] + road + lane + numbers.number.astype(str).astype(object)
-                 + "号")
+    base = _text(PROVINCE + CITY + COUNTY + admin.town_name[town] + road + lane + numbers.number.astype(str).astype(object) + "号")
     base += _text(np.where(numbers.compound != "", numbers.compound, ""))
     in_compound = is_compound(x, b)[y] & (rows.building >= 0)
     number_of = np.where(rows.building >= 0, b.number[np.maximum(rows.building, 0)], 0)
@@ -177,35 +185,58 @@ def address_table(x: Parcels, b: Buildings, rows: Rows, numbers: Numbers, admin:
     single = np.bincount(b.parcel, minlength=len(x.geom)) == 1
     building = np.where(rows.building >= 0, rows.building, np.where(single[y], first_building[y], -1))
     day = pd.to_datetime((x.year[y] - 1970).astype("datetime64[Y]")) + pd.to_timedelta(
-        stream(seed, "yard days").integers(0, 360, len(x.geom))[y], unit="D")
-    table = pd.DataFrame({
-        "address_id": _text("DZ" + ids), "full_text": full, "province": PROVINCE, "city": CITY, "county": COUNTY,
-        "town": _text(admin.town_name[town[y]]), "community": _text(admin.name[community[y]]),
-        "community_code": _text(admin.code[community[y]]), "road": _text(road[y]),
-        "lane": _text(np.where(lane[y] == "", None, lane[y])),
-        "number": _text(np.array([f"{k}号" for k in range(int(numbers.number.max()) + 1)], object)[numbers.number[y]]),
-        "compound": _text(np.where(numbers.compound[y] == "", None, numbers.compound[y])),
-        "building_no": _text(building_no), "unit": _text(unit),
-        "floor": pd.array(np.where(rows.level == ROOM, rows.floor, 0), "Int64"), "room": _text(room),
-        "name": _text(np.where((rows.level == GATE) & (yard_name[y] != ""), yard_name[y], None)),
-        "building_id": _text(np.where(building >= 0, building_id[np.maximum(building, 0)], None)),
-        "plate_id": _text("MP" + ids), "entrance": _text(np.where(rows.level <= UNIT, "main", "none")),
-        "status": _text(np.where(rng.random(n) < 0.995, "official", "unofficial")), "stage": _text(np.full(n, "current")),
-        "level": _text(LEVELS[rows.level]), "valid_from": day,
-    })
+        stream(seed, "yard days").integers(0, 360, len(x.geom))[y], unit="D"
+    )
+    table = pd.DataFrame(
+        {
+            "address_id": _text("DZ" + ids),
+            "full_text": full,
+            "province": PROVINCE,
+            "city": CITY,
+            "county": COUNTY,
+            "town": _text(admin.town_name[town[y]]),
+            "community": _text(admin.name[community[y]]),
+            "community_code": _text(admin.code[community[y]]),
+            "road": _text(road[y]),
+            "lane": _text(np.where(lane[y] == "", None, lane[y])),
+            "number": _text(np.array([f"{k}号" for k in range(int(numbers.number.max()) + 1)], object)[numbers.number[y]]),
+            "compound": _text(np.where(numbers.compound[y] == "", None, numbers.compound[y])),
+            "building_no": _text(building_no),
+            "unit": _text(unit),
+            "floor": pd.array(np.where(rows.level == ROOM, rows.floor, 0), "Int64"),
+            "room": _text(room),
+            "name": _text(np.where((rows.level == GATE) & (yard_name[y] != ""), yard_name[y], None)),
+            "building_id": _text(np.where(building >= 0, building_id[np.maximum(building, 0)], None)),
+            "plate_id": _text("MP" + ids),
+            "entrance": _text(np.where(rows.level <= UNIT, "main", "none")),
+            "status": _text(np.where(rng.random(n) < 0.995, "official", "unofficial")),
+            "stage": _text(np.full(n, "current")),
+            "level": _text(LEVELS[rows.level]),
+            "valid_from": day,
+        }
+    )
     table.loc[rows.level != ROOM, "floor"] = pd.NA
     return table, _points(x, b, rows)
 
 
-def plate_table(address: pd.DataFrame, x: Parcels, b: Buildings, rows: Rows, numbers: Numbers, admin: Admin,
-                cell: np.ndarray, lane: np.ndarray, klass: np.ndarray, seed: int) -> pd.DataFrame:
+def plate_table(
+    address: pd.DataFrame,
+    x: Parcels,
+    b: Buildings,
+    rows: Rows,
+    numbers: Numbers,
+    admin: Admin,
+    cell: np.ndarray,
+    lane: np.ndarray,
+    klass: np.ndarray,
+    seed: int,
+) -> pd.DataFrame:
     """The door-plate layer, one plate to each address, in the same order. klass: street class of each yard.
 
     Codes: 12 area + 3 grid + 5 building + 6 unit + 1 check digit; kinds follow the sizes of GB 17733-2008.
     """
     rng = stream(seed, "plates")
     n, y = len(rows.yard), rows.yard
-    compound = is_compound(x, b)[y]
     own = (rows.level == GATE) | (rows.level == BUILDING)
     head = np.maximum.accumulate(np.where(own, np.arange(n), 0))
     number = np.zeros(n, int)
@@ -218,8 +249,11 @@ def plate_table(address: pd.DataFrame, x: Parcels, b: Buildings, rows: Rows, num
     code = compose(grid.astype("U12"), np.array([g[12:] for g in admin.cell_code], "U3")[cell[y]], number, tail)
     big = (shapely.area(x.geom) > 3500)[y]
     small = (klass == p.LANE)[y] | np.isin(x.programme, (pc.COURTYARD, pc.FARMHOUSE, pc.TOWNHOUSE))[y]
-    kind = np.select([rows.level == BUILDING, rows.level == UNIT, rows.level == ROOM, big, small],
-                     ["building", "unit", "room", "gate_large", "gate_small"], "gate_medium")
+    kind = np.select(
+        [rows.level == BUILDING, rows.level == UNIT, rows.level == ROOM, big, small],
+        ["building", "unit", "room", "gate_large", "gate_small"],
+        "gate_medium",
+    )
     letters = np.array(list("23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz"), "U1")
     token = letters[rng.integers(0, len(letters), (n, 22), dtype=np.uint8)].view("U22").reshape(n)
     state = np.select([(d := rng.random(n)) < 0.012, d < 0.02, d < 0.025], ["made", "missing", "planned"], "installed")
@@ -227,12 +261,22 @@ def plate_table(address: pd.DataFrame, x: Parcels, b: Buildings, rows: Rows, num
     on = np.datetime64("2019-03-01") + rng.integers(0, 1900, n).astype("timedelta64[D]")
     on = pd.Series(pd.to_datetime(np.maximum(on, address["valid_from"].to_numpy().astype("datetime64[D]"))))
     on[(state == "planned") | (state == "made")] = pd.NaT
-    del compound
-    return pd.DataFrame({
-        "plate_id": address["plate_id"], "code": _text(code), "address_id": address["address_id"],
-        "address": address["full_text"], "building_id": address["building_id"], "kind": _text(kind.astype(object)),
-        "road": address["road"] + _text(lane[y]), "number": address["number"], "side": _text(numbers.side[y]),
-        "token": _text(token.astype(object)), "police_station": _text(station[admin.town[admin.cell_community[cell]]][y]),
-        "grid_code": _text(admin.cell_code[cell[y]]), "state": _text(state.astype(object)), "installed_on": on,
-        "valid_from": address["valid_from"],
-    })
+    return pd.DataFrame(
+        {
+            "plate_id": address["plate_id"],
+            "code": _text(code),
+            "address_id": address["address_id"],
+            "address": address["full_text"],
+            "building_id": address["building_id"],
+            "kind": _text(kind.astype(object)),
+            "road": address["road"] + _text(lane[y]),
+            "number": address["number"],
+            "side": _text(numbers.side[y]),
+            "token": _text(token.astype(object)),
+            "police_station": _text(station[admin.town[admin.cell_community[cell]]][y]),
+            "grid_code": _text(admin.cell_code[cell[y]]),
+            "state": _text(state.astype(object)),
+            "installed_on": on,
+            "valid_from": address["valid_from"],
+        }
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -16,10 +17,60 @@ from etl.city.terrain import stream
 
 CODE = "999901"
 HOUSEHOLDS_PER_COMMUNITY, HOUSEHOLDS_PER_CELL = 2100, 420
-DISTRICTS = ["城关", "东城", "西城", "城南", "城北", "新城", "开发区", "滨河", "文峰", "凤凰", "迎宾", "高铁新区", "玉泉", "金山", "长青",
-             "南湖", "北关", "东关", "西关", "朝阳"]
-QUARTERS = ["府前", "东门", "西门", "南门", "北门", "文庙", "钟楼", "河滨", "新民", "建设", "解放", "光明", "育才", "胜利", "站前", "工人新村",
-            "向阳", "双桥", "清水", "龙泉", "永安", "和平", "幸福", "红星", "东方", "学府", "翠屏", "金桂", "丹枫", "锦绣"]
+DISTRICTS = [
+    "城关",
+    "东城",
+    "西城",
+    "城南",
+    "城北",
+    "新城",
+    "开发区",
+    "滨河",
+    "文峰",
+    "凤凰",
+    "迎宾",
+    "高铁新区",
+    "玉泉",
+    "金山",
+    "长青",
+    "南湖",
+    "北关",
+    "东关",
+    "西关",
+    "朝阳",
+]
+QUARTERS = [
+    "府前",
+    "东门",
+    "西门",
+    "南门",
+    "北门",
+    "文庙",
+    "钟楼",
+    "河滨",
+    "新民",
+    "建设",
+    "解放",
+    "光明",
+    "育才",
+    "胜利",
+    "站前",
+    "工人新村",
+    "向阳",
+    "双桥",
+    "清水",
+    "龙泉",
+    "永安",
+    "和平",
+    "幸福",
+    "红星",
+    "东方",
+    "学府",
+    "翠屏",
+    "金桂",
+    "丹枫",
+    "锦绣",
+]
 
 
 @dataclass
@@ -56,8 +107,9 @@ def _cells_of_land(plan: p.Plan, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
     at = np.array([x.at for x in plan.settlements])
     cells = shapely.get_parts(shapely.voronoi_polygons(shapely.multipoints(at), extend_to=plan.ground.county))
     cells = shapely.intersection(cells, plan.ground.county)
-    lines = np.r_[shapely.boundary(faces), shapely.boundary(shapely.difference(cells, hull)), shapely.boundary(hull),
-                  plan.ground.county.exterior]
+    lines = np.r_[
+        shapely.boundary(faces), shapely.boundary(shapely.difference(cells, hull)), shapely.boundary(hull), plan.ground.county.exterior
+    ]
     pieces = shapely.get_parts(shapely.polygonize(shapely.get_parts(shapely.union_all(lines, grid_size=0.001))))
     inside = shapely.point_on_surface(pieces)
     shapely.prepare(hull)
@@ -85,7 +137,7 @@ def divide_county(plan: p.Plan, graph: Graph, home_xy: np.ndarray, homes: np.nda
     weight = np.bincount(shapely.STRtree(pieces).nearest(shapely.points(home_xy)), homes, minlength=len(pieces))
     mid = shapely.get_coordinates(shapely.point_on_surface(pieces))
     urban = np.flatnonzero(owner < 0)
-    n_urban = max(3, int(round(weight[urban].sum() / HOUSEHOLDS_PER_COMMUNITY)))
+    n_urban = max(3, round(float(weight[urban].sum()) / HOUSEHOLDS_PER_COMMUNITY))
     label = np.full(len(pieces), -1)
     label[urban] = _cluster(mid[urban], weight[urban] + 15, n_urban, rng)
     n_urban = int(label.max()) + 1
@@ -98,13 +150,32 @@ def divide_county(plan: p.Plan, graph: Graph, home_xy: np.ndarray, homes: np.nda
     back = np.argsort(order)
     geom, town, label = geom[order], town[order], back[label]
     head = _apart_names(n_urban, rng)
-    raw = np.array([f"{x}社区" for x in head] + [f"{places[k]}社区" if plan.settlements[k].zone == p.TOWN else
-                   f"{places[k]}村" if places[k][-1] != "村" else places[k] for k in rural], object)
+    raw = np.array(
+        [f"{x}社区" for x in head]
+        + [
+            f"{places[k]}社区" if plan.settlements[k].zone == p.TOWN else f"{places[k]}村" if places[k][-1] != "村" else places[k]
+            for k in rural
+        ],
+        object,
+    )
     settled = np.full(len(plan.settlements), -1)
     settled[rural] = back[n_urban + np.arange(len(rural))]
     cell_code, cell_geom, cell_community, piece_cell = _grid(pieces, label, weight, mid, code, rng)
-    return Admin(town_name, town_code, _dissolve(geom, town, len(town_name)), raw[order], code, geom, town, cell_code,
-                 cell_geom, cell_community, piece_cell, pieces, settled)
+    return Admin(
+        town_name,
+        town_code,
+        _dissolve(geom, town, len(town_name)),
+        raw[order],
+        code,
+        geom,
+        town,
+        cell_code,
+        cell_geom,
+        cell_community,
+        piece_cell,
+        pieces,
+        settled,
+    )
 
 
 def _towns(plan, centre, rural, weight, label, n_urban, places, rng):
@@ -137,7 +208,7 @@ def _dissolve(pieces: np.ndarray, label: np.ndarray, n: int) -> np.ndarray:
     order = np.argsort(label, kind="stable")
     cuts = np.searchsorted(label[order], np.arange(n + 1))
     flat = []
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+    for a, b in pairwise(cuts):
         u = shapely.coverage_union_all(pieces[order[a:b]])
         flat.append(shapely.multipolygons(shapely.get_parts(u)))
     return np.array(flat, object)

@@ -13,7 +13,7 @@ from etl.city.buildings import USES
 from etl.city.names import COUNTY, people_names, phone_numbers
 from etl.city.parcels import PEOPLE_PER_HOUSEHOLD
 from etl.city.terrain import stream
-from etl.city.water import dates
+from etl.city.water_net import dates
 
 LANES = np.array([6, 6, 4, 2, 1, 1])
 SPEED = np.array([80.0, 60.0, 50.0, 30.0, 20.0, 5.0])
@@ -29,21 +29,38 @@ def roads(city) -> dict:
     country = city.country[g.street] | (g.place >= 0)
     lanes = np.where(country & (g.klass <= p.SECONDARY) & (g.klass > 0), 2, LANES[g.klass])
     width = np.where(country & (g.klass > 0), np.minimum(p.WIDTH[g.klass] * 0.45, 12), p.WIDTH[g.klass] * 0.72)
-    road = pd.DataFrame({
-        "road_id": [f"R{k + 1:06d}" for k in range(len(g.a))], "name": np.where(city.edge_name == "", None, city.edge_name),
-        "class": p.CLASSES[g.klass].astype(object), "from_node": node_id[g.a], "to_node": node_id[g.b], "oneway": oneway,
-        "lanes": lanes, "width_m": np.round(width, 1), "speed_kmh": SPEED[g.klass], "level": g.bridge.astype(int),
-        "bridge": g.bridge, "tunnel": False, "valid_from": dates(city.edge_year, rng),
-    })
+    road = pd.DataFrame(
+        {
+            "road_id": [f"R{k + 1:06d}" for k in range(len(g.a))],
+            "name": np.where(city.edge_name == "", None, city.edge_name),
+            "class": p.CLASSES[g.klass].astype(object),
+            "from_node": node_id[g.a],
+            "to_node": node_id[g.b],
+            "oneway": oneway,
+            "lanes": lanes,
+            "width_m": np.round(width, 1),
+            "speed_kmh": SPEED[g.klass],
+            "level": g.bridge.astype(int),
+            "bridge": g.bridge,
+            "tunnel": False,
+            "valid_from": dates(city.edge_year, rng),
+        }
+    )
     order = np.argsort(np.r_[g.a, g.b], kind="stable")
     arm = np.r_[city.edge_name, city.edge_name][order]
     start = np.searchsorted(np.r_[g.a, g.b][order], np.arange(len(g.node)))
     label = []
     for k, d in zip(start, used, strict=True):
-        names = list(dict.fromkeys(n for n in arm[k:k + d] if n))
+        names = list(dict.fromkeys(n for n in arm[k : k + d] if n))
         label.append(f"{names[0]}与{names[1]}路口" if d > 2 and len(names) > 1 else None)
-    node = pd.DataFrame({"node_id": node_id, "kind": np.where(used == 1, "end", "junction").astype(object), "name": label,
-                         "valid_from": pd.Timestamp("1990-01-01")})
+    node = pd.DataFrame(
+        {
+            "node_id": node_id,
+            "kind": np.where(used == 1, "end", "junction").astype(object),
+            "name": label,
+            "valid_from": pd.Timestamp("1990-01-01"),
+        }
+    )
     return {"road": (road, g.geom), "road_node": (node, shapely.points(g.node))}
 
 
@@ -51,29 +68,49 @@ def buildings(city) -> tuple[pd.DataFrame, np.ndarray]:
     """The building layer."""
     b, x, rng = city.buildings, city.parcels, stream(city.seed, "building table")
     yard = city.compound[b.parcel]
-    named = np.where(yard != "", yard + np.array([f"{k}幢" for k in range(int(b.number.max()) + 1)], object)[b.number],
-                     np.where((city.yard_name[b.parcel] != "") & (b.number == 1), city.yard_name[b.parcel], None))
+    named = np.where(
+        yard != "",
+        yard + np.array([f"{k}幢" for k in range(int(b.number.max()) + 1)], object)[b.number],
+        np.where((city.yard_name[b.parcel] != "") & (b.number == 1), city.yard_name[b.parcel], None),
+    )
     community = city.admin.name[city.admin.cell_community[city.cell]]
     year = np.clip(x.year[b.parcel] + rng.integers(0, 3, len(b.parcel)), 1920, 2025)
-    return pd.DataFrame({
-        "building_id": city.building_id, "name": named, "use": np.array(USES, object)[b.use], "floors": b.floors,
-        "units": city.households, "height_m": b.height, "built_year": year, "community": community[b.parcel],
-        "address": city.yard_address[b.parcel], "valid_from": dates(year, rng),
-    }), shapely.multipolygons(b.geom, indices=np.arange(len(b.geom)))
+    return pd.DataFrame(
+        {
+            "building_id": city.building_id,
+            "name": named,
+            "use": np.array(USES, object)[b.use],
+            "floors": b.floors,
+            "units": city.households,
+            "height_m": b.height,
+            "built_year": year,
+            "community": community[b.parcel],
+            "address": city.yard_address[b.parcel],
+            "valid_from": dates(year, rng),
+        }
+    ), shapely.multipolygons(b.geom, indices=np.arange(len(b.geom)))
 
 
 def parcels(city) -> tuple[pd.DataFrame, np.ndarray]:
     """The parcel layer; courts' and farmhouses' parcels are plots of their own."""
     x, rng = city.parcels, stream(city.seed, "parcel table")
     n = len(x.geom)
-    owners = np.where(np.isin(x.programme, (pc.COURTYARD, pc.FARMHOUSE, pc.TOWNHOUSE, pc.SHOPHOUSE)), people_names(n, rng),
-                      np.where(city.yard_name != "", city.yard_name, np.where(city.compound != "", city.compound + "业主共有", "青澜县自然资源局")))
+    owners = np.where(
+        np.isin(x.programme, (pc.COURTYARD, pc.FARMHOUSE, pc.TOWNHOUSE, pc.SHOPHOUSE)),
+        people_names(n, rng),
+        np.where(city.yard_name != "", city.yard_name, np.where(city.compound != "", city.compound + "业主共有", "青澜县自然资源局")),
+    )
     status = np.where(x.programme == pc.VACANT, np.where(rng.random(n) < 0.5, "planned", "approved"), "existing").astype(object)
-    return pd.DataFrame({
-        "parcel_id": [f"DK{k + 1:06d}" for k in range(n)], "land_use": pc.LAND_USE[x.programme].astype(object),
-        "area_m2": np.round(shapely.area(x.geom), 1), "owner": owners, "plan_status": status,
-        "valid_from": dates(np.where(status == "existing", x.year, 2027), rng),
-    }), shapely.multipolygons(x.geom, indices=np.arange(n))
+    return pd.DataFrame(
+        {
+            "parcel_id": [f"DK{k + 1:06d}" for k in range(n)],
+            "land_use": pc.LAND_USE[x.programme].astype(object),
+            "area_m2": np.round(shapely.area(x.geom), 1),
+            "owner": owners,
+            "plan_status": status,
+            "valid_from": dates(np.where(status == "existing", x.year, 2027), rng),
+        }
+    ), shapely.multipolygons(x.geom, indices=np.arange(n))
 
 
 def waters(city) -> tuple[pd.DataFrame, np.ndarray]:
@@ -134,22 +171,42 @@ def administration(city) -> dict:
         return np.round(shapely.area(g) / 1e6, 4)
 
     county = shapely.multipolygons([city.ground.county])
-    area = pd.DataFrame({
-        "code": np.r_[[CODE], ad.town_code, ad.code], "name": np.r_[[COUNTY], ad.town_name, ad.name],
-        "level": np.r_[["county"], np.full(len(ad.town_code), "town"), np.full(len(ad.code), "community")].astype(object),
-        "parent": np.r_[[None], np.full(len(ad.town_code), CODE), ad.town_code[ad.town]].astype(object),
-        "population": np.r_[people(by_town).sum(), people(by_town), people(by_community)],
-        "area_km2": np.r_[km2([county]), km2(ad.town_geom), km2(ad.geom)], "valid_from": pd.Timestamp("2001-01-01"),
-    })
-    community = pd.DataFrame({
-        "code": ad.code, "name": ad.name, "town": ad.town_name[ad.town], "town_code": ad.town_code[ad.town],
-        "households": by_community.astype(int), "population": people(by_community), "valid_from": pd.Timestamp("2001-01-01"),
-    })
+    area = pd.DataFrame(
+        {
+            "code": np.r_[[CODE], ad.town_code, ad.code],
+            "name": np.r_[[COUNTY], ad.town_name, ad.name],
+            "level": np.r_[["county"], np.full(len(ad.town_code), "town"), np.full(len(ad.code), "community")].astype(object),
+            "parent": np.r_[[None], np.full(len(ad.town_code), CODE), ad.town_code[ad.town]].astype(object),
+            "population": np.r_[people(by_town).sum(), people(by_town), people(by_community)],
+            "area_km2": np.r_[km2([county]), km2(ad.town_geom), km2(ad.geom)],
+            "valid_from": pd.Timestamp("2001-01-01"),
+        }
+    )
+    community = pd.DataFrame(
+        {
+            "code": ad.code,
+            "name": ad.name,
+            "town": ad.town_name[ad.town],
+            "town_code": ad.town_code[ad.town],
+            "households": by_community.astype(int),
+            "population": people(by_community),
+            "valid_from": pd.Timestamp("2001-01-01"),
+        }
+    )
     serial_no = np.array([int(c[12:]) for c in ad.cell_code])
-    grid = pd.DataFrame({
-        "grid_code": ad.cell_code, "name": [f"{ad.name[c]}第{s}网格" for c, s in zip(ad.cell_community, serial_no, strict=True)],
-        "community_code": ad.code[ad.cell_community], "officer": people_names(len(serial_no), rng),
-        "phone": phone_numbers(len(serial_no), rng), "population": people(homes), "valid_from": pd.Timestamp("2018-01-01"),
-    })
-    return {"admin_area": (area, np.r_[[county], ad.town_geom, ad.geom]), "community": (community, ad.geom),
-            "grid_cell": (grid, ad.cell_geom)}
+    grid = pd.DataFrame(
+        {
+            "grid_code": ad.cell_code,
+            "name": [f"{ad.name[c]}第{s}网格" for c, s in zip(ad.cell_community, serial_no, strict=True)],
+            "community_code": ad.code[ad.cell_community],
+            "officer": people_names(len(serial_no), rng),
+            "phone": phone_numbers(len(serial_no), rng),
+            "population": people(homes),
+            "valid_from": pd.Timestamp("2018-01-01"),
+        }
+    )
+    return {
+        "admin_area": (area, np.r_[[county], ad.town_geom, ad.geom]),
+        "community": (community, ad.geom),
+        "grid_cell": (grid, ad.cell_geom),
+    }

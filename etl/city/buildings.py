@@ -8,7 +8,6 @@ import numpy as np
 import shapely
 
 from etl.city import parcels as pc
-from etl.city import plan as p
 from etl.city.parcels import Parcels
 from etl.city.polylines import serial
 from etl.city.terrain import stream
@@ -110,8 +109,9 @@ def build(x: Parcels, seed: int) -> tuple[Buildings, Aisles]:
     geom, parcel, use, floors, width, spine = (v[order] for v in (geom, parcel, use, floors, width, spine))
     units, rooms = _households(x.programme[parcel], width, floors, rng)
     storey = np.select([use == RES, use == IND], [2.95, 7.5], 3.8)
-    return Buildings(geom, parcel, use, floors, units, rooms, np.round(floors * storey + rng.uniform(0.4, 2.4, len(use)), 1),
-                     serial(parcel) + 1, spine), rows[6]
+    return Buildings(
+        geom, parcel, use, floors, units, rooms, np.round(floors * storey + rng.uniform(0.4, 2.4, len(use)), 1), serial(parcel) + 1, spine
+    ), rows[6]
 
 
 def _households(programme, width, floors, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -191,15 +191,28 @@ def _rows(x: Parcels, rng):
         geom[at], bw[at], bd[at], lx[at], ly[at], fit[at] = moved[ok], nw[ok], nd[ok], nx_[ok], ny_[ok], True
     empty = np.bincount(k, fit, minlength=len(which)) == 0
     spare = np.flatnonzero(empty & (shapely.get_type_id(inner) == 3) & (shapely.area(inner) < 2500))
+    large = np.flatnonzero(empty & (shapely.area(inner) >= 2500))
+    block = shapely.intersection(
+        inner[large],
+        _boxes(middle[large], axis[large], np.zeros(len(large)), np.zeros(len(large)), iw[large] * 0.55, np.minimum(idp[large] * 0.4, 24)),
+    )
+    solid = (shapely.get_type_id(block) == 3) & (shapely.area(block) > 120)
+    inner[large[solid]] = block[solid]
+    spare = np.r_[spare, large[solid]]
     spine_x = np.where(nx > 1, ((left - 0.5) - (nx - 1) / 2) * px, -(w / 2 + 3))
     spine = _ways(middle, axis, k, lx, ly, bd, spine_x)
     spine[~np.isin(pr[k], pc.RESIDENTIAL)] = np.nan
     vary = np.where(np.isin(pr[k], (pc.TOWER, pc.FARMHOUSE, pc.SHOPHOUSE)), rng.integers(-1, 2, len(k)), 0)
     fl = np.maximum(1, floors[k] + vary)
     ns = len(spare)
-    out = (np.r_[geom[fit], shapely.simplify(inner[spare], 0.5)], np.r_[which[k[fit]], which[spare]],
-           np.r_[use[pr[k[fit]]], use[pr[spare]]], np.r_[fl[fit], np.minimum(floors[spare], 6)],
-           np.r_[bw[fit], np.sqrt(shapely.area(inner[spare]))], np.r_[spine[fit], np.full((ns, 3, 2), np.nan)])
+    out = (
+        np.r_[geom[fit], shapely.simplify(inner[spare], 0.5)],
+        np.r_[which[k[fit]], which[spare]],
+        np.r_[use[pr[k[fit]]], use[pr[spare]]],
+        np.r_[fl[fit], np.minimum(floors[spare], 6)],
+        np.r_[bw[fit], np.sqrt(shapely.area(inner[spare]))],
+        np.r_[spine[fit], np.full((ns, 3, 2), np.nan)],
+    )
     homes = np.isin(pr, pc.RESIDENTIAL) & ~empty & (ny * nx > 1)
     return (*out, _aisles(x, which, middle, axis, idp, spine_x, homes))
 

@@ -9,8 +9,17 @@ import numpy as np
 from etl.city.polylines import Polylines
 from etl.city.streets import Graph
 
-PLACE = {"telecom": -0.86, "water": -0.60, "sewage": -0.25, "storm": 0.10, "heat_supply": 0.34, "heat_return": 0.42,
-         "gas": 0.63, "power": 0.86, "lighting": 0.95}
+PLACE = {
+    "telecom": -0.86,
+    "water": -0.60,
+    "sewage": -0.25,
+    "storm": 0.10,
+    "heat_supply": 0.34,
+    "heat_return": 0.42,
+    "gas": 0.63,
+    "power": 0.86,
+    "lighting": 0.95,
+}
 """Distance from the street's middle as a share of half its width; + is the north or east side. Power and telecommunication
 lie at the red lines, gravity mains near the middle (order of GB 50289-2016 4.1.4 and 4.1.5)."""
 

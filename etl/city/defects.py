@@ -95,8 +95,7 @@ class _Bench:
         self.rows.append(row)
         self.base.append(base)
         key = ":".join("" if row.get(k) is None else str(row[k]) for k in self.layer.key)
-        self.manifest.append({"layer": self.layer.id, "row": len(self.frame) + len(self.rows), "key": key, "code": code,
-                              "field": field})
+        self.manifest.append({"layer": self.layer.id, "row": len(self.frame) + len(self.rows), "key": key, "code": code, "field": field})
 
     def appended(self) -> tuple[pd.DataFrame, np.ndarray, dict]:
         """The table with its faulty rows, their geometry, and the places that no file in the working CRS could give."""
@@ -122,15 +121,24 @@ class _Bench:
         """A good row to copy: for rules of the layer file one to which the rule applies; else one of the first."""
         frame, code = self.frame, check.code
         wanted = {
-            "ADR01": lambda: frame["level"] == "gate", "ADR02": lambda: frame["level"] == "gate",
-            "ADR03": lambda: frame["level"] == "gate", "ADR04": lambda: frame["level"] == "gate",
-            "PLT01": lambda: frame["kind"] != "room", "PLT02": lambda: frame["state"] == "installed",
-            "ADM01": lambda: frame["level"] == "community", "ADM02": lambda: frame["level"] == "community",
-            "FAC01": lambda: frame["kind"] == "primary_school", "SEN01": lambda: frame["kind"] == "pressure",
-            "CON01": lambda: frame["curb_valve"].notna(), "PIP02": lambda: frame["length_m"] > 30,
-            "VLV01": lambda: frame["kind"] == "gate", "VLV02": lambda: frame["kind"] == "gate",
-            "VLV03": lambda: frame["kind"] == "gate", "GAS01": lambda: frame["pressure_class"] == "low",
-            "HEA01": lambda: frame["diameter_mm"] > 200, "PCL01": lambda: frame["area_m2"] > 200,
+            "ADR01": lambda: frame["level"] == "gate",
+            "ADR02": lambda: frame["level"] == "gate",
+            "ADR03": lambda: frame["level"] == "gate",
+            "ADR04": lambda: frame["level"] == "gate",
+            "PLT01": lambda: frame["kind"] != "room",
+            "PLT02": lambda: frame["state"] == "installed",
+            "ADM01": lambda: frame["level"] == "community",
+            "ADM02": lambda: frame["level"] == "community",
+            "FAC01": lambda: frame["kind"] == "primary_school",
+            "SEN01": lambda: frame["kind"] == "pressure",
+            "CON01": lambda: frame["curb_valve"].notna(),
+            "PIP02": lambda: frame["length_m"] > 30,
+            "VLV01": lambda: frame["kind"] == "gate",
+            "VLV02": lambda: frame["kind"] == "gate",
+            "VLV03": lambda: frame["kind"] == "gate",
+            "GAS01": lambda: frame["pressure_class"] == "low",
+            "HEA01": lambda: frame["diameter_mm"] > 200,
+            "PCL01": lambda: frame["area_m2"] > 200,
         }
         if code in wanted:
             found = np.flatnonzero(wanted[code]().to_numpy(dtype=bool))
@@ -155,16 +163,21 @@ class _Bench:
         """What makes the row faulty: mostly the check's own counterexample; where that speaks of the good row of the layer file,
         the same fault in terms of this city's row."""
         own = {
-            "PIP01": lambda: {"to_node": row["from_node"]}, "ADR03": lambda: {"full_text": f"{row['full_text']}Ａ座"},
-            "PLT01": lambda: self._plate_code(row), "ADM02": lambda: {"parent": self._other_town(row["parent"])},
+            "PIP01": lambda: {"to_node": row["from_node"]},
+            "ADR03": lambda: {"full_text": f"{row['full_text']}Ａ座"},
+            "PLT01": lambda: self._plate_code(row),
+            "ADM02": lambda: {"parent": self._other_town(row["parent"])},
             "COM01": lambda: {"town_code": self._other_town(row["town_code"])},
-            "GRD01": lambda: {"grid_code": "999901999999001"}, "MAN01": lambda: {"depth_m": row["depth_m"] + 1.0},
+            "GRD01": lambda: {"grid_code": "999901999999001"},
+            "MAN01": lambda: {"depth_m": row["depth_m"] + 1.0},
             "MAN02": lambda: {"invert_m": row["ground_m"] + 5.0, "depth_m": None},
             "SEW01": lambda: {"invert_to_m": row["invert_from_m"] + 0.6, "slope_permille": None},
-            "VLV01": lambda: {"from_node": row["node_id"]}, "VLV02": lambda: {"kind": "prv", "isolating": False, "flow": None},
-            "VLV03": lambda: {"kind": "check", "isolating": True, "flow": "to_node"}, "NAM01": lambda: {"name": "府前街Ａ"},
-            "CON01": lambda: {"curb_status": None}, "VAL01": lambda: {"valid_to": pd.Timestamp("2000-01-01"),
-                                                                       "valid_from": pd.Timestamp("2001-01-01")},
+            "VLV01": lambda: {"from_node": row["node_id"]},
+            "VLV02": lambda: {"kind": "prv", "isolating": False, "flow": None},
+            "VLV03": lambda: {"kind": "check", "isolating": True, "flow": "to_node"},
+            "NAM01": lambda: {"name": "府前街Ａ"},
+            "CON01": lambda: {"curb_status": None},
+            "VAL01": lambda: {"valid_to": pd.Timestamp("2000-01-01"), "valid_from": pd.Timestamp("2001-01-01")},
             "DUP": lambda: {k: self.frame.iloc[base][k] for k in self.layer.key},
             "UNI": lambda: {check.field: self.frame.iloc[base][check.field]},
             "REF": lambda: self._dangling(check),
@@ -196,7 +209,7 @@ class _Bench:
 
     def _geometry(self, check: RowCheck, base: int):
         """The faulty place in EPSG:4490: exchanged axes and displacement of the copied row's own place, else the example."""
-        code, good = check.code, degrees(self.geom[base:base + 1])[0]
+        code, good = check.code, degrees(self.geom[base : base + 1])[0]
         if code == "GEO04":
             return shapely.transform(good, lambda c: c + np.r_[10.0, np.zeros(c.shape[1] - 1)], include_z=good.has_z)
         if code == "GEO07":
@@ -212,7 +225,7 @@ def _joined(column: pd.Series, values: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         parsed = pd.to_datetime(both, errors="coerce")
         return both.map(_day) if (parsed.isna() & both.notna()).any() else parsed
-    for kind in ((str(column.dtype), "Float64") if pd.api.types.is_numeric_dtype(column) else ()):
+    for kind in (str(column.dtype), "Float64") if pd.api.types.is_numeric_dtype(column) else ():
         try:
             return both.astype({"int64": "Int64", "bool": "boolean", "int32": "Int64"}.get(kind, kind))
         except (TypeError, ValueError):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gis.catalog.model import Catalog, Layer
 from gis.errors import InputError
-from gis.ingest.load import Delivery, LoadResult, load as load_delivery, silent
+from gis.ingest.load import Delivery, LoadResult, silent
+from gis.ingest.load import load as load_delivery
 from gis.ingest.read import open_source
 
 READABLE = {".gpkg", ".shp", ".geojson", ".csv", ".tif", ".tiff"}
@@ -53,7 +54,8 @@ def load(catalog: Catalog, folder: Path, *, dry_run: bool = False, progress=sile
         raise InputError(f"no file in {folder.name!r} bears the name of a layer", remedy="See `onemap layers show ID`: source, files")
     deliveries = [
         Delivery(catalog.layers[k], [open_source(p, catalog.layers[k]) for p in paths], extent=catalog.city.extent)
-        for k, paths in found.items() if not catalog.layers[k].is_raster
+        for k, paths in found.items()
+        if not catalog.layers[k].is_raster
     ]
     results = [load_delivery(deliveries, dry_run=dry_run, progress=progress)] if deliveries else []
     rasters = [(k, paths) for k, paths in found.items() if catalog.layers[k].is_raster]

@@ -14,14 +14,16 @@ from etl.city import plan as p
 from etl.city.crosssection import Parallel, beside
 from etl.city.polylines import Polylines, serial
 from etl.city.terrain import stream
-from etl.city.water import dates
+from etl.city.water_net import dates
 
 OWNER = "青澜县排水管理所"
 SPACING, START, COVER, LIFT_AT = 38.0, 12.0, 1.1, 7.2
 """Manholes at most so far apart (m); a street's own sewer begins so far from the junction it does not drain to (m);
 least cover (m); deeper than this a pumping station lifts the sewage (m)."""
-SIZES = {"sewage": ((350, 300), (1800, 400), (6000, 500), (16000, 600), (45000, 800), (120000, 1000), (np.inf, 1400)),
-         "storm": ((160, 400), (600, 600), (1600, 800), (4000, 1000), (9000, 1200), (20000, 1600), (np.inf, 2000))}
+SIZES = {
+    "sewage": ((350, 300), (1800, 400), (6000, 500), (16000, 600), (45000, 800), (120000, 1000), (np.inf, 1400)),
+    "storm": ((160, 400), (600, 600), (1600, 800), (4000, 1000), (9000, 1200), (20000, 1600), (np.inf, 2000)),
+}
 """Up to this length of sewers above (m): diameter (mm)."""
 LEAST_SLOPE = {300: 3.0, 400: 2.0, 500: 1.6, 600: 1.3, 800: 1.0, 1000: 0.8, 1200: 0.7, 1400: 0.6, 1600: 0.6, 2000: 0.5}
 """Least slope by diameter, per mille (order of GB 50014-2021 5.2.10)."""
@@ -48,8 +50,9 @@ def _tree(graph, edges, ground, roots) -> tuple[np.ndarray, np.ndarray]:
     order = np.lexsort((cost, v, u))
     first = np.r_[True, (u[order][1:] != u[order][:-1]) | (v[order][1:] != v[order][:-1])]
     pick = order[first]
-    dist, before, _ = dijkstra(coo_matrix((cost[pick], (u[pick], v[pick])), (n, n)).tocsr(), indices=roots, min_only=True,
-                               return_predecessors=True)
+    dist, before, _ = dijkstra(
+        coo_matrix((cost[pick], (u[pick], v[pick])), (n, n)).tocsr(), indices=roots, min_only=True, return_predecessors=True
+    )
     return dist, before
 
 
@@ -80,7 +83,7 @@ def _grow(par: Parallel, graph, edges, dist, before) -> _Forest:
     at = origin[line] + (span - origin)[line] * k / count[line]
     cut_line, cut_at = np.r_[line, loose], np.r_[at, np.full(len(loose), START)]
     order = np.lexsort((cut_at, cut_line))
-    pieces, of, s, _ = lines.cut(cut_line, cut_at)
+    pieces, of, _, _ = lines.cut(cut_line, cut_at)
     base = len(par.node)
     number = np.bincount(of)[of]
     k = serial(of)
@@ -95,7 +98,6 @@ def _grow(par: Parallel, graph, edges, dist, before) -> _Forest:
     pieces = pieces.take(np.flatnonzero(keep))
     pa, pb = pa[keep], pb[keep]
     pieces.xy[pieces.first], pieces.xy[pieces.last] = xy[pa], xy[pb]
-    del s
     return _Forest(xy, pa, pb, pieces, par.edge[which][of[keep]])
 
 
@@ -110,7 +112,7 @@ def _levels(forest: _Forest, ground: np.ndarray, system: str, outfall: np.ndarra
     size, frm, to = np.zeros(m), np.zeros(m), np.zeros(m)
     low = np.full(n, np.inf)
     lift = np.zeros(n, bool)
-    a, b, sizes = forest.a, forest.b, SIZES[system]
+    b, sizes = forest.b, SIZES[system]
     cover = np.where(np.isin(np.arange(n), outfall), -9.0, COVER)
     for v in order:
         k = out[v]
@@ -157,8 +159,11 @@ def make(city) -> dict:
     old_lane = shapely.contains(city.plan.old_town, mid) & (g.klass >= p.LANE)
     sewage, manholes = _system(city, np.flatnonzero(urban), "sewage", old_lane)
     storm, more = _system(city, np.flatnonzero(urban & ~old_lane), "storm", old_lane)
-    return {"sewer_manhole": (pd.concat([manholes[0], more[0]], ignore_index=True), np.r_[manholes[1], more[1]]),
-            "sewer_pipe": sewage, "rain_pipe": storm}
+    return {
+        "sewer_manhole": (pd.concat([manholes[0], more[0]], ignore_index=True), np.r_[manholes[1], more[1]]),
+        "sewer_pipe": sewage,
+        "rain_pipe": storm,
+    }
 
 
 def _roots(city, edges, system) -> np.ndarray:
@@ -208,16 +213,29 @@ def _system(city, edges, system, old_lane):
     name = np.where(forest.edge >= 0, city.edge_name[forest.edge], "")
     subtype = np.where(combined, "HS", "WS" if system == "sewage" else "YS").astype(object)
     box = size >= 1600
-    pipe = pd.DataFrame({
-        "pipe_id": [f"{head}G{k + 1:06d}" for k in range(len(size))], "from_node": ids[forest.a], "to_node": ids[forest.b],
-        "subtype": subtype, "diameter_mm": size, "section": np.where(box, np.char.add(np.char.add(
-            size.astype(int).astype(str), "×"), (size * 0.75).astype(int).astype(str)).astype(object), None),
-        "material": np.select([box, (size <= 500) & (year >= 2004)], ["ZS", "PVC"], "T").astype(object),
-        "invert_from_m": frm, "invert_to_m": to, "depth_from_m": np.round(ground[forest.a] - frm, 3),
-        "depth_to_m": np.round(ground[forest.b] - to, 3), "slope_permille": np.round((frm - to) / length * 1000, 2),
-        "embedding": np.where(box, "GG", "ZM").astype(object), "status": "0", "road_name": name, "owner": OWNER,
-        "valid_from": dates(year, rng),
-    })
+    pipe = pd.DataFrame(
+        {
+            "pipe_id": [f"{head}G{k + 1:06d}" for k in range(len(size))],
+            "from_node": ids[forest.a],
+            "to_node": ids[forest.b],
+            "subtype": subtype,
+            "diameter_mm": size,
+            "section": np.where(
+                box, np.char.add(np.char.add(size.astype(int).astype(str), "×"), (size * 0.75).astype(int).astype(str)).astype(object), None
+            ),
+            "material": np.select([box, (size <= 500) & (year >= 2004)], ["ZS", "PVC"], "T").astype(object),
+            "invert_from_m": frm,
+            "invert_to_m": to,
+            "depth_from_m": np.round(ground[forest.a] - frm, 3),
+            "depth_to_m": np.round(ground[forest.b] - to, 3),
+            "slope_permille": np.round((frm - to) / length * 1000, 2),
+            "embedding": np.where(box, "GG", "ZM").astype(object),
+            "status": "0",
+            "road_name": name,
+            "owner": OWNER,
+            "valid_from": dates(year, rng),
+        }
+    )
     since = np.full(len(forest.xy), 3000)
     np.minimum.at(since, forest.a, year)
     np.minimum.at(since, forest.b, year)
@@ -229,12 +247,19 @@ def _system(city, edges, system, old_lane):
     label = np.full(len(forest.xy), "", object)
     label[forest.b], label[forest.a] = name, name
     covers = np.array(["ductile_iron", "composite", "cast_iron", "concrete"], object)
-    hole = pd.DataFrame({
-        "manhole_id": ids[used], "system": np.where(mixed[used], "combined", system).astype(object), "feature": feature[used],
-        "ground_m": ground[used], "invert_m": low[used], "depth_m": np.round(ground[used] - low[used], 3),
-        "cover": covers[rng.choice(4, len(used), p=[0.55, 0.2, 0.17, 0.08])], "road_name": label[used],
-        "valid_from": dates(since[used], rng),
-    })
+    hole = pd.DataFrame(
+        {
+            "manhole_id": ids[used],
+            "system": np.where(mixed[used], "combined", system).astype(object),
+            "feature": feature[used],
+            "ground_m": ground[used],
+            "invert_m": low[used],
+            "depth_m": np.round(ground[used] - low[used], 3),
+            "cover": covers[rng.choice(4, len(used), p=[0.55, 0.2, 0.17, 0.08])],
+            "road_name": label[used],
+            "valid_from": dates(since[used], rng),
+        }
+    )
     points = shapely.points(np.c_[forest.xy[used], low[used]])
     return (pipe, forest.lines.geometry(z)), (hole, points)
 
@@ -252,7 +277,4 @@ def _outfalls(city, forest: _Forest, roots) -> tuple[_Forest, np.ndarray]:
     last = np.full(len(forest.xy), 0)
     last[forest.b] = forest.edge
     lines = Polylines(np.r_[forest.lines.xy, flat], of, forest.lines.n + len(live))
-    return _Forest(np.r_[forest.xy, end], np.r_[forest.a, live], np.r_[forest.b, node], lines,
-                   np.r_[forest.edge, last[live]]), node
-
-
+    return _Forest(np.r_[forest.xy, end], np.r_[forest.a, live], np.r_[forest.b, node], lines, np.r_[forest.edge, last[live]]), node

@@ -12,21 +12,134 @@ from etl.city.terrain import stream
 
 COUNTY = "青澜县"
 DIGITS = "零一二三四五六七八九"
-FAMOUS = ["解放", "建设", "文化", "新华", "中山", "胜利", "和平", "光明", "团结", "府前", "朝阳", "工农", "振兴", "民主", "友谊", "青年",
-          "健康", "迎宾", "学府", "站前", "广场", "体育", "公园", "幸福", "复兴", "育才", "交通", "兴业", "富强", "新民", "昌盛", "永安",
-          "文昌", "凤鸣", "龙泉", "翠屏", "云台", "锦绣", "滨湖", "紫薇", "梧桐", "丹桂", "玉兰", "海棠", "桃源", "望江", "临溪", "听澜"]
-FIRST = list("安宝长昌春大德东丰福富高广桂海和红宏华怀惠嘉建江金锦景九康乐丽良龙茂明南宁平祺启庆仁荣瑞润山尚盛世顺泰天通万望文武西祥祥新星兴"
-             "秀学雅延阳义银迎永裕元远月云泽振正志忠珠竹紫")
-SECOND = list("安邦宝城川春达德峰福港光贵河虹湖华辉惠吉景康兰乐林陵龙隆明宁平屏祺泉荣瑞山尚盛松泰堂亭通旺文武溪霞贤湘祥欣兴秀阳义银英永园源"
-              "月云泽州洲苑")
-OLD_LANES = ["状元", "打铁", "灯笼", "竹器", "豆腐", "油坊", "盐店", "染坊", "书院", "文庙", "城隍庙", "钟楼", "鼓楼", "井亭", "桂花",
-             "槐树", "石狮", "牌坊", "当铺", "茶馆", "酒坊", "银匠", "箍桶", "磨坊", "马号", "学宫", "衙后", "仓前", "水巷口", "半边街"]
+FAMOUS = [
+    "解放",
+    "建设",
+    "文化",
+    "新华",
+    "中山",
+    "胜利",
+    "和平",
+    "光明",
+    "团结",
+    "府前",
+    "朝阳",
+    "工农",
+    "振兴",
+    "民主",
+    "友谊",
+    "青年",
+    "健康",
+    "迎宾",
+    "学府",
+    "站前",
+    "广场",
+    "体育",
+    "公园",
+    "幸福",
+    "复兴",
+    "育才",
+    "交通",
+    "兴业",
+    "富强",
+    "新民",
+    "昌盛",
+    "永安",
+    "文昌",
+    "凤鸣",
+    "龙泉",
+    "翠屏",
+    "云台",
+    "锦绣",
+    "滨湖",
+    "紫薇",
+    "梧桐",
+    "丹桂",
+    "玉兰",
+    "海棠",
+    "桃源",
+    "望江",
+    "临溪",
+    "听澜",
+]
+FIRST = list(
+    "安宝长昌春大德东丰福富高广桂海和红宏华怀惠嘉建江金锦景九康乐丽良龙茂明南宁平祺启庆仁荣瑞润山尚盛世顺泰天通万望文武西祥祥新星兴"
+    "秀学雅延阳义银迎永裕元远月云泽振正志忠珠竹紫"
+)
+SECOND = list(
+    "安邦宝城川春达德峰福港光贵河虹湖华辉惠吉景康兰乐林陵龙隆明宁平屏祺泉荣瑞山尚盛松泰堂亭通旺文武溪霞贤湘祥欣兴秀阳义银英永园源"
+    "月云泽州洲苑"
+)
+OLD_LANES = [
+    "状元",
+    "打铁",
+    "灯笼",
+    "竹器",
+    "豆腐",
+    "油坊",
+    "盐店",
+    "染坊",
+    "书院",
+    "文庙",
+    "城隍庙",
+    "钟楼",
+    "鼓楼",
+    "井亭",
+    "桂花",
+    "槐树",
+    "石狮",
+    "牌坊",
+    "当铺",
+    "茶馆",
+    "酒坊",
+    "银匠",
+    "箍桶",
+    "磨坊",
+    "马号",
+    "学宫",
+    "衙后",
+    "仓前",
+    "水巷口",
+    "半边街",
+]
 VILLAGE_TAIL = ["庄", "村", "湾", "岗", "店", "桥", "圩", "塘", "铺", "寨", "冲", "咀", "集", "坝", "楼", "井"]
-SURNAMES = list("王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜范方石姚谭廖邹"
-                "熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文")
+SURNAMES = list(
+    "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜范方石姚谭廖邹"
+    "熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文"
+)
 TOWN_HEAD = ["柳河", "石桥", "白塔", "双龙", "梅山", "清溪", "古城", "大营", "莲塘", "金牛", "红旗", "新集", "太平", "响水", "枫林"]
-COMPOUND_HEAD = ["锦绣", "阳光", "翡翠", "碧水", "金色", "香樟", "御景", "天鹅", "丽都", "盛世", "东方", "幸福", "都市", "书香", "桂苑", "春江",
-                 "水岸", "紫荆", "名仕", "和谐", "康乐", "世纪", "龙湖", "绿城", "凤凰", "滨江", "文景", "瑞和", "安居", "尚品"]
+COMPOUND_HEAD = [
+    "锦绣",
+    "阳光",
+    "翡翠",
+    "碧水",
+    "金色",
+    "香樟",
+    "御景",
+    "天鹅",
+    "丽都",
+    "盛世",
+    "东方",
+    "幸福",
+    "都市",
+    "书香",
+    "桂苑",
+    "春江",
+    "水岸",
+    "紫荆",
+    "名仕",
+    "和谐",
+    "康乐",
+    "世纪",
+    "龙湖",
+    "绿城",
+    "凤凰",
+    "滨江",
+    "文景",
+    "瑞和",
+    "安居",
+    "尚品",
+]
 COMPOUND_TAIL = ["花园", "小区", "家园", "华庭", "名苑", "新村", "嘉园", "雅苑", "公寓", "豪庭", "里", "城"]
 
 
@@ -65,10 +178,25 @@ def street_names(plan: p.Plan, graph: Graph, places: list[str]) -> tuple[np.ndar
     used = np.flatnonzero(length > 0)
     klass = np.array([x.klass for x in plan.lines])
     order = used[np.lexsort((-length[used], klass[used]))]
-    fixed = {"axis": "青澜大道", "main": "人民路", "ring_e": "东环路", "ring_w": "西环路", "ring_n": "北环路", "ring_s": "南环路",
-             "wall_n": "环城北路", "wall_e": "环城东路", "wall_s": "环城南路", "wall_w": "环城西路", "bank_n": "滨河北路",
-             "bank_s": "滨河南路", "road_n": "青北公路", "road_s": "青南公路", "road_e": "青东公路", "road_w": "青西公路",
-             "expressway": "绕城快速路"}
+    fixed = {
+        "axis": "青澜大道",
+        "main": "人民路",
+        "ring_e": "东环路",
+        "ring_w": "西环路",
+        "ring_n": "北环路",
+        "ring_s": "南环路",
+        "wall_n": "环城北路",
+        "wall_e": "环城东路",
+        "wall_s": "环城南路",
+        "wall_w": "环城西路",
+        "bank_n": "滨河北路",
+        "bank_s": "滨河南路",
+        "road_n": "青北公路",
+        "road_s": "青南公路",
+        "road_e": "青东公路",
+        "road_w": "青西公路",
+        "expressway": "绕城快速路",
+    }
     taken: set[str] = set()
     stems = iter(_pool(rng, FAMOUS, FIRST, SECOND, n + 200))
     old = iter([OLD_LANES[k] for k in rng.permutation(len(OLD_LANES))])
@@ -78,8 +206,15 @@ def street_names(plan: p.Plan, graph: Graph, places: list[str]) -> tuple[np.ndar
         if line.kind in fixed and fixed[line.kind] not in taken:
             name = fixed[line.kind]
         elif line.kind in ("road_t", "road_v"):
-            name = _free(f"{places[line.place]}公路" if line.kind == "road_t" and line.place >= 0 else
-                         f"{places[line.place]}路" if line.place >= 0 else f"{next(stems)}公路", taken, stems)
+            name = _free(
+                f"{places[line.place]}公路"
+                if line.kind == "road_t" and line.place >= 0
+                else f"{places[line.place]}路"
+                if line.place >= 0
+                else f"{next(stems)}公路",
+                taken,
+                stems,
+            )
         elif line.kind == "village_main":
             name = _free(f"{places[line.place]}大街", taken, stems)
         elif line.kind in ("lane", "village"):
@@ -133,10 +268,7 @@ def compound_names(n: int, seed: int) -> np.ndarray:
     """n distinct names of compounds (小区)."""
     rng = stream(seed, "compound names")
     heads = _pool(rng, COMPOUND_HEAD, FIRST, SECOND, max(n // 6 + 60, 60))
-    k = np.arange(n)
-    at = (k * 7919 + int(rng.integers(1000))) % (len(heads) * len(COMPOUND_TAIL)) if n else k
     pairs = rng.permutation(len(heads) * len(COMPOUND_TAIL))[:n]
-    del at
     return np.array([heads[x % len(heads)] + COMPOUND_TAIL[x // len(heads)] for x in pairs], object)
 
 

@@ -12,13 +12,64 @@ from etl.city.polylines import serial
 from etl.city.streets import Blocks, Graph, divide
 from etl.city.terrain import Ground, stream
 
-PROGRAMMES = ("courtyard", "shophouse", "walkup", "slab", "tower", "office", "commerce", "factory", "storage", "public",
-              "utility", "park", "vacant", "townhouse", "farmhouse", "kindergarten", "primary_school", "middle_school",
-              "high_school", "hospital", "clinic", "elderly_care", "fire_station", "police_station", "market", "library",
-              "sports")
-(COURTYARD, SHOPHOUSE, WALKUP, SLAB, TOWER, OFFICE, COMMERCE, FACTORY, STORAGE, PUBLIC, UTILITY, PARK, VACANT, TOWNHOUSE,
- FARMHOUSE, KINDERGARTEN, PRIMARY, MIDDLE, HIGH, HOSPITAL, CLINIC, ELDERLY, FIRE, POLICE, MARKET, LIBRARY,
- SPORTS) = range(len(PROGRAMMES))
+PROGRAMMES = (
+    "courtyard",
+    "shophouse",
+    "walkup",
+    "slab",
+    "tower",
+    "office",
+    "commerce",
+    "factory",
+    "storage",
+    "public",
+    "utility",
+    "park",
+    "vacant",
+    "townhouse",
+    "farmhouse",
+    "kindergarten",
+    "primary_school",
+    "middle_school",
+    "high_school",
+    "hospital",
+    "clinic",
+    "elderly_care",
+    "fire_station",
+    "police_station",
+    "market",
+    "library",
+    "sports",
+)
+(
+    COURTYARD,
+    SHOPHOUSE,
+    WALKUP,
+    SLAB,
+    TOWER,
+    OFFICE,
+    COMMERCE,
+    FACTORY,
+    STORAGE,
+    PUBLIC,
+    UTILITY,
+    PARK,
+    VACANT,
+    TOWNHOUSE,
+    FARMHOUSE,
+    KINDERGARTEN,
+    PRIMARY,
+    MIDDLE,
+    HIGH,
+    HOSPITAL,
+    CLINIC,
+    ELDERLY,
+    FIRE,
+    POLICE,
+    MARKET,
+    LIBRARY,
+    SPORTS,
+) = range(len(PROGRAMMES))
 LAND_USE = np.array(list("RBRRRBBMWAUGERRAAAAAARAABAA"))
 LAND_USE[FIRE], LAND_USE[MARKET], LAND_USE[ELDERLY] = "U", "B", "A"
 PARCEL_HA = np.array([0.058, 0.075, 0.75, 2.2, 3.6, 0.7, 0.75, 2.2, 1.6, 0.9, 1.0, 9.0, 5.0, 0.042, 0.034] + [9.0] * 12)
@@ -29,8 +80,7 @@ MIX = {
     p.OLD: ((COURTYARD, 0.80), (WALKUP, 0.10), (PUBLIC, 0.05), (PARK, 0.05)),
     p.CORE: ((WALKUP, 0.50), (COMMERCE, 0.16), (OFFICE, 0.08), (PUBLIC, 0.07), (SLAB, 0.12), (PARK, 0.07)),
     p.NEW: ((TOWER, 0.40), (SLAB, 0.34), (COMMERCE, 0.08), (PARK, 0.09), (OFFICE, 0.05), (VACANT, 0.04)),
-    p.MIXED: ((SLAB, 0.36), (WALKUP, 0.32), (COMMERCE, 0.11), (PARK, 0.07), (OFFICE, 0.06), (STORAGE, 0.04),
-              (VACANT, 0.04)),
+    p.MIXED: ((SLAB, 0.36), (WALKUP, 0.32), (COMMERCE, 0.11), (PARK, 0.07), (OFFICE, 0.06), (STORAGE, 0.04), (VACANT, 0.04)),
     p.INDUSTRY: ((FACTORY, 0.72), (STORAGE, 0.12), (UTILITY, 0.04), (SLAB, 0.06), (PARK, 0.03), (VACANT, 0.03)),
     p.TOWN: ((TOWNHOUSE, 0.86), (WALKUP, 0.07), (PUBLIC, 0.04), (VACANT, 0.03)),
     p.VILLAGE: ((FARMHOUSE, 0.95), (VACANT, 0.05)),
@@ -62,8 +112,7 @@ def growth(ground: Ground, plan: p.Plan, xy: np.ndarray) -> np.ndarray:
     """How late a place is built up: about 1 at the edge of the town, with lobes along the valley, not a circle."""
     st = ground.town(xy) - np.array([0.0, plan.old_centre[1] * 0.5])
     theta = np.arctan2(st[:, 1], st[:, 0])
-    lobes = 1 + 0.16 * np.cos(2 * theta) + 0.10 * np.sin(3 * theta + ground.phase[3]) + 0.05 * np.sin(
-        7 * theta + ground.phase[4])
+    lobes = 1 + 0.16 * np.cos(2 * theta) + 0.10 * np.sin(3 * theta + ground.phase[3]) + 0.05 * np.sin(7 * theta + ground.phase[4])
     return np.hypot(*st.T) / (ground.radius * lobes)
 
 
@@ -85,7 +134,6 @@ def parcel_out(plan: p.Plan, blocks: Blocks, graph: Graph, addresses: int) -> Pa
     """Parcels of all blocks with a programme each and a gate to the nearest street."""
     ground, rng = plan.ground, stream(plan.ground.seed, "parcels")
     land = without_streets(blocks, graph)
-    mid = shapely.get_coordinates(shapely.centroid(land))
     land[~np.isfinite(shapely.area(land))] = shapely.Polygon()
     jitter = 0.035 * rng.standard_normal(len(land))
     rank = np.full(len(land), np.inf)
@@ -97,7 +145,6 @@ def parcel_out(plan: p.Plan, blocks: Blocks, graph: Graph, addresses: int) -> Pa
     parts, of = shapely.get_parts(land, return_index=True)
     ok = near[of] & (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 120)
     parts, of = parts[ok], of[ok]
-    del mid
     target = PARCEL_HA[programme[of]] * 1e4 * rng.uniform(0.8, 1.3, len(of))
     slant = np.where(np.isin(blocks.zone[of], (p.OLD, p.TOWN, p.VILLAGE)), 0.07, 0.0)
     geom, origin, *_ = divide(parts, target, slant, rng, (0.42, 0.58))
@@ -105,8 +152,9 @@ def parcel_out(plan: p.Plan, blocks: Blocks, graph: Graph, addresses: int) -> Pa
     good = shapely.area(geom) > np.where(np.isin(programme[block], (COURTYARD, TOWNHOUSE, FARMHOUSE)), 110, 260)
     geom, block = geom[good], block[good]
     edge, gate, reach = gates(geom, graph)
-    result = Parcels(geom, programme[block].copy(), block, blocks.zone[block], blocks.place[block], rank[block], edge, gate,
-                     np.zeros(len(geom), int))
+    result = Parcels(
+        geom, programme[block].copy(), block, blocks.zone[block], blocks.place[block], rank[block], edge, gate, np.zeros(len(geom), int)
+    )
     _by_street(result, graph, rng)
     result.programme[_thin(geom)] = PARK
     result.year = _years(result, rng)
@@ -165,8 +213,9 @@ def _by_street(x: Parcels, graph: Graph, rng) -> None:
 
 
 def _years(x: Parcels, rng) -> np.ndarray:
-    base = np.select([x.programme == COURTYARD, x.programme == WALKUP, x.programme == SLAB, x.programme == TOWER],
-                     [1958, 1986, 2002, 2012], 1996)
+    base = np.select(
+        [x.programme == COURTYARD, x.programme == WALKUP, x.programme == SLAB, x.programme == TOWER], [1958, 1986, 2002, 2012], 1996
+    )
     grow = np.where(x.zone >= p.TOWN, 4, 12 * np.clip(x.rank, 0, 1.2))
     return np.clip(base + grow + rng.integers(-8, 9, len(base)), 1930, 2024).astype(int)
 
@@ -186,13 +235,24 @@ def place_facilities(x: Parcels, addresses: int, seed: int) -> None:
     town = (x.place < 0) & (x.rank < 0.9)
     area, xy = shapely.area(x.geom), shapely.get_coordinates(shapely.centroid(x.geom))
     homes = np.isin(x.programme, (WALKUP, SLAB, TOWER, OFFICE, COMMERCE, PUBLIC))
-    wanted = ((HOSPITAL, people / 55000, 1.2, 5.0), (HIGH, people / 60000, 2.0, 6.0), (MIDDLE, people / 26000, 1.5, 4.2),
-              (PRIMARY, people / 15000, 0.9, 3.0), (SPORTS, people / 60000, 0.8, 4.0), (ELDERLY, people / 20000, 0.35, 1.3),
-              (KINDERGARTEN, people / 6500, 0.3, 0.95), (MARKET, people / 14000, 0.3, 1.2), (LIBRARY, people / 80000, 0.4, 2.0),
-              (CLINIC, people / 9000, 0.25, 0.9), (POLICE, people / 20000, 0.25, 0.9), (FIRE, people / 45000, 0.3, 1.3),
-              (UTILITY, people / 60000, 0.3, 2.5), (PUBLIC, people / 18000, 0.4, 2.5))
+    wanted = (
+        (HOSPITAL, people / 55000, 1.2, 5.0),
+        (HIGH, people / 60000, 2.0, 6.0),
+        (MIDDLE, people / 26000, 1.5, 4.2),
+        (PRIMARY, people / 15000, 0.9, 3.0),
+        (SPORTS, people / 60000, 0.8, 4.0),
+        (ELDERLY, people / 20000, 0.35, 1.3),
+        (KINDERGARTEN, people / 6500, 0.3, 0.95),
+        (MARKET, people / 14000, 0.3, 1.2),
+        (LIBRARY, people / 80000, 0.4, 2.0),
+        (CLINIC, people / 9000, 0.25, 0.9),
+        (POLICE, people / 20000, 0.25, 0.9),
+        (FIRE, people / 45000, 0.3, 1.3),
+        (UTILITY, people / 60000, 0.3, 2.5),
+        (PUBLIC, people / 18000, 0.4, 2.5),
+    )
     for kind, number, low, high in wanted:
-        number = max(1, int(round(number)))
+        number = max(1, round(number))
         fit = np.flatnonzero(town & homes & (area > low * 1e4) & (area < high * 1e4))
         if len(fit) < number:
             fit = np.flatnonzero(town & homes & (area > low * 0.4e4) & (area < high * 1.6e4))

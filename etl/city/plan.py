@@ -6,6 +6,7 @@ A street line is one name from end to end. Town coordinates (s, t) make the plan
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -150,7 +151,7 @@ def _arterials(plan: Plan) -> None:
     bridged = {0.0, ring_e, ring_w} | set(us[::2].tolist() if r > 2500 else [])
     for u in us:
         skip = (ring_s + corner, ring_n - corner) if u in (ring_e, ring_w) else None
-        klass = TRUNK if u == 0 or abs(u) > 1.6 * abs(ring_e) and rng.random() < 0.3 else SECONDARY
+        klass = TRUNK if u == 0 or (abs(u) > 1.6 * abs(ring_e) and rng.random() < 0.3) else SECONDARY
         for lo, hi in _pieces(-reach, reach, skip):
             st = np.array([[u, lo], [u, hi]])
             _cut_in(plan, _world(g, st), klass, "axis" if u == 0 else "ns", u in bridged)
@@ -179,8 +180,12 @@ def _ring(plan: Plan, w, s, e, n, c) -> None:
 
     ne, nw = turn(e - c, n - c, 0), turn(w + c, n - c, np.pi / 2)
     sw, se = turn(w + c, s + c, np.pi), turn(e - c, s + c, 1.5 * np.pi)
-    sides = {"ring_e": np.r_[se[9:], ne[:10]], "ring_n": np.r_[ne[9:], nw[:10]],
-             "ring_w": np.r_[nw[9:], sw[:10]], "ring_s": np.r_[sw[9:], se[:10]]}
+    sides = {
+        "ring_e": np.r_[se[9:], ne[:10]],
+        "ring_n": np.r_[ne[9:], nw[:10]],
+        "ring_w": np.r_[nw[9:], sw[:10]],
+        "ring_s": np.r_[sw[9:], se[:10]],
+    }
     for kind, st in sides.items():
         _cut_in(plan, _world(plan.ground, st), TRUNK, kind, kind in ("ring_e", "ring_w"))
 
@@ -189,7 +194,7 @@ def _between(plan: Plan, rng) -> None:
     """Secondary streets between the arterials, from one cross street to another, so that not all run through."""
     g = plan.ground
     for own, cross, upright in ((plan.us, plan.vs, True), (plan.vs, plan.us, False)):
-        for a, b in zip(own[:-1], own[1:], strict=True):
+        for a, b in pairwise(own):
             if b - a < 260 or rng.random() < 0.18:
                 continue
             at, begin = a + (b - a) * rng.uniform(0.40, 0.60), 0
@@ -221,8 +226,11 @@ def _old_town_streets(plan: Plan) -> None:
     xy = shapely.get_coordinates(ring)[:-1]
     st = g.town(xy)
     angle = np.degrees(np.arctan2(st[:, 1] - c, st[:, 0])) % 360
-    names = np.select([(angle >= 50) & (angle < 130), (angle >= 130) & (angle < 235), (angle >= 235) & (angle < 305)],
-                      ["wall_n", "wall_w", "wall_s"], "wall_e")
+    names = np.select(
+        [(angle >= 50) & (angle < 130), (angle >= 130) & (angle < 235), (angle >= 235) & (angle < 305)],
+        ["wall_n", "wall_w", "wall_s"],
+        "wall_e",
+    )
     near = shapely.dwithin(plan.corridor, shapely.points(xy), 9.0)
     start = int(np.flatnonzero(names != np.roll(names, 1))[0])
     order = np.roll(np.arange(len(xy)), -start)
@@ -291,8 +299,12 @@ def _county_roads(plan: Plan) -> None:
     g, rng = plan.ground, stream(plan.ground.seed, "county roads")
     r, oc = g.radius, plan.old_centre[1]
     inside = g.county.buffer(-20)
-    far = {"road_n": [[0, 1.28 * r], [400, 30000]], "road_s": [[0, -1.28 * r], [-300, -30000]],
-           "road_e": [[1.28 * r, oc], [30000, oc + 500]], "road_w": [[-1.28 * r, oc], [-30000, oc + 900]]}
+    far = {
+        "road_n": [[0, 1.28 * r], [400, 30000]],
+        "road_s": [[0, -1.28 * r], [-300, -30000]],
+        "road_e": [[1.28 * r, oc], [30000, oc + 500]],
+        "road_w": [[-1.28 * r, oc], [-30000, oc + 900]],
+    }
     roads = []
     for kind, st in far.items():
         line = _world(g, np.array(st, float), 60, 0.0).intersection(inside)

@@ -15,7 +15,6 @@ from etl.city.terrain import stream
 
 BLOCK_HA = np.array([0.75, 2.4, 4.6, 3.2, 7.5, 1.0, 0.55])
 """Wanted size of a block by zone (old, core, new, mixed, industry, town, village), hectares."""
-ZONE_REACH = 1.22
 MERGE = 9.0
 """Junctions nearer than this are one, metres."""
 
@@ -59,8 +58,7 @@ class Graph:
         line = streets[self.street]
         ends = np.stack([shapely.get_coordinates(shapely.get_point(line, k)) for k in (0, -1)])
         chord = ends[1] - ends[0]
-        start, end = (shapely.line_locate_point(line, shapely.line_interpolate_point(self.geom, f, normalized=True))
-                      for f in (0.1, 0.9))
+        start, end = (shapely.line_locate_point(line, shapely.line_interpolate_point(self.geom, f, normalized=True)) for f in (0.1, 0.9))
         left = np.where(-chord[:, 1] * 0.62 + chord[:, 0] * 0.78 >= 0, 1.0, -1.0)
         self.side = left * np.where(end >= start, 1.0, -1.0)
         return self
@@ -76,8 +74,9 @@ class Graph:
         """The graph of the edges `keep` (mask), with nodes renumbered."""
         used, ends = np.unique(np.r_[self.a[keep], self.b[keep]], return_inverse=True)
         k = int(keep.sum())
-        return Graph(self.node[used], ends[:k], ends[k:], self.geom[keep], self.street[keep], self.klass[keep],
-                     self.bridge[keep], self.place[keep])
+        return Graph(
+            self.node[used], ends[:k], ends[k:], self.geom[keep], self.street[keep], self.klass[keep], self.bridge[keep], self.place[keep]
+        )
 
 
 def divide(polys: np.ndarray, target: np.ndarray, slant: np.ndarray, rng, ratio=(0.40, 0.60)):
@@ -110,25 +109,27 @@ def divide(polys: np.ndarray, target: np.ndarray, slant: np.ndarray, rng, ratio=
         back = -longer * (3 * reach)[:, None]
         half = shapely.polygons(np.stack([at - d, at + d, at + d + back, at - d + back], 1))
         inside = shapely.intersection(line, polys)
-        parts = shapely.get_parts(inside)
-        first = shapely.get_parts(np.r_[shapely.intersection(polys, half), shapely.difference(polys, half)],
-                                  return_index=True)
+        first = shapely.get_parts(np.r_[shapely.intersection(polys, half), shapely.difference(polys, half)], return_index=True)
         which = first[1] % len(polys)
         ok = (shapely.get_type_id(first[0]) == 3) & (shapely.area(first[0]) > 1.0)
         cut_line, cut_of = shapely.get_parts(inside, return_index=True)
         good = shapely.get_type_id(cut_line) == 1
-        del parts
         cuts.append(cut_line[good])
         cut_o.append(origin[cut_of[good]])
         cut_area.append(area[cut_of[good]])
         polys, origin = first[0][ok], origin[which[ok]]
-    return (np.concatenate(done_g), np.concatenate(done_o), np.concatenate(cuts) if cuts else np.array([], object),
-            np.concatenate(cut_o) if cuts else np.zeros(0, int), np.concatenate(cut_area) if cuts else np.zeros(0))
+    return (
+        np.concatenate(done_g),
+        np.concatenate(done_o),
+        np.concatenate(cuts) if cuts else np.array([], object),
+        np.concatenate(cut_o) if cuts else np.zeros(0, int),
+        np.concatenate(cut_area) if cuts else np.zeros(0),
+    )
 
 
 def lay_out(plan: p.Plan) -> Blocks:
     """Blocks of the county town and of all settlements; the streets that divide them are added to the plan's lines."""
-    ground, rng = plan.ground, stream(plan.ground.seed, "blocks")
+    rng = stream(plan.ground.seed, "blocks")
     arterial = np.array([x.geom for x in plan.lines if x.kind[:4] not in ("road", "expr")])
     noded = shapely.union_all(arterial, grid_size=0.01)
     faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(noded)))
@@ -152,7 +153,6 @@ def lay_out(plan: p.Plan) -> Blocks:
         if line.length > 18:
             kind = "village" if zone[o] >= p.TOWN else "lane" if c == p.LANE else "cut"
             plan.lines.append(p.Line(line, int(c), "village_main" if m else kind, int(place[o])))
-    del ground
     return Blocks(geom, zone[of], place[of])
 
 
@@ -197,7 +197,7 @@ def _tidy(edges, street, klass, bridge, place) -> Graph:
     weight = np.bincount(inv, minlength=n).astype(float) ** 2
     total = np.bincount(label, weight)
     node = np.c_[np.bincount(label, weight * points[:, 0]), np.bincount(label, weight * points[:, 1])] / total[:, None]
-    a, b = label[inv[:len(edges)]], label[inv[len(edges):]]
+    a, b = label[inv[: len(edges)]], label[inv[len(edges) :]]
     xy[first], xy[last] = node[a], node[b]
     keep = np.ones(len(xy), bool)
     inner = np.ones(len(xy), bool)
@@ -230,15 +230,14 @@ def develop(graph: Graph, wanted: np.ndarray) -> Graph:
     used[graph.a[wanted]] = used[graph.b[wanted]] = True
     big = np.argmax(np.bincount(label[used]))
     cost = np.where(wanted, 1e-3, graph.length * np.where(graph.klass == p.EXPRESSWAY, 9, 1))
-    dist, before, _ = dijkstra(graph.matrix(cost), indices=np.flatnonzero(used & (label == big)), min_only=True,
-                               return_predecessors=True)
+    dist, before, _ = dijkstra(graph.matrix(cost), indices=np.flatnonzero(used & (label == big)), min_only=True, return_predecessors=True)
     edge_of = {(int(x), int(y)): k for k, (x, y) in enumerate(zip(graph.a, graph.b, strict=True))}
     keep = wanted.copy()
     islands = np.unique(label[used & (label != big)])
     for island in islands:
         members = np.flatnonzero(used & (label == island))
         at = int(members[np.argmin(dist[members])])
-        while np.isfinite(dist[at]) and before[at] >= 0 and label[at] != big or before[at] >= 0:
+        while (np.isfinite(dist[at]) and before[at] >= 0 and label[at] != big) or before[at] >= 0:
             prev = int(before[at])
             k = edge_of.get((prev, at), edge_of.get((at, prev)))
             keep[k] = True

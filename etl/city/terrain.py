@@ -52,8 +52,12 @@ class Ground:
         self.phase = stream(self.seed, "terrain").uniform(0, 2 * np.pi, 16)
         w, s, e, n = EXTENT
         side = np.linspace(0, 1, 21)[:-1]
-        ring = np.r_[np.c_[w + (e - w) * side, np.full(20, s)], np.c_[np.full(20, e), s + (n - s) * side],
-                     np.c_[e - (e - w) * side, np.full(20, n)], np.c_[np.full(20, w), n - (n - s) * side]]
+        ring = np.r_[
+            np.c_[w + (e - w) * side, np.full(20, s)],
+            np.c_[np.full(20, e), s + (n - s) * side],
+            np.c_[e - (e - w) * side, np.full(20, n)],
+            np.c_[np.full(20, w), n - (n - s) * side],
+        ]
         inside = np.clip(ring, [w + 1e-7, s + 1e-7], [e - 1e-7, n - 1e-7])
         self.county = shapely.Polygon(np.round(to_metres(inside), 3))
 
@@ -92,7 +96,7 @@ class Ground:
 
     def river_width(self, s: np.ndarray) -> np.ndarray:
         """Width of the river at s, metres."""
-        base = 38 + 26 * np.sqrt(self.radius / 1000)
+        base = 36 + 30 * (self.radius / 1000) ** 0.75
         return base * (1 + 0.13 * np.sin(2 * np.pi * s / (0.9 * self.radius + 700) + self.phase[9]))
 
     def river_side(self, half: float, outward: float, reach: float, step: float = 30.0) -> np.ndarray:

@@ -12,7 +12,7 @@ from etl.city import plan as p
 from etl.city.crosssection import beside
 from etl.city.polylines import Polylines, serial, spaced
 from etl.city.terrain import stream
-from etl.city.water import dates, heights
+from etl.city.water_net import dates, heights
 
 
 class _Laid:
@@ -40,8 +40,11 @@ class _Laid:
         self.year = np.maximum(city.edge_year[self.edge], 1992)
         self.geom = pieces.geometry(self.z)
         self.common = {
-            "from_node": self.ids[self.a], "to_node": self.ids[self.b], "depth_from_m": self.depth[self.a],
-            "depth_to_m": self.depth[self.b], "road_name": city.edge_name[self.edge],
+            "from_node": self.ids[self.a],
+            "to_node": self.ids[self.b],
+            "depth_from_m": self.depth[self.a],
+            "depth_to_m": self.depth[self.b],
+            "road_name": city.edge_name[self.edge],
             "valid_from": dates(self.year, rng),
         }
 
@@ -72,24 +75,39 @@ def gas(city) -> dict:
     pressure = np.where(big, "medium_a", np.where(mid, "medium_b", "low")).astype(object)
     diameter = np.where(big, 315.0, np.where(klass == p.SECONDARY, 200.0, np.where(mid, 160.0, 90.0)))
     ids = np.array([f"RQG{k + 1:06d}" for k in range(n)], object)
-    table = pd.DataFrame({
-        "pipe_id": ids, "subtype": "TR", "pressure_class": pressure,
-        "pressure_mpa": np.where(big, 0.35, np.where(mid, 0.15, 0.005)), "diameter_mm": diameter,
-        "material": np.where(big & (rng.random(n) < 0.6), "G", "PE").astype(object), "embedding": "ZM", "status": _status(n, rng),
-        "owner": "青澜县燃气有限公司", **x.common,
-    })
+    table = pd.DataFrame(
+        {
+            "pipe_id": ids,
+            "subtype": "TR",
+            "pressure_class": pressure,
+            "pressure_mpa": np.where(big, 0.35, np.where(mid, 0.15, 0.005)),
+            "diameter_mm": diameter,
+            "material": np.where(big & (rng.random(n) < 0.6), "G", "PE").astype(object),
+            "embedding": "ZM",
+            "status": _status(n, rng),
+            "owner": "青澜县燃气有限公司",
+            **x.common,
+        }
+    )
     arm_node, arm_pipe = np.r_[x.a, x.b], np.r_[np.arange(n), np.arange(n)]
     degree = np.bincount(arm_node, minlength=len(x.xy))
     pick = np.flatnonzero((degree[arm_node] >= 3) & (klass[arm_pipe] <= p.BRANCH) & (rng.random(2 * n) < 0.55))
     pipe, node = arm_pipe[pick], arm_node[pick]
     length = x.lines.lengths()[pipe]
     xy, _ = x.lines.at(pipe, np.where(pick < n, np.minimum(2, length / 3), length - np.minimum(2, length / 3)))
-    valves = pd.DataFrame({
-        "valve_id": [f"RF{k + 1:05d}" for k in range(len(pick))], "node_id": x.ids[node], "pipe_id": ids[pipe],
-        "kind": np.where(diameter[pipe] > 200, "gate", "ball").astype(object), "normal_status": "open",
-        "operable": rng.random(len(pick)) > 0.02, "diameter_mm": diameter[pipe],
-        "road_name": x.common["road_name"][pipe], "valid_from": dates(x.year[pipe], rng),
-    })
+    valves = pd.DataFrame(
+        {
+            "valve_id": [f"RF{k + 1:05d}" for k in range(len(pick))],
+            "node_id": x.ids[node],
+            "pipe_id": ids[pipe],
+            "kind": np.where(diameter[pipe] > 200, "gate", "ball").astype(object),
+            "normal_status": "open",
+            "operable": rng.random(len(pick)) > 0.02,
+            "diameter_mm": diameter[pipe],
+            "road_name": x.common["road_name"][pipe],
+            "valid_from": dates(x.year[pipe], rng),
+        }
+    )
     z = np.round(city.ground.height(xy) - 1.0, 3)
     return {"gas_pipe": (table, x.geom), "gas_valve": (valves, shapely.points(np.c_[np.round(xy, 3), z]))}
 
@@ -120,10 +138,22 @@ def heat(city) -> dict:
     for circuit, head in (("supply", "RG"), ("return", "RH")):
         x = _Laid(city, np.sort(edges), f"heat_{circuit}", head, 1.25, 70, rng)
         diameter = size_of[x.edge]
-        tables.append(pd.DataFrame({
-            "pipe_id": [f"{head}G{k + 1:05d}" for k in range(len(x))], "subtype": "RS", "circuit": circuit,
-            "diameter_mm": diameter, "insulated_mm": diameter + 160, "material": "G", "embedding": "ZM",
-            "status": "0", "owner": "青澜县热力有限公司", **x.common}))
+        tables.append(
+            pd.DataFrame(
+                {
+                    "pipe_id": [f"{head}G{k + 1:05d}" for k in range(len(x))],
+                    "subtype": "RS",
+                    "circuit": circuit,
+                    "diameter_mm": diameter,
+                    "insulated_mm": diameter + 160,
+                    "material": "G",
+                    "embedding": "ZM",
+                    "status": "0",
+                    "owner": "青澜县热力有限公司",
+                    **x.common,
+                }
+            )
+        )
         shapes.append(x.geom)
     return {"heat_pipe": (pd.concat(tables, ignore_index=True), np.concatenate(shapes))}
 
@@ -138,14 +168,26 @@ def power(city) -> dict:
         high = (klass <= p.TRUNK) & (subtype == "GD")
         ducts = np.where(high, 18, np.where(klass <= p.SECONDARY, 12, 6)) if subtype == "GD" else np.ones(n, int)
         used = np.minimum(ducts, (ducts * rng.uniform(0.3, 0.95, n)).astype(int) + 1)
-        out.append(pd.DataFrame({
-            "line_id": [f"{head}G{k + 1:06d}" for k in range(n)], "subtype": subtype,
-            "voltage_kv": np.where(high, 110.0, 10.0) if subtype == "GD" else 0.4, "cables": used,
-            "section": np.where(high, "1200×1000", np.where(ducts >= 12, "800×600", "500×400")).astype(object)
-            if subtype == "GD" else None,
-            "ducts": ducts, "used_ducts": used, "material": "TZ" if subtype == "GD" else "PVC",
-            "embedding": np.where(high, "GG", "GK").astype(object) if subtype == "GD" else "GM", "status": _status(n, rng),
-            "owner": "青澜县供电公司" if subtype == "GD" else "青澜县路灯管理所", **x.common}))
+        out.append(
+            pd.DataFrame(
+                {
+                    "line_id": [f"{head}G{k + 1:06d}" for k in range(n)],
+                    "subtype": subtype,
+                    "voltage_kv": np.where(high, 110.0, 10.0) if subtype == "GD" else 0.4,
+                    "cables": used,
+                    "section": np.where(high, "1200×1000", np.where(ducts >= 12, "800×600", "500×400")).astype(object)
+                    if subtype == "GD"
+                    else None,
+                    "ducts": ducts,
+                    "used_ducts": used,
+                    "material": "TZ" if subtype == "GD" else "PVC",
+                    "embedding": np.where(high, "GG", "GK").astype(object) if subtype == "GD" else "GM",
+                    "status": _status(n, rng),
+                    "owner": "青澜县供电公司" if subtype == "GD" else "青澜县路灯管理所",
+                    **x.common,
+                }
+            )
+        )
         shapes.append(x.geom)
     return {"power_line": (pd.concat(out, ignore_index=True), np.concatenate(shapes))}
 
@@ -159,8 +201,24 @@ def telecom(city) -> dict:
     used = np.minimum(ducts, (ducts * rng.uniform(0.2, 0.95, n)).astype(int) + 1)
     operators = np.array(["中国电信", "中国移动", "中国联通", "青澜广电"], object)
     kind = rng.choice(4, n, p=[0.45, 0.3, 0.17, 0.08])
-    return {"telecom_line": (pd.DataFrame({
-        "line_id": [f"TXG{k + 1:06d}" for k in range(n)], "subtype": np.where(kind == 3, "DS", "XX").astype(object),
-        "operator": operators[kind], "cables": used, "section": np.where(ducts > 6, "600×400", "400×300").astype(object),
-        "ducts": ducts, "used_ducts": used, "material": "PVC", "embedding": "GK", "status": _status(n, rng),
-        "owner": operators[kind], **x.common}), x.geom)}
+    return {
+        "telecom_line": (
+            pd.DataFrame(
+                {
+                    "line_id": [f"TXG{k + 1:06d}" for k in range(n)],
+                    "subtype": np.where(kind == 3, "DS", "XX").astype(object),
+                    "operator": operators[kind],
+                    "cables": used,
+                    "section": np.where(ducts > 6, "600×400", "400×300").astype(object),
+                    "ducts": ducts,
+                    "used_ducts": used,
+                    "material": "PVC",
+                    "embedding": "GK",
+                    "status": _status(n, rng),
+                    "owner": operators[kind],
+                    **x.common,
+                }
+            ),
+            x.geom,
+        )
+    }

@@ -15,26 +15,99 @@ from scipy.ndimage import map_coordinates, spline_filter
 
 from etl.city.terrain import EXTENT, Ground, to_degrees, to_metres
 
-ORDER = ("admin_area", "community", "grid_cell", "road_node", "road", "building", "water_body", "parcel", "address", "door_plate",
-         "place_name", "facility", "water_node", "water_pipe", "water_valve", "water_source", "hydrant", "water_connection",
-         "sewer_manhole", "sewer_pipe", "rain_pipe", "gas_pipe", "gas_valve", "heat_pipe", "power_line", "telecom_line", "sensor")
+ORDER = (
+    "admin_area",
+    "community",
+    "grid_cell",
+    "road_node",
+    "road",
+    "building",
+    "water_body",
+    "parcel",
+    "address",
+    "door_plate",
+    "place_name",
+    "facility",
+    "water_node",
+    "water_pipe",
+    "water_valve",
+    "water_source",
+    "hydrant",
+    "water_connection",
+    "sewer_manhole",
+    "sewer_pipe",
+    "rain_pipe",
+    "gas_pipe",
+    "gas_valve",
+    "heat_pipe",
+    "power_line",
+    "telecom_line",
+    "sensor",
+)
 """Layers so that whatever is referred to comes first."""
 
 SURVEY_NAMES = {
-    "gas_pipe": {"pipe_id": "管段编号", "from_node": "起点点号", "to_node": "终点点号", "subtype": "管线小类", "pressure_class": "压力级制",
-                 "pressure_mpa": "压力", "diameter_mm": "管径", "material": "材质", "depth_from_m": "起点埋深", "depth_to_m": "终点埋深",
-                 "embedding": "埋设方式", "status": "使用状态", "road_name": "所在道路", "owner": "权属单位", "valid_from": "敷设日期"},
-    "power_line": {"line_id": "管段编号", "from_node": "起点点号", "to_node": "终点点号", "subtype": "管线小类", "voltage_kv": "电压",
-                   "cables": "电缆条数", "section": "断面尺寸", "ducts": "总孔数", "used_ducts": "已用孔数", "material": "材质",
-                   "depth_from_m": "起点埋深", "depth_to_m": "终点埋深", "embedding": "埋设方式", "status": "使用状态",
-                   "road_name": "所在道路", "owner": "权属单位", "valid_from": "敷设日期"},
+    "gas_pipe": {
+        "pipe_id": "管段编号",
+        "from_node": "起点点号",
+        "to_node": "终点点号",
+        "subtype": "管线小类",
+        "pressure_class": "压力级制",
+        "pressure_mpa": "压力",
+        "diameter_mm": "管径",
+        "material": "材质",
+        "depth_from_m": "起点埋深",
+        "depth_to_m": "终点埋深",
+        "embedding": "埋设方式",
+        "status": "使用状态",
+        "road_name": "所在道路",
+        "owner": "权属单位",
+        "valid_from": "敷设日期",
+    },
+    "power_line": {
+        "line_id": "管段编号",
+        "from_node": "起点点号",
+        "to_node": "终点点号",
+        "subtype": "管线小类",
+        "voltage_kv": "电压",
+        "cables": "电缆条数",
+        "section": "断面尺寸",
+        "ducts": "总孔数",
+        "used_ducts": "已用孔数",
+        "material": "材质",
+        "depth_from_m": "起点埋深",
+        "depth_to_m": "终点埋深",
+        "embedding": "埋设方式",
+        "status": "使用状态",
+        "road_name": "所在道路",
+        "owner": "权属单位",
+        "valid_from": "敷设日期",
+    },
 }
 """Layers delivered as a survey: shapefile in EPSG:4548, GBK, Chinese field names of at most 10 bytes."""
 SHEET_NAMES = {
-    "facility": {"facility_id": "设施编号", "name": "设施名称", "kind": "设施类型", "capacity": "容量", "level": "设施级别", "address": "地址",
-                 "phone": "联系电话", "valid_from": "启用日期"},
-    "sensor": {"sensor_id": "设备编号", "name": "设备名称", "kind": "监测类型", "unit": "计量单位", "network": "管网", "node_id": "所在节点",
-               "pipe_id": "所在管段", "state": "设备状态", "installed_on": "安装日期", "valid_from": "启用日期"},
+    "facility": {
+        "facility_id": "设施编号",
+        "name": "设施名称",
+        "kind": "设施类型",
+        "capacity": "容量",
+        "level": "设施级别",
+        "address": "地址",
+        "phone": "联系电话",
+        "valid_from": "启用日期",
+    },
+    "sensor": {
+        "sensor_id": "设备编号",
+        "name": "设备名称",
+        "kind": "监测类型",
+        "unit": "计量单位",
+        "network": "管网",
+        "node_id": "所在节点",
+        "pipe_id": "所在管段",
+        "state": "设备状态",
+        "installed_on": "安装日期",
+        "valid_from": "启用日期",
+    },
 }
 """Layers delivered as a sheet: CSV, UTF-8, columns 经度 and 纬度 behind."""
 
@@ -88,8 +161,7 @@ def _placed(geom: np.ndarray, places: dict) -> np.ndarray:
 def _package(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray, places: dict) -> str:
     path = out / f"{layer}.gpkg"
     path.unlink(missing_ok=True)
-    frame = frame.assign(**{c: frame[c].astype("datetime64[ms]") for c in frame
-                            if pd.api.types.is_datetime64_any_dtype(frame[c])})
+    frame = frame.assign(**{c: frame[c].astype("datetime64[ms]") for c in frame if pd.api.types.is_datetime64_any_dtype(frame[c])})
     geom = _placed(degrees(geom), places)
     data = gpd.GeoDataFrame(frame, geometry=geom, crs="EPSG:4490")
     kinds = set(np.unique(shapely.get_type_id(geom)).tolist()) - {-1}
@@ -139,13 +211,27 @@ def elevation(path: Path, ground: Ground, step: float = 30.0) -> str:
     bend = ground.town(np.stack(np.meshgrid(cx, cy), -1).reshape(-1, 2)).reshape(len(cy), len(cx), 2)
     smooth = [spline_filter(bend[..., k], order=3) for k in (0, 1)]
     for top in range(0, rows, 200):
-        part = np.stack(np.meshgrid(x, y[top:top + 200]), -1).reshape(-1, 2)
+        part = np.stack(np.meshgrid(x, y[top : top + 200]), -1).reshape(-1, 2)
         at = [(high[1] - part[:, 1]) / coarse, (part[:, 0] - low[0]) / coarse]
         st = np.stack([map_coordinates(v, at, order=3, prefilter=False) for v in smooth], 1)
-        z[top:top + 200] = np.round(ground.height(part, st), 2).reshape(-1, cols)
-    with rasterio.open(path, "w", driver="GTiff", width=cols, height=rows, count=1, dtype="float32", crs="EPSG:4548",
-                       transform=from_origin(low[0], high[1], step, step), compress="deflate", predictor=3, tiled=True,
-                       blockxsize=256, blockysize=256, nodata=-9999.0) as tif:
+        z[top : top + 200] = np.round(ground.height(part, st), 2).reshape(-1, cols)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=cols,
+        height=rows,
+        count=1,
+        dtype="float32",
+        crs="EPSG:4548",
+        transform=from_origin(low[0], high[1], step, step),
+        compress="deflate",
+        predictor=3,
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        nodata=-9999.0,
+    ) as tif:
         tif.write(z, 1)
         tif.set_band_description(1, "ground elevation, m, 1985 national height datum")
     return path.name

@@ -25,8 +25,9 @@ class Files:
             path = self.folder / self.summary["files"][layer]
             if path.suffix == ".csv":
                 sheet = pd.read_csv(path, dtype={"所在节点": str, "所在管段": str})
-                self._read[layer] = gpd.GeoDataFrame(
-                    sheet, geometry=gpd.points_from_xy(sheet["经度"], sheet["纬度"]), crs=4490).to_crs(4548)
+                self._read[layer] = gpd.GeoDataFrame(sheet, geometry=gpd.points_from_xy(sheet["经度"], sheet["纬度"]), crs=4490).to_crs(
+                    4548
+                )
             else:
                 encoding = "GBK" if path.suffix == ".shp" else None
                 self._read[layer] = pyogrio.read_dataframe(path, encoding=encoding).to_crs(4548)
