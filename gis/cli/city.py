@@ -29,8 +29,15 @@ def make(
 
     with progressing() as progress:
         made = synthetic_city.make(addresses, seed, out, defects=defects, progress=progress)
-    emit(made, json, table=lambda: rows(["layer", "rows", "file"], [[k, n, made["files"].get(k, "")] for k, n in made["layers"].items()],
-                                        title=f"{made['addresses']:,} addresses, seed {seed}: {made['seconds']} s"))
+    emit(
+        made,
+        json,
+        table=lambda: rows(
+            ["layer", "rows", "file"],
+            [[k, n, made["files"].get(k, "")] for k, n in made["layers"].items()],
+            title=f"{made['addresses']:,} addresses, seed {seed}: {made['seconds']} s",
+        ),
+    )
 
 
 @city.command()
@@ -54,8 +61,11 @@ def load(
         "findings": findings, "seconds": round(sum(r.seconds for r in results), 3), "loads": [r.as_dict() for r in results],
     }  # fmt: skip
     lines = [[o.layer, o.rows_read, o.rows_loaded, o.rows_rejected] for r in results for o in r.layers]
-    emit(answer, json, table=lambda: rows(["layer", "read", "loaded", "rejected"], lines,
-                                          title=f"batches {answer['batches']}: {answer['seconds']} s"))
+    emit(
+        answer,
+        json,
+        table=lambda: rows(["layer", "read", "loaded", "rejected"], lines, title=f"batches {answer['batches']}: {answer['seconds']} s"),
+    )
 
 
 def register(app: typer.Typer) -> None:
