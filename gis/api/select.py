@@ -55,7 +55,7 @@ def typed(name: str, column: Column, text: str) -> object:
     """The value that a query parameter means for a column of this type. Raises InputError (`?diameter_mm=abc`)."""
     try:
         if column.type == "int":
-            if re.fullmatch(r"[+-]?\d{1,19}", text) and abs(int(text)) <= GREATEST_INT:
+            if re.fullmatch(r"[+-]?[0-9]{1,19}", text) and abs(int(text)) <= GREATEST_INT:
                 return int(text)
         elif column.type == "real":
             if math.isfinite(value := float(text)) and "_" not in text:
@@ -64,7 +64,7 @@ def typed(name: str, column: Column, text: str) -> object:
             if text.lower() in ("true", "false"):
                 return text.lower() == "true"
         elif column.type == "date":
-            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
                 return dt.date.fromisoformat(text)
         elif column.type == "timestamp":
             value = dt.datetime.fromisoformat(text.replace(" ", "+"))

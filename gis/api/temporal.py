@@ -13,7 +13,8 @@ CITY_TIME = dt.timezone(dt.timedelta(hours=8))
 
 _PARTIAL = re.compile(
     r"^(?P<year>\d{4})(-(?P<month>\d{2})(-(?P<day>\d{2})"
-    r"([Tt ](?P<time>\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)(?P<zone>[Zz]|[+-]\d{2}:?\d{2})?)?)?)?$"
+    r"([Tt ](?P<time>\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)(?P<zone>[Zz]|[+-]\d{2}:?\d{2})?)?)?)?$",
+    re.ASCII,
 )
 _DAY = dt.timedelta(days=1)
 

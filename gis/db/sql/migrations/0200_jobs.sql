@@ -25,7 +25,7 @@ CREATE INDEX job_waiting ON meta.job (created_at) WHERE status IN ('accepted', '
 CREATE INDEX job_user ON meta.job (user_name, created_at DESC);
 
 -- A job is seen by the one who started it. Without a name nobody is told apart: whoever holds the id of such a job may follow it
--- (122 random bits); no list shows it.
+-- (122 random bits), which the platform allows for one job at a time only and never in a list.
 ALTER TABLE meta.job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_job ON meta.job
   USING (user_name = coalesce(current_setting('app.user', true), '') AND role = substr(current_user, 8))
