@@ -27,3 +27,18 @@ def record_access(identity: Identity, action: str, layer: Layer, *, n: int, **de
     """As `record`, for layers labelled 内部 or 敏感 only; details that are None are left out."""
     if is_restricted(layer):
         record(identity, action, layer.id, n=n, **{name: value for name, value in detail.items() if value is not None})
+
+
+_ENTRIES = """
+SELECT id, at, user_name AS "user", role, action, layer, n, detail FROM access.audit
+WHERE (%(user)s::text IS NULL OR user_name = %(user)s) AND (%(layer)s::text IS NULL OR layer = %(layer)s)
+  AND (%(since)s::date IS NULL OR at >= %(since)s::date)
+ORDER BY id DESC LIMIT %(limit)s
+"""
+
+
+def entries(*, user: str | None = None, layer: str | None = None, since: dt.date | None = None, limit: int = 50) -> list[dict]:
+    """The newest rows of the audit, of one user, one layer, from one day on: {id, at, user, role, action, layer, n, detail}."""
+    with owner() as connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        cursor.execute(_ENTRIES, {"user": user, "layer": layer, "since": since, "limit": limit})
+        return [dict(row) for row in cursor.fetchall()]

@@ -1,7 +1,8 @@
-"""`onemap user …` and `onemap key …`: who may log in, and with what."""
+"""`onemap user …`, `onemap key …`, `onemap audit`: who may log in, with what, and who saw what."""
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import sys
 from typing import Annotated
@@ -9,8 +10,10 @@ from typing import Annotated
 import typer
 
 from gis.access import accounts
+from gis.access import audit as trail
 from gis.catalog.model import ROLES
 from gis.cli.output import emit, rows
+from gis.errors import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -73,7 +76,27 @@ def revoke_key(which: Annotated[str, typer.Argument(help="The number or the firs
     emit({"revoked": accounts.revoke_key(which)}, json)
 
 
+def audit(
+    user: Annotated[str | None, typer.Option(help="Only this user.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Only this layer.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="Only from this day on.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 50,
+    json: Json = False,
+) -> None:
+    """Who read which layer that is not public, when, how much and where. 审计。"""
+    try:
+        day = dt.date.fromisoformat(since) if since else None
+    except ValueError:
+        raise InputError(f"{since[:40]!r} is no date", where="--since", remedy="Give it as YYYY-MM-DD") from None
+    found = trail.entries(user=user, layer=layer, since=day, limit=limit)
+    emit(found, json, lambda: rows(
+        ("at", "user", "role", "action", "layer", "n"),
+        ((one["at"].strftime("%Y-%m-%d %H:%M:%S"), *(one[name] for name in ("user", "role", "action", "layer", "n"))) for one in found),
+    ))  # fmt: skip
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command()(audit)
     app.add_typer(user, name="user")
     app.add_typer(key, name="key")

@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "analysis": ("burst", "close", "trace"),
     "places": ("geocode", "reverse", "coverage"),
     "doorplate": ("doorplate",),
-    "access": ("user", "key"),
+    "access": ("user", "key", "audit"),
     "serve": ("serve", "worker", "publish"),
     "doctor": ("doctor",),
 }
