@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import psycopg2.extras
 
 from gis.access.identity import Identity
 from gis.access.roles import is_restricted
 from gis.catalog.model import Layer
-from gis.db.connection import writing
+from gis.db.connection import owner, writing
 
 _ROW = "INSERT INTO access.audit (user_name, role, action, layer, detail, n) VALUES (%s, %s, %s, %s, %s, %s)"
 
