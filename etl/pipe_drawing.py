@@ -22,6 +22,9 @@ from gis.ingest import map as mapping
 from gis.ingest.findings import Findings
 from gis.ingest.read import open_source
 
+LAYERS = ("water_node", "water_pipe", "water_valve", "water_source", "hydrant")
+"""The layers that a drawing fills, those first that others refer to."""
+
 MESSAGES = {
     "NC01": ("Two pipes cross without a common point: not connected", "Draw a node where they are joined; else nothing is to be done"),
     "NC02": ("A pipe ends beside another without touching it", "Join the ends in the drawing, or load again with --tolerance"),

@@ -9,7 +9,9 @@ code    level    what is wrong                                       remedy
 ======  =======  ==================================================  =================================================
 NUL     error    a required field is empty                           give the value
 RNG     error    a number or date is out of its range, or no number  check value and unit
+        /warning (a warning where the field may be empty: it then is)
 COD     error    a value is not in its code list                     use a code or title of the list
+        /warning (a warning where the field may be empty: it then is)
 LEN     error    a text is too long                                  shorten it
 PAT     error    a text has not the form asked for                   write it in that form
 DUP     error    the key occurs before in the delivery               keep one of the rows
@@ -59,6 +61,12 @@ class RowCheck:
     counterexample: dict = field(default_factory=dict)
     kind: Literal["row", "set"] = "row"
     source: str | None = None
+
+    @property
+    def empties(self) -> bool:
+        """Whether the row is loaded with the field left empty: a pipe of unknown material is still a pipe. The value stays
+        in the finding and in the kept source."""
+        return self.code in ("RNG", "COD") and self.level == "warning"
 
 
 def of(layer: Layer, catalog: Catalog | None = None) -> list[RowCheck]:
@@ -122,11 +130,16 @@ def _null(n: str, column: Column) -> RowCheck:
     )  # fmt: skip
 
 
+def _level(column: Column) -> Level:
+    """A value that cannot be believed rejects the row only where the row makes no sense without it."""
+    return "error" if column.required else "warning"
+
+
 def _code(n: str, column: Column) -> RowCheck:
     known = codes(column.codes)
     shown = known.codes[:8]
     return RowCheck(
-        "COD", "error", f"s.{name(n)} NOT IN ({', '.join(map(literal, known.codes))})", n,
+        "COD", _level(column), f"s.{name(n)} NOT IN ({', '.join(map(literal, known.codes))})", n,
         Text(zh=f"{column.title.zh}不在代码表“{known.zh}”中", en=f"{column.title.en} is not in the code list {column.codes}"),
         Text(zh="使用代码表中的代码或名称，如 " + "、".join(f"{c} {known[c].zh}" for c in shown),
              en="Use a code or title of the list, such as " + ", ".join(f"{c} ({known[c].en})" for c in shown)),
@@ -151,7 +164,7 @@ def _range(n: str, column: Column) -> Iterator[RowCheck]:
     unit = f" {column.unit}" if column.unit else ""
     least, most = (("" if v is None else plain(v)) for v in (column.min, column.max))
     yield RowCheck(
-        "RNG", "error", " OR ".join(bad), n,
+        "RNG", _level(column), " OR ".join(bad), n,
         Text(zh=f"{column.title.zh}超出范围 {least}…{most}{unit}", en=f"{column.title.en} is out of range {least}…{most}{unit}"),
         Text(zh="核对数值与单位", en="Check value and unit"),
         {n: _beyond(column)},

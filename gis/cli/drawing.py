@@ -32,7 +32,7 @@ def load_drawing(
     json: Json = False,
 ) -> None:
     """Load mains and valves that were only drawn: what shares a point is joined, everything else is reported. 图形入网。"""
-    from etl.pipe_drawing import Drawing, deliveries
+    from etl.pipe_drawing import LAYERS, Drawing, deliveries
 
     column, equals, values = (isolating or "").partition("=")
     if isolating and not equals:
@@ -44,9 +44,10 @@ def load_drawing(
     )  # fmt: skip
     catalog = read.catalog()
     frames, findings = deliveries(drawing, catalog)
+    whole = {k: frames.get(k, ()) for k in LAYERS}  # what the drawing has no more is retired
     with progressing() as progress, reported(report_dir):
-        result = load_frames(catalog, frames, name=pipes.name, files=drawing.files, findings=findings, mode=mode, dry_run=dry_run,
-                             progress=progress)  # fmt: skip
+        result = load_frames(catalog, whole, name=pipes.name, files=drawing.files, findings=findings, scope=network, mode=mode,
+                             dry_run=dry_run, progress=progress)  # fmt: skip
     if report_dir is not None:
         report.write(result.batch, report_dir)
     emit(result.as_dict(), json, table=lambda: told(result))

@@ -39,6 +39,7 @@ def check(cursor, layer: Layer, mode: str = "replace") -> None:
     in_rows = [c for c in everything if c.kind == "row"]
     if in_rows:
         cursor.execute(_row_checks(layer, in_rows))
+        _empty(cursor, layer, in_rows)
     for one in everything:
         if one.kind == "set" and one.code != "REF":
             cursor.execute(_set_check(layer, one))
@@ -71,6 +72,17 @@ def _row_checks(layer: Layer, found: Sequence[checks.RowCheck]) -> sql.Composed:
     return sql.SQL(text("row_checks")).format(
         layer=sql.Literal(layer.id), stage=sql.Identifier("stage", layer.id), any_bad=any_bad, each=each
     )
+
+
+def _empty(cursor, layer: Layer, in_rows: Sequence[checks.RowCheck]) -> None:
+    """Empties the optional fields whose value cannot be believed; the raw value is in the finding."""
+    codes = sorted({c.code for c in in_rows if c.empties})
+    cursor.execute(
+        "SELECT DISTINCT field FROM found WHERE layer = %s AND level = 'warning' AND code = ANY (%s)", (layer.id, codes)
+    )
+    for (field,) in cursor.fetchall():
+        emptied = sql.SQL(text("empty_field")).format(stage=sql.Identifier("stage", layer.id), field=sql.Identifier(field))
+        cursor.execute(emptied, {"layer": layer.id, "codes": codes, "field": field})
 
 
 def _value(layer: Layer, one: checks.RowCheck) -> sql.Composable:
