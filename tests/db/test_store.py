@@ -150,11 +150,11 @@ def test_the_version_changes_with_every_publication_and_only_of_these_layers_and
         with Store("anonymous") as store:
             return store.version(layers, scope)
 
-    def publish(layer: str, scope: str | None, status: str = "published") -> None:
+    def publish(layer: str, scope: str | None, status: str = "published", changed: int = 1) -> None:
         _run(
             """WITH b AS (INSERT INTO meta.batch (status) VALUES (%s) RETURNING id)
-               INSERT INTO meta.batch_layer (batch, layer, scope) SELECT id, %s, %s FROM b""",
-            status, layer, scope,
+               INSERT INTO meta.batch_layer (batch, layer, scope, updated) SELECT id, %s, %s, %s FROM b""",
+            status, layer, scope, changed,
         )  # fmt: skip
 
     seen = {version(["water_pipe"])}
@@ -165,13 +165,14 @@ def test_the_version_changes_with_every_publication_and_only_of_these_layers_and
     assert len(seen) == 3
     publish("address", None)
     publish("water_pipe", "city", "rejected")
+    publish("water_pipe", "city", changed=0)
     assert version(["water_pipe"]) == now
     assert version(["water_pipe"], "city") != version(["water_pipe"], "Net3")
 
 
 def test_a_batch_published_late_changes_the_version_too():
     _run("INSERT INTO meta.batch (status) VALUES ('loading'), ('published')")
-    _run("INSERT INTO meta.batch_layer (batch, layer) SELECT id, 'road' FROM meta.batch")
+    _run("INSERT INTO meta.batch_layer (batch, layer, inserted) SELECT id, 'road', 1 FROM meta.batch")
     with Store() as store:
         before = store.version(["road"])
     _run("UPDATE meta.batch SET status = 'published'")
