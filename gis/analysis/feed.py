@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import breadth_first_order, depth_first_order
+from scipy.sparse.csgraph import breadth_first_order
 
 from gis.analysis.network import Network, States, offsets, ranges
 from gis.analysis.segments import Segments
@@ -55,8 +55,8 @@ def feed(network: Network, segments: Segments, states: States) -> Feed:
     reached, parent = breadth_first_order(graph, count, directed=True, return_predecessors=True)
     fed = np.zeros(count + 1, bool)
     fed[reached] = True
-    depth = _depths(parent, reached, count)
-    place, stop, order = _subtrees(parent, reached, depth, count)
+    depth = depths(parent, reached, count)
+    place, stop, order = subtrees(parent, reached, count)
     by_target = np.argsort(target, kind="stable")
     parent = np.where((parent == count) | (parent < 0), -1, parent)[:count].astype(np.int32)
     return Feed(
@@ -66,7 +66,7 @@ def feed(network: Network, segments: Segments, states: States) -> Feed:
     )  # fmt: skip
 
 
-def _depths(parent: np.ndarray, reached: np.ndarray, root: int) -> np.ndarray:
+def depths(parent: np.ndarray, reached: np.ndarray, root: int) -> np.ndarray:
     """Steps from the root for every reached vertex, by pointer doubling: log2(depth) passes."""
     up = np.arange(root + 1)
     up[reached[1:]] = parent[reached[1:]]
@@ -78,23 +78,26 @@ def _depths(parent: np.ndarray, reached: np.ndarray, root: int) -> np.ndarray:
     return depth
 
 
-def _subtrees(parent, reached, depth, root: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where each subtree lies in a depth-first order. Its size follows from the places before and after it is walked:
-    size = after - before + depth + 1, the walk with children in the opposite order giving the places after."""
-    child = reached[1:]
-    ones = np.ones(len(child))
-
-    def walk(names: np.ndarray) -> np.ndarray:
-        tree = csr_matrix((ones, (names[parent[child]], names[child])), shape=(root + 1, root + 1))
-        return depth_first_order(tree, names[root], directed=True, return_predecessors=False)
-
-    same, opposite = np.arange(root + 1), np.arange(root, -1, -1)
-    order = walk(same)
-    before, after = np.full(root + 1, -1, np.int64), np.full(root + 1, -1, np.int64)
-    before[order] = np.arange(len(order))
-    after[opposite[walk(opposite)]] = np.arange(len(order))[::-1]
-    size = np.where(before >= 0, after - before + depth + 1, 0)
-    return before, before + size, order
+def subtrees(parent: np.ndarray, reached: np.ndarray, root: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each subtree lies in a walk through the tree: place and stop per vertex, the walk. reached: the vertices from the root,
+    parents before their children. A plain loop: SciPy's walk takes the square of the number of children of one vertex."""
+    above, along = parent.tolist(), reached.tolist()
+    size, place = [0] * (root + 1), [-1] * (root + 1)
+    for vertex in reversed(along[1:]):
+        size[vertex] += 1
+        size[above[vertex]] += size[vertex]
+    size[root] += 1
+    free = [0] * (root + 1)
+    place[root], free[root] = 0, 1
+    for vertex in along[1:]:
+        up = above[vertex]
+        place[vertex] = here = free[up]
+        free[up] = here + size[vertex]
+        free[vertex] = here + 1
+    first = np.array(place, np.int64)
+    order = np.empty(len(along), reached.dtype)
+    order[first[reached]] = reached
+    return first, first + np.array(size, np.int64), order
 
 
 def lost(feed: Feed, removed: np.ndarray, shut: np.ndarray) -> np.ndarray:

@@ -7,10 +7,14 @@ those whose other side is still fed when R is taken out; the other open ones are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
+from gis.analysis.cutoff import Cutoff, cutoff
 from gis.analysis.feed import Feed, feed, lost
 from gis.analysis.network import Network, States, offsets, ranges
 from gis.analysis.segments import Segments, segments
@@ -75,22 +79,28 @@ class Engine:
     feed: Feed
     standing: tuple[np.ndarray, np.ndarray] = field(repr=False)
     leaks: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    cutoff: Cutoff | None = field(default=None, repr=False)
 
     @classmethod
     def built(
-        cls, network: Network, states: States, partition: Segments | None = None, supply: Feed | None = None
+        cls, network: Network, states: States, partition: Segments | None = None, supply: Feed | None = None, tree: Cutoff | None = None
     ) -> Engine:
-        """The engine of a network; `partition` and `supply` when they are known already."""
+        """The engine of a network; `partition`, `supply` and `tree` when they are known already. Without the tree the answers are the
+        same, and those near a source take longer."""
         partition = partition or segments(network)
         supply = supply or feed(network, partition, states)
         closed = np.flatnonzero(~states.open & network.valve_isolating)
         rows = ranges(partition.side_at[closed], partition.side_at[closed + 1])
         owner = np.repeat(closed, partition.side_at[closed + 1] - partition.side_at[closed])
-        return cls(network, partition, states, supply, (owner, partition.side[rows]), _leaks(network, partition, states))
+        return cls(network, partition, states, supply, (owner, partition.side[rows]), _leaks(network, partition, states), tree)
 
     def with_states(self, states: States) -> Engine:
         """The same network with its valves in other states."""
         return Engine.built(self.network, states, self.segments)
+
+    def with_tree(self) -> Engine:
+        """The same engine with the tree of what each segment cuts off."""
+        return self if self.cutoff is not None else replace(self, cutoff=cutoff(self.network, self.segments, self.states))
 
     def segments_at_node(self, node: int) -> np.ndarray:
         """The segments that touch a junction: its own, and where a valve stands at it those of all its arms."""
@@ -115,7 +125,7 @@ class Engine:
         unusable; `burst_valve`: the valve that itself has burst, which is none of the answer's valves."""
         stuck = frozenset(int(v) for v in stuck)
         region = self.region(start, stuck, burst_valve)
-        dry = lost(self.feed, region, np.zeros(0, np.int64))
+        dry = self.lost(region)
         mark = np.zeros(self.segments.count, np.int8)
         mark[region], mark[dry] = _INSIDE, _LOST
         close, optional, closed, jammed = self._border(region, mark, stuck, burst_valve)
@@ -127,6 +137,11 @@ class Engine:
         return Isolation(
             region, dry, beside, self._closing_order(close, mark), optional, closed, jammed, sources, feeds
         )
+
+    def lost(self, region: np.ndarray) -> np.ndarray:
+        """The segments outside a region (sorted) that lose all water when it is taken out; sorted."""
+        known = self.cutoff.lost(region) if self.cutoff is not None and len(region) else None
+        return lost(self.feed, region, np.zeros(0, np.int64)) if known is None else known
 
     def region(self, start: np.ndarray, stuck: frozenset[int] = frozenset(), burst_valve: int = -1) -> np.ndarray:
         """R: the segments from which water still reaches the burst when every usable valve around them is closed; sorted."""
@@ -158,6 +173,15 @@ class Engine:
         mark[dry] = _LOST
         feeds = self._feeds(mark, frozenset(), dry, valves)
         return Closure(dry, valves[~is_open], valves[is_open & ~usable], feeds)
+
+    @cached_property
+    def with_source(self) -> np.ndarray:
+        """Per segment, whether it hangs together with a source at all, whatever the valves' states: where it does not, the data
+        do not know what feeds it."""
+        part = self.segments
+        graph = csr_matrix((np.ones(len(part.edge_a)), (part.edge_a, part.edge_b)), shape=(part.count, part.count))
+        group = connected_components(graph, directed=False)[1]
+        return np.isin(group, group[part.of_source])
 
     def bypassed(self, region: np.ndarray) -> np.ndarray:
         """The isolation valves in these segments that close nothing, because both their sides are in one segment; sorted."""

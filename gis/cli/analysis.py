@@ -220,7 +220,9 @@ def _write(answer: dict, out: Path) -> None:
 
 
 def _atlas(network: str, out: Path | None, json: bool) -> None:
-    """One row per pipe; the answer of a pipe is that of its segment, so each segment is asked once."""
+    """One row per pipe; all segments are answered at once."""
+    from pyarrow import parquet
+
     from gis.processes._water_network import water
     from gis.processes.atlas import atlas
 
@@ -230,6 +232,6 @@ def _atlas(network: str, out: Path | None, json: bool) -> None:
         known = water(store, network)
     with console.status("atlas"):
         table, seconds = atlas(known)
-    table.to_parquet(out, index=False)
+    parquet.write_table(table, out)
     summary = {"network": network, "pipes": len(table), "data_version": known.version, "seconds": round(seconds, 3)}
     emit(summary, json)

@@ -7,11 +7,27 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from gis.analysis.consumers import Outage, outage
-from gis.analysis.network import FINDINGS, decoded
+from gis.analysis.network import FINDINGS, decoded, ranges
 from gis.processes._water_network import Water
 
 _SHOWN = 20
 """Ids named in a finding; its `n` counts them all."""
+BYPASSED = "valves with both sides in one segment: closing them isolates nothing"
+CHINESE = {
+    "NW01": "管段一端没有节点：该端不与任何管段相连",
+    "NW02": "端点不在节点表中：按没有坐标的普通接点处理",
+    "NW03": "阀门没有指明本管网的节点、管段或节点对，或所指节点不在其管段上：未计入",
+    "NW04": "节点上的单向设备没有注明方向：按双向连通处理",
+    "NW05": "状态为关闭的普通双向连接：没有可关的阀门，按连通处理",
+    "NW06": "管段缺少管径：未计入需排水量",
+    "NW07": "水源所在节点不存在：未计入",
+    "NW08": "入户管所接管段不在本管网：未计入",
+    "NW09": "管段缺少长度：未计入管长",
+    "NW10": "阀门两侧属于同一区段：关了也隔断不了",
+    "NW11": "管网数据中这一部分没有任何水源，无法判断来水方向：请关闭周围全部阀门（含可选阀门），并核查管网数据",
+    "NW12": "按阀门状态这一部分本已无水，因此没有列出需关闭的阀门：请核查周围已关闭的阀门；如仍有水，请同时关闭可选阀门",
+}
+"""The messages of findings in Chinese."""
 
 
 def affected(water: Water, segments: np.ndarray) -> tuple[dict, Outage]:
@@ -48,16 +64,32 @@ def findings(water: Water, region: np.ndarray) -> list[dict]:
         found.append(_finding("NW08", FINDINGS["NW08"], water.consumers.unattached))
     bypassed = water.engine.bypassed(region)
     if len(bypassed):
-        found.append(
-            _finding(
-                "NW10", "valves with both sides in one segment: closing them isolates nothing", net.valve_id[bypassed]
-            )
-        )
+        found.append(_finding("NW10", BYPASSED, net.valve_id[bypassed]))
+    return found + _without_water(water, region)
+
+
+def _without_water(water: Water, region: np.ndarray) -> list[dict]:
+    """What must be said where the region was dry by the data: nothing is named to close there, yet the pipe may well be full."""
+    engine, part = water.engine, water.engine.segments
+    if not len(region) or engine.feed.fed[region].any():
+        return []
+    unknown = region[~engine.with_source[region]]
+    known = np.setdiff1d(region, unknown)
+    found = []
+    for code, segments, message in (
+        ("NW11", unknown, "no known source feeds this part of the network, so what keeps its water out is not known: "
+         "close every valve around it, the optional ones too, and check the network's data"),
+        ("NW12", known, "by the valves' states this part has no water already, so none is named to close: check the closed valves "
+         "around it, and if there is water close the optional ones too"),
+    ):  # fmt: skip
+        if len(segments):
+            pipes = part.pipe[ranges(part.pipe_at[segments], part.pipe_at[segments + 1])]
+            found.append(_finding(code, message, water.engine.network.pipe_id[np.sort(pipes)]))
     return found
 
 
 def _finding(code: str, message: str, ids: np.ndarray) -> dict:
-    return {"code": code, "message": message, "n": len(ids), "ids": decoded(ids[:_SHOWN])}
+    return {"code": code, "message": message, "message_zh": CHINESE[code], "n": len(ids), "ids": decoded(ids[:_SHOWN])}
 
 
 def doorplate_list(store, plates: list[str]) -> list[dict]:

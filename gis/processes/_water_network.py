@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from gis.analysis.consumers import Consumers, consumers
+from gis.analysis.cutoff import Cutoff
 from gis.analysis.feed import Feed
 from gis.analysis.isolation import Engine
 from gis.analysis.network import Network, States, network, opened, save
@@ -42,12 +43,12 @@ _COLUMNS = {
     "water_connection": ("connection_id", "pipe_id", "building_id", "customers", "priority", "curb_valve", "curb_status", "curb_operable"),
     "door_plate": ("plate_id", "building_id"),
 }  # fmt: skip
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the arrays change their meaning, so that older files are built anew."""
 _FOR_EVER = "9999-12-31"
 _KEPT = 3
 """Versions of a network that stay on disk: the present one, and those that a slow reader may still be opening."""
-_PARTS = {"network": Network, "states": States, "segments": Segments, "feed": Feed, "consumers": Consumers}
+_PARTS = {"network": Network, "states": States, "segments": Segments, "feed": Feed, "cutoff": Cutoff, "consumers": Consumers}
 
 _lock, _past_lock = threading.Lock(), threading.Lock()
 _open: dict[tuple, Water] = {}
@@ -143,7 +144,7 @@ def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | N
         pipes.loc[missing, "length_m"] = metric.length
     net, states = network(frames["water_node"], pipes, frames["water_valve"], frames["water_source"])
     supplied = consumers(net, frames["water_connection"], frames["door_plate"], frames["hydrant"])
-    return Water(name, Engine.built(net, states), supplied, version, _until(frames.values(), day))
+    return Water(name, Engine.built(net, states).with_tree(), supplied, version, _until(frames.values(), day))
 
 
 def _frame(store, layer: str, name: str, day: dt.date, moment: dt.datetime | None) -> pd.DataFrame:
@@ -173,7 +174,7 @@ def _write(made: Water, parent: Path, folder: Path, today: str) -> None:
     """All arrays into a folder of their own, which appears under its name in one step."""
     beside = Path(tempfile.mkdtemp(prefix="making-", dir=parent))
     engine = made.engine
-    values = (engine.network, engine.states, engine.segments, engine.feed, made.consumers)
+    values = (engine.network, engine.states, engine.segments, engine.feed, engine.cutoff, made.consumers)
     for part, value in zip(_PARTS, values, strict=True):
         save(value, beside, part)
     (beside / "network.json").write_text(json.dumps({"from": today, "until": made.until, "version": made.version}))
@@ -186,7 +187,7 @@ def _write(made: Water, parent: Path, folder: Path, today: str) -> None:
 def _mapped(name: str, version: str, until: str, folder: Path) -> Water:
     """The network from its files; nothing is read before it is needed."""
     parts = {part: opened(kind, folder, part) for part, kind in _PARTS.items()}
-    engine = Engine.built(parts["network"], parts["states"], parts["segments"], parts["feed"])
+    engine = Engine.built(parts["network"], parts["states"], parts["segments"], parts["feed"], parts["cutoff"])
     return Water(name, engine, parts["consumers"], version, until)
 
 

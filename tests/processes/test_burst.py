@@ -151,6 +151,19 @@ def test_what_goes_out_of_service_is_not_in_the_network(street):
         burst(pipe="AB", as_of=tomorrow)
 
 
+def test_a_part_without_water_by_the_data_says_so(street):
+    assert not {f["code"] for f in burst(pipe="AB")["findings"]} & {"NW11", "NW12"}
+    street(valve_state="closed")
+    found = burst(pipe="AB")
+    assert found["valves"]["close"] == [] and "NW12" in {f["code"] for f in found["findings"]}
+    kept = ("water_node", "water_pipe", "water_valve")
+    frames = {k: [row | {"network": "other"} for row in v] for k, v in _street().items() if k in kept}
+    load_frames(catalog(), {k: geopandas.GeoDataFrame(v, geometry="geometry", crs="EPSG:4490") for k, v in frames.items()}, name="other")
+    found = burst(network="other", pipe="AB")
+    (warning,) = [f for f in found["findings"] if f["code"] == "NW11"]
+    assert found["valves"]["close"] == [] and warning["ids"] == ["AB"] and "no known source" in warning["message"]
+
+
 def test_a_second_process_maps_the_files_of_the_first(street):
     burst(pipe="AB")
     made = list((settings().home / "networks" / "city").glob("*@*"))
@@ -197,9 +210,9 @@ def test_the_atlas_answers_every_pipe_as_the_burst_does(net3):
     with Store("admin") as store:
         table, _ = atlas.atlas(_water_network.water(store, "net3"))
     assert len(table) == 117
-    for row in table.sample(12, random_state=1).itertuples():
+    for row in table.to_pandas().sample(12, random_state=1).itertuples():
         found = burst(network="net3", pipe=row.pipe_id)
-        assert row.close == found["valves"]["close"] and row.isolated == found["isolated"]
+        assert list(row.close) == found["valves"]["close"] and row.isolated == found["isolated"]
         assert (
             row.affected_pipes == len(found["affected"]["pipes"])
             and row.affected_customers == found["affected"]["customers"]
