@@ -113,12 +113,12 @@ def _compound_tees(city, par) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
     line, at, ok = line[order], at[order], ok[order]
     gap = serial(line)
     for _ in range(4):
-        close = np.r_[False, (line[1:] == line[:-1]) & (at[1:] - at[:-1] < 1.0)]
+        close = np.r_[False, (line[1:] == line[:-1]) & (at[1:] - at[:-1] < 1.0)][: len(line)]
         at[close] += 1.3
         at = np.minimum(at, length[line] - 0.5 - 0.01 * gap)
         order = np.lexsort((at, line))
         line, at, ok = line[order], at[order], ok[order]
-    good = np.r_[True, (line[1:] != line[:-1]) | (at[1:] - at[:-1] > 0.2)]
+    good = np.r_[True, (line[1:] != line[:-1]) | (at[1:] - at[:-1] > 0.2)][: len(line)]
     return line[good], at[good], ok[good], length
 
 
@@ -188,8 +188,8 @@ def _pieces(par, pieces, of, start, end, cut_line, cut_at, edges, diameter, year
 
 def _append(net: Net, xy, a, b, coords: list, diameter, year, kind) -> Net:
     """More pipes; coords: (k, m, 2) vertex arrays whose ends are their nodes'."""
-    flat = np.concatenate(coords)
-    of = np.repeat(np.arange(len(coords)), [len(c) for c in coords]) + net.lines.n
+    flat = np.concatenate([np.empty((0, 2)), *coords])  # a hamlet has no compound to append
+    of = np.repeat(np.arange(len(coords)), np.array([len(c) for c in coords], int)) + net.lines.n
     lines = Polylines(np.r_[net.lines.xy, flat], np.r_[net.lines.of, of], net.lines.n + len(coords))
     none = np.full(len(coords), -1)
     return Net(
