@@ -50,13 +50,29 @@ TITLES = {
 }
 
 
-def problem(status: int, detail: str = "", *, where: str = "", remedy: str = "", code: str | None = None) -> Response:
-    """The answer to a mistake: an OGC exception that is also problem details (RFC 9457), or a page for a browser."""
+CLASSES = {401: "AccessDenied", 403: "AccessDenied", 404: "NotFound", 503: "StoreError"}
+"""The platform's class of a mistake (`gis.errors`) that the framework found, by HTTP status."""
+
+
+def class_of(status: int) -> str:
+    """The platform's class for an HTTP status: what a client chooses its own words by."""
+    return CLASSES.get(status, "InputError" if status < 500 else "Unexpected")
+
+
+def problem(
+    status: int, detail: str = "", *, where: str = "", remedy: str = "", code: str | None = None, error: str | None = None
+) -> Response:
+    """The answer to a mistake: an OGC exception that is also problem details (RFC 9457), or a page for a browser.
+
+    `error` is the platform's class of the mistake, by which clients say it in their own words.
+    """
     title = TITLES.get(status, TITLES[400 if status < 500 else 500])
     body = {
         "type": "about:blank",
         "title": title,
         "status": status,
+        "error": error or class_of(status),
+        "what": detail or title,
         "code": code or CODES.get(status, CODES[400 if status < 500 else 500]),
         "detail": detail or title,
         "description": " ".join(filter(None, [detail or title, f"({where})" if where else "", remedy])),
@@ -112,4 +128,4 @@ def _named(error: OneMapError) -> Response:
     if isinstance(error, NotFound):
         # The remedy may name what is near, and so what is hidden.
         return problem(404, "There is no such thing here")
-    return problem(status, error.what, where=error.where, remedy=error.remedy)
+    return problem(status, error.what, where=error.where, remedy=error.remedy, error=type(error).__name__)

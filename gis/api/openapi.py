@@ -73,12 +73,17 @@ SCHEMAS = {
     "link": _LINK,
     "exception": {
         "type": "object",
-        "required": ["title", "status", "code"],
+        "required": ["title", "status", "code", "error"],
         "properties": {
             "type": _TEXT,
             "title": _TEXT,
             "status": {"type": "integer"},
+            "error": {
+                "type": "string",
+                "enum": ["InputError", "OutsideExtent", "NotOnNetwork", "Ambiguous", "NotFound", "AccessDenied", "StoreError", "Unexpected"],
+            },
             "code": _TEXT,
+            "what": _TEXT,
             "detail": _TEXT,
             "description": _TEXT,
             "where": _TEXT,

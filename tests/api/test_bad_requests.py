@@ -236,9 +236,30 @@ def test_mistakes_have_one_shape(anyone):
     answer = anyone.get(f"{ITEMS}?lanes=abc", headers={"X-Request-Id": "my-id-1"})
     assert answer.content_type == "application/problem+json" and answer.headers["X-Request-Id"] == "my-id-1"
     assert answer.json["code"] == "InvalidParameterValue" and answer.json["where"] == "lanes" and answer.json["requestId"] == "my-id-1"
+    assert answer.json["error"] == "InputError" and "abc" in answer.json["what"]
     page = anyone.get("/nothing", headers={"Accept": "text/html"})
     assert page.status_code == 404 and page.mimetype == "text/html" and "没有找到" in page.text
     assert anyone.get("/nothing", headers={"X-Request-Id": "<x>\u00e9"}).headers["X-Request-Id"] != "<x>"
+
+
+@pytest.mark.parametrize(
+    ("process", "inputs", "status", "error"),
+    [
+        ("pipe-burst", {"network": "city", "pipe": "no-such-pipe"}, 400, "NotOnNetwork"),
+        ("pipe-burst", {"network": "city", "pipe": 3}, 400, "InputError"),
+        ("reverse-geocode", {"lon": 10.0, "lat": 50.0}, 400, "OutsideExtent"),
+        ("no-such-process", {}, 404, "NotFound"),
+    ],
+)
+def test_a_mistake_says_its_class(water, process, inputs, status, error):
+    answer = water.post(f"/processes/{process}/execution", json={"inputs": inputs})
+    assert (answer.status_code, answer.json["error"]) == (status, error), answer.text
+    assert answer.json["what"] and answer.json["code"]
+
+
+def test_whoever_is_refused_is_told_so_by_class(anyone):
+    answer = anyone.get("/collections/road/items", headers={"X-API-Key": "om_wrong"})
+    assert (answer.status_code, answer.json["error"]) == (401, "AccessDenied")
 
 
 def test_any_accept_header_and_language_will_do(anyone):

@@ -10,7 +10,8 @@ import { language, roleTitle, t } from "./text.ts";
 /** The root of the API: the viewer is its `map/` folder. Ends with a slash. */
 export const ROOT = new URL(location.pathname.replace(/map\/[^/]*$/, ""), location.origin).href;
 
-/** A request that failed. `message` is for the reader, in his language; status 0 means that no answer came. */
+/** A request that failed. `message` is for the reader, in his language; `code` is the platform's class of the mistake; status 0
+ * means that no answer came. */
 export class RequestError extends Error {
   constructor(
     readonly status: number,
@@ -23,7 +24,9 @@ export class RequestError extends Error {
 
 /** The platform's mistakes as problem details (RFC 9457); `description` is detail, place and remedy in one. */
 interface ErrorBody {
+  error?: string;
   code?: string;
+  where?: string;
   detail?: string;
   remedy?: string;
   description?: string;
@@ -36,6 +39,7 @@ export function setRole(next: string): void {
   role = next;
 }
 
+/** What the platform says in English, for mistakes that have no words of their own here. */
 function sentence(body: ErrorBody): string {
   return body.description ?? [body.detail, body.remedy].filter(Boolean).join(" ");
 }
@@ -47,13 +51,28 @@ async function failure(response: Response): Promise<RequestError> {
   } catch {
     // An error page that is not JSON says nothing more than its status.
   }
-  const said = sentence(body);
-  const { status } = response;
-  if (status === 401) return new RequestError(401, body.code ?? "", credentials() ? t("sessionEnded") : t("needLogin"));
-  if (status === 403) return new RequestError(403, body.code ?? "", t("forbidden", roleTitle(role)));
-  if (status === 503) return new RequestError(503, body.code ?? "", t("databaseDown"));
-  if (status >= 500) return new RequestError(status, body.code ?? "", t("serverError", status));
-  return new RequestError(status, body.code ?? "", status === 404 ? t("notFound") : t("refused", said || status));
+  return new RequestError(response.status, body.error ?? body.code ?? "", mistake(response.status, body));
+}
+
+/** A mistake in the reader's words: by what happened to him first, then by the platform's class of it. */
+export function mistake(status: number, body: ErrorBody): string {
+  if (status === 401) return credentials() ? t("sessionEnded") : t("needLogin");
+  if (status === 403) return t("forbidden", roleTitle(role));
+  if (status === 503) return t("databaseDown");
+  if (status >= 500) return t("serverError", status);
+  if (status === 404) return t("notFound");
+  if (status === 429) return t("tooMany");
+  const said = sentence(body) || String(status);
+  switch (body.error) {
+    case "NotOnNetwork":
+      return t("notOnThisNetwork", said);
+    case "OutsideExtent":
+      return t("outsideExtent", said);
+    case "Ambiguous":
+      return t("severalFit", said);
+    default:
+      return t("refused", said);
+  }
 }
 
 interface Options {
@@ -193,6 +212,7 @@ export interface PriorityUser {
 export interface Finding {
   code: string;
   message: string;
+  message_zh?: string;
   n: number;
   ids: string[];
 }

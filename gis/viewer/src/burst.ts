@@ -108,7 +108,7 @@ export class BurstTool implements Tool {
 
   private failed(error: RequestError): void {
     const besides = this.place !== null && "at" in this.place;
-    this.error = error.status === 400 ? new RequestError(400, error.code, t(besides ? "noPipe" : "notOnNetwork")) : error;
+    this.error = error.code === "NotOnNetwork" ? new RequestError(400, error.code, t(besides ? "noPipe" : "notOnNetwork")) : error;
     this.app.panel.redraw();
     if (error.status === 401) void this.app.login(t("burstNeedsLogin")).then((yes) => (yes ? this.ask(true) : undefined));
   }

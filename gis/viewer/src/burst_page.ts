@@ -6,7 +6,7 @@ import { figures, folded, idList, lengthText, plateList, section, strip } from "
 import { button, h, icon, type Child } from "./dom.ts";
 import { plates, priorityLines, valveNotes, type Difference, type ValveFacts } from "./facts.ts";
 import { COLOURS } from "./overlay.ts";
-import { count, t } from "./text.ts";
+import { count, t, titleOf } from "./text.ts";
 
 export interface BurstState {
   answer: BurstAnswer;
@@ -160,6 +160,6 @@ function others(state: BurstState): HTMLElement {
 }
 
 function dataNotes(findings: Finding[]): HTMLElement | null {
-  const rows = findings.map((one) => h("li", {}, h("b", {}, `${one.code} (${one.n}) `), one.message, idList(one.ids)));
+  const rows = findings.map((one) => h("li", {}, h("b", {}, `${one.code} (${one.n}) `), titleOf({ zh: one.message_zh, en: one.message }), idList(one.ids)));
   return folded(t("dataNotes"), findings.length, "findings", h("ul", { class: "data-notes" }, ...rows));
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ROOT, type BurstAnswer } from "../src/api.ts";
+import { mistake, ROOT, type BurstAnswer } from "../src/api.ts";
 import { attributeRows, valueText, type LayerEntry } from "../src/catalog.ts";
 import { coordinatesOf } from "../src/coordinates.ts";
 import { cell, csv } from "../src/csv.ts";
@@ -12,6 +12,16 @@ import { authHeaders } from "../src/session.ts";
 
 test("the API's root is the folder that holds the map, also behind a prefix", () => {
   assert.equal(ROOT, "http://map.example/bureau/");
+});
+
+test("a mistake is said in the reader's words, by the platform's class of it", () => {
+  assert.match(mistake(400, { error: "NotOnNetwork", description: "no pipe lies within 30 m" }), /^这个位置或编号不在管网上.*30 m/);
+  assert.match(mistake(400, { error: "OutsideExtent" }), /^位置在本市范围之外/);
+  assert.match(mistake(400, { error: "Ambiguous" }), /^有几个同样符合/);
+  assert.match(mistake(400, { error: "InputError", description: "limit" }), /^服务器不接受这个请求：limit/);
+  assert.match(mistake(404, { error: "NotFound" }), /^没有找到/);
+  assert.match(mistake(401, { error: "AccessDenied" }), /登录/);
+  assert.match(mistake(503, { error: "StoreError" }), /^数据库/);
 });
 
 test("a spreadsheet runs nothing of a list and keeps long codes whole", () => {
