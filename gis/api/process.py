@@ -20,9 +20,10 @@ OUTPUT = "result"
 
 
 def may_run(process: processes.Process, role: str) -> bool:
-    """Whether the process exists for this role: he may read every layer that it reads."""
+    """Whether the process exists for this role: he may read every layer that it reads and write those that it changes."""
     layers = catalog().layers
-    return all(name in layers and layers[name].readable_by(role) for name in process.layers)
+    readable = all(name in layers and layers[name].readable_by(role) for name in process.layers)
+    return readable and all(name in layers and layers[name].writable_by(role) for name in process.writes)
 
 
 def runnable(role: str) -> dict[str, processes.Process]:

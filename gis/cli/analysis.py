@@ -9,10 +9,10 @@ from typing import Annotated
 
 import orjson
 import typer
-from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
 from gis.cli.output import console, emit
+from gis.cli.typed import inputs_of, position
 from gis.db.store import Store
 from gis.errors import InputError
 
@@ -66,8 +66,8 @@ def burst(
     suffix = out.suffix.lower() if out else ""
     if suffix not in ("", ".geojson", ".html", ".pdf"):
         raise InputError(f"--out cannot write {suffix}", remedy="Name it .geojson, .html or .pdf")
-    inputs = _inputs(pipe_burst.BurstInputs, {
-        "network": network, "pipe": pipe, "node": node, "valve": valve, "connection": connection, "at": _position(at),
+    inputs = inputs_of(pipe_burst.BurstInputs, {
+        "network": network, "pipe": pipe, "node": node, "valve": valve, "connection": connection, "at": position(at),
         "stuck": stuck or [], "as_of": _day(as_of), "features": bool(out), "details": details or suffix in (".html", ".pdf"),
     })  # fmt: skip
     with Store("admin") as store:
@@ -85,7 +85,7 @@ def close(
     """What closing these valves cuts off. 关阀分析。"""
     from gis.processes import valve_closure
 
-    inputs = _inputs(
+    inputs = inputs_of(
         valve_closure.ClosureInputs, {"network": network, "valves": valves, "as_of": _day(as_of), "details": details}
     )
     with Store("admin") as store:
@@ -103,7 +103,7 @@ def trace(
     """What lies up, down or connected. 上下游追踪。"""
     from gis.processes import trace as process
 
-    inputs = _inputs(
+    inputs = inputs_of(
         process.TraceInputs,
         {"network": network, "from": start, "kind": kind, "direction": direction.value, "as_of": _day(as_of)},
     )
@@ -117,29 +117,6 @@ def trace(
 
 def _silent(share: float, what: str) -> None:
     """Answers come at once: nothing to report on the way."""
-
-
-def _inputs(kind: type[BaseModel], parameters: dict):
-    """The typed parameters. Raises InputError that names the first one that does not fit."""
-    try:
-        return kind(**parameters)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            first["msg"].removeprefix("Value error, "), where=".".join(map(str, first["loc"])), remedy="See --help"
-        ) from None
-
-
-def _position(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        lon, lat = (float(part) for part in text.replace("，", ",").split(","))
-    except ValueError:
-        raise InputError(
-            f"{text[:40]!r} is no position", where="--at", remedy="Give longitude,latitude: --at 117.01,32.02"
-        ) from None
-    return lon, lat
 
 
 def _day(text: str | None) -> dt.date | None:
