@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2 import sql
+from serving import built_viewer, loaded_city, served_city  # noqa: F401 (fixtures)
 
 from gis.catalog import read
 from gis.db import cluster, connection, migrations, plan

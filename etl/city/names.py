@@ -282,7 +282,7 @@ def people_names(n: int, rng) -> np.ndarray:
 
 def phone_numbers(n: int, rng) -> np.ndarray:
     """n fictional telephone numbers 0999-8xxxxxx (an area code that is not assigned)."""
-    return "0999-8" + np.char.zfill(rng.integers(0, 1_000_000, n).astype(str), 6).astype(object)
+    return np.array([f"0999-8{number:06d}" for number in rng.integers(0, 1_000_000, n)], dtype=object)
 
 
 def unique_suffix(names: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image, ImageStat
 from playwright.sync_api import expect
-from visiting import PASSWORD, middle_of, onemap
+from serving import PASSWORD, onemap
+from visiting import middle_of
 
 pytestmark = pytest.mark.browser
 

@@ -1,53 +1,16 @@
-"""A served city and a reader who visits its map with a real browser."""
+"""A reader who visits the map of a served city with a real browser."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
-import sys
-import urllib.request
 from contextlib import suppress
-from dataclasses import dataclass
 
 from playwright.sync_api import TimeoutError
+from serving import City
 
 from gis.settings import ROOT
 
 ARTEFACTS = ROOT / "tests" / "artefacts"
-PASSWORD = "Qinglan-2026-water"
-
-
-@dataclass(frozen=True)
-class City:
-    """A served city: its address, a key per role, and the environment of commands that work on it."""
-
-    url: str
-    keys: dict[str, str]
-    env: dict[str, str]
-
-    def get(self, path: str, role: str | None = None) -> dict:
-        return self._read(urllib.request.Request(self.url + path), role)
-
-    def execute(self, process: str, inputs: dict, role: str | None = None) -> dict:
-        body = json.dumps({"inputs": inputs}).encode()
-        request = urllib.request.Request(f"{self.url}/processes/{process}/execution", body, {"Content-Type": "application/json"})
-        return self._read(request, role)
-
-    def _read(self, request: urllib.request.Request, role: str | None) -> dict:
-        request.add_header("Accept", "application/json")
-        if role:
-            request.add_header("X-API-Key", self.keys[role])
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-
-def onemap(*arguments: str, env: dict[str, str], stdin: str | None = None) -> str:
-    """What the command prints; a command that fails fails the test with what it said."""
-    command = [sys.executable, "-m", "gis.cli.main", *arguments]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=300)
-    assert done.returncode == 0, f"onemap {' '.join(arguments)}: {done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 class Visit:
