@@ -41,7 +41,7 @@ ONLY_IN = {
     "psycopg2": {"db", "ingest", "access", "processes", "api", "cli", "etl"},
     "yaml": {"catalog", "standards", "api", "cli", "etl"},
     "typer": {"cli"},
-    "wntr": {"etl", "ingest"},
+    "wntr": {"analysis", "etl", "ingest"},
 }
 """Libraries that belong to certain floors."""
 

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "drawing": ("load-drawing",),
     "city": ("city",),
     "analysis": ("burst", "close", "trace"),
+    "hydraulics": ("hydraulics",),
     "valve": ("valve",),
     "places": ("geocode", "reverse", "coverage"),
     "doorplate": ("doorplate",),
