@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-import shapely
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from gis.analysis.columns import Columns, codes
 from gis.analysis.isolation import Engine
-from gis.analysis.network import Network, encoded, flags, in_byte_order, numbers, offsets, points, ranges, text
+from gis.analysis.network import Network, Table, encoded, offsets, ranges
 from gis.errors import NotOnNetwork
 
 
@@ -69,56 +70,43 @@ class Consumers:
         return np.sort(self.plate[ranges(self.plate_at[buildings], self.plate_at[buildings + 1])])
 
 
-def consumers(network: Network, connections: pd.DataFrame, plates: pd.DataFrame, hydrants: pd.DataFrame) -> Consumers:
-    """The consumers of a network from frames with the columns of the layers: connections (connection_id, pipe_id, building_id,
+def consumers(network: Network, connections: Table, plates: Table, hydrants: Table) -> Consumers:
+    """The consumers of a network from tables with the columns of the layers: connections (connection_id, pipe_id, building_id,
     customers, priority, curb_*), plates (plate_id, building_id), hydrants (hydrant_id, pipe_id, node_id)."""
-    pipe_index = pd.Index(network.pipe_id.astype(object))
-    node_index = pd.Index(network.node_id.astype(object))
-    connections = connections.sort_values("connection_id", key=in_byte_order).reset_index(drop=True)
-    pipe = _indices(pipe_index, connections, "pipe_id")
-    kept = pipe >= 0
-    unattached = encoded(connections.loc[~kept, "connection_id"])
-    connections, pipe = connections.loc[kept].reset_index(drop=True), pipe[kept]
-    buildings = pd.Index(sorted(text(connections, "building_id").dropna().unique()), dtype=object)
-    plate_building = buildings.get_indexer(text(plates, "building_id"))
+    pipe_ids, node_ids = (pa.array(ids.tolist(), pa.binary()).cast(pa.string()) for ids in (network.pipe_id, network.node_id))
+    lines = Columns(connections).sorted("connection_id")
+    pipe = codes(lines.text("pipe_id"), pipe_ids)
+    unattached = encoded(lines.take(pipe < 0).text("connection_id"))
+    lines, pipe = lines.take(pipe >= 0), pipe[pipe >= 0]
+    buildings = lines.text("building_id").drop_null().unique()
+    buildings = buildings.take(pc.array_sort_indices(buildings))
+    doors = Columns(plates)
+    plate_building = codes(doors.text("building_id"), buildings)
     used = np.flatnonzero(plate_building >= 0)
     used = used[np.argsort(plate_building[used], kind="stable")]
-    hydrants = hydrants.sort_values("hydrant_id", key=in_byte_order).reset_index(drop=True)
-    tables = {}
-    on_pipe, on_node = _indices(pipe_index, hydrants, "pipe_id"), _indices(node_index, hydrants, "node_id")
+    points = Columns(hydrants).sorted("hydrant_id")
+    on_pipe, on_node = codes(points.text("pipe_id"), pipe_ids), codes(points.text("node_id"), node_ids)
     members = {"on_pipe": (pipe, network.n_pipes), "by_pipe": (on_pipe, network.n_pipes),
                "by_node": (np.where(on_pipe >= 0, -1, on_node), network.n_nodes)}  # fmt: skip
+    tables = {}
     for name, (owner, count) in members.items():
         rows = np.flatnonzero(owner >= 0)
         tables[name] = rows[np.argsort(owner[rows], kind="stable")].astype(np.int32)
         tables[f"{name}_at"] = offsets(owner[rows], count)
     return Consumers(
-        connection_id=encoded(connections["connection_id"]), connection_pipe=pipe.astype(np.int32),
-        connection_building=buildings.get_indexer(text(connections, "building_id")).astype(np.int32),
-        connection_customers=numbers(connections, "customers").astype(np.int64),
-        connection_priority=encoded(text(connections, "priority").fillna("none")), connection_xy=_far_ends(connections),
-        curb_id=encoded(text(connections, "curb_valve").fillna("")),
-        curb_open=text(connections, "curb_status").ne("closed").to_numpy(), curb_usable=flags(connections, "curb_operable", True),
+        connection_id=encoded(lines.text("connection_id")), connection_pipe=pipe,
+        connection_building=codes(lines.text("building_id"), buildings), connection_customers=lines.numbers("customers").astype(np.int64),
+        connection_priority=encoded(lines.text("priority").fill_null("none")), connection_xy=lines.points(last=True),
+        curb_id=encoded(lines.text("curb_valve")), curb_open=curb_open(lines), curb_usable=lines.flags("curb_operable", True),
         building_id=encoded(buildings), plate_at=offsets(plate_building[used], len(buildings)),
-        plate=encoded(plates["plate_id"].to_numpy()[used]), hydrant_id=encoded(hydrants["hydrant_id"]), hydrant_xy=points(hydrants),
+        plate=encoded(doors.take(used).text("plate_id")), hydrant_id=encoded(points.text("hydrant_id")), hydrant_xy=points.points(),
         unattached=unattached, **tables,
     )  # fmt: skip
 
 
-def _indices(index: pd.Index, frame: pd.DataFrame, column: str) -> np.ndarray:
-    names = text(frame, column)
-    return index.get_indexer(names.map(lambda v: v.encode(), na_action="ignore"))
-
-
-def _far_ends(frame: pd.DataFrame) -> np.ndarray:
-    """The last vertex of each line: the end at the building; (n, 2)."""
-    xy = np.full((len(frame), 2), np.nan)
-    if "geometry" in frame and len(frame):
-        shapes = np.asarray(frame["geometry"], dtype=object)
-        there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-        last = shapely.get_point(shapes[there], -1)
-        xy[there] = np.column_stack((shapely.get_x(last), shapely.get_y(last)))
-    return xy
+def curb_open(connections: Columns) -> np.ndarray:
+    """Whether each connection's curb stop is open; one of unknown state is."""
+    return ~pc.fill_null(pc.equal(connections.text("curb_status"), "closed"), False).to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-import shapely
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from gis.analysis.columns import Columns, byte_order, codes, fixed_width
 from gis.errors import NotOnNetwork
 
 AT_JUNCTION, AT_PIPE_END, AS_LINK = 0, 1, 2
@@ -123,8 +125,10 @@ def _absent(kind: str, wanted: str) -> int:
     )
 
 
-def encoded(ids: Iterable[str]) -> np.ndarray:
+def encoded(ids: Iterable[str] | pa.Array) -> np.ndarray:
     """Ids as fixed-width UTF-8 bytes, shape (n,)."""
+    if isinstance(ids, pa.Array):
+        return fixed_width(ids)
     ids = list(ids)
     if not ids:
         return np.zeros(0, "S1")
@@ -171,156 +175,119 @@ def opened(kind: type, folder, prefix: str):
     return kind(**{f.name: np.asarray(np.load(folder / f"{prefix}-{f.name}.npy", mmap_mode="r")) for f in fields(kind)})
 
 
-def network(
-    nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, sources: pd.DataFrame
-) -> tuple[Network, States]:
-    """The network and the states of its valves from frames with the columns of the layers (geometry optional, EPSG:4490).
-
-    pipes: pipe_id, from_node, to_node, length_m, diameter_mm, status. valves: valve_id, kind, isolating and one of the three
-    placements (node_id | node_id, pipe_id | from_node, to_node). A live status, where there is one, is believed before the normal.
-    """
-    found: list[tuple[str, str]] = []
-    pipes = pipes.sort_values("pipe_id", key=in_byte_order).reset_index(drop=True)
-    gone = pipes["status"].astype(object).eq(ABANDONED) if "status" in pipes else pd.Series(False, pipes.index)
-    abandoned, pipes = pipes.loc[gone, "pipe_id"], pipes.loc[~gone].reset_index(drop=True)
-    valves = valves.sort_values("valve_id", key=in_byte_order).reset_index(drop=True)
-    sources = sources.sort_values("source_id", key=in_byte_order).reset_index(drop=True)
-    nodes, index = _all_nodes(nodes, pipes, valves, found)
-    ends = {side: index.get_indexer(pipes[side]).astype(np.int32) for side in ("from_node", "to_node")}
-    table = _pipe_table(pipes, ends, found) | {"abandoned_id": encoded(abandoned)}
-    table |= {
-        "node_id": encoded(nodes["node_id"]),
-        "node_xy": points(nodes),
-        "node_demand": numbers(nodes, "base_demand_lps"),
-    }
-    valve_table, states = _valve_table(valves, pipes, index, table, set(abandoned), found)
-    table |= valve_table | _source_table(sources, index, found)
-    table |= {"finding_code": encoded(c for c, _ in found), "finding_id": encoded(i for _, i in found)}
-    return Network(**table), states
-
-
 def in_byte_order(ids: pd.Series) -> pd.Series:
     """Code point order of text is the order of its UTF-8 bytes: sort as plain objects, never by a locale."""
     return ids.astype(object)
 
 
-def _present(column: pd.Series) -> pd.Series:
-    """A text column with empty text and missing values as None."""
-    column = column.astype(object)
-    return column.where(column.notna() & column.ne(""), None)
+Table = pd.DataFrame | pa.Table
+"""Rows of a layer, with the columns of its definition; `geometry` as shapely objects, or in Arrow as (E)WKB."""
 
 
-def text(frame: pd.DataFrame, column: str) -> pd.Series:
-    """A text column of a frame, None where it is missing or empty."""
-    return _present(frame[column]) if column in frame else pd.Series(None, index=frame.index, dtype=object)
+def network(nodes: Table, pipes: Table, valves: Table, sources: Table) -> tuple[Network, States]:
+    """The network and the states of its valves from tables with the columns of the layers (geometry optional, EPSG:4490).
+
+    pipes: pipe_id, from_node, to_node, length_m, diameter_mm, status. valves: valve_id, kind, isolating and one of the three
+    placements (node_id | node_id, pipe_id | from_node, to_node). A live status, where there is one, is believed before the normal.
+    """
+    found: list[tuple[str, list[str]]] = []
+    lines = Columns(pipes).sorted("pipe_id")
+    gone = _is(lines.text("status"), ABANDONED)
+    abandoned, lines = lines.take(gone).text("pipe_id"), lines.take(~gone)
+    devices, springs = Columns(valves).sorted("valve_id"), Columns(sources).sorted("source_id")
+    ends, table = _node_table(Columns(nodes), lines, devices, springs, found)
+    table |= _pipe_table(lines, ends, found) | {"abandoned_id": encoded(abandoned)}
+    valve_table, states = _valve_table(devices, lines.text("pipe_id"), ends, table, abandoned, found)
+    table |= valve_table | _source_table(springs, ends["source node"], found)
+    table["finding_code"] = encoded(code for code, ids in found for _ in ids)
+    table["finding_id"] = encoded(i for _, ids in found for i in ids)
+    return Network(**table), states
 
 
-def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
-    """A column as float64, zero where it is missing."""
-    if column not in frame:
-        return np.zeros(len(frame))
-    return np.nan_to_num(pd.to_numeric(frame[column], errors="coerce").to_numpy(float, na_value=np.nan))
+def _is(values: pa.Array, *wanted: str) -> np.ndarray:
+    """Where a text is one of these; false where it is missing."""
+    return pc.is_in(values, value_set=pa.array(wanted, pa.string())).to_numpy(zero_copy_only=False)
 
 
-def flags(frame: pd.DataFrame, column: str, default: bool) -> np.ndarray:
-    """A column as bool, `default` where it is missing."""
-    if column not in frame:
-        return np.full(len(frame), default)
-    value = frame[column].astype(object)
-    return value.where(value.notna(), default).astype(bool).to_numpy()
+def _chosen(values: pa.Array, mask: np.ndarray) -> list[str]:
+    return values.filter(pa.array(mask)).to_pylist()
 
 
-def points(frame: pd.DataFrame) -> np.ndarray:
-    """The positions of a frame of points, NaN where there is none; (n, 2)."""
-    xy = np.full((len(frame), 2), np.nan)
-    if "geometry" in frame and len(frame):
-        shapes = np.asarray(frame["geometry"], dtype=object)
-        there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-        xy[there] = np.column_stack((shapely.get_x(shapes[there]), shapely.get_y(shapes[there])))
-    return xy
-
-
-def _all_nodes(
-    nodes: pd.DataFrame, pipes: pd.DataFrame, valves: pd.DataFrame, found: list
-) -> tuple[pd.DataFrame, pd.Index]:
-    """The nodes in order, and those only named by a pipe or a link, which become junctions without position."""
-    named = [
-        _present(pipes["from_node"]),
-        _present(pipes["to_node"]),
-        text(valves, "from_node"),
-        text(valves, "to_node"),
-    ]
-    known = pd.Index(nodes["node_id"].astype(object))
-    missing = (
-        pd.Index(pd.unique(pd.concat(named).dropna())).difference(known) if len(pipes) or len(valves) else known[:0]
-    )
-    found += [("NW02", n) for n in missing]
+def _node_table(nodes: Columns, pipes: Columns, valves: Columns, sources: Columns, found: list) -> tuple[dict[str, np.ndarray], dict]:
+    """The nodes in order, with those only named by a pipe or a link, which become junctions without position; and the node of each
+    place that names one, -1 where there is none."""
+    named = {
+        "pipe from": pipes.text("from_node"), "pipe to": pipes.text("to_node"), "link from": valves.text("from_node"),
+        "link to": valves.text("to_node"), "valve node": valves.text("node_id"), "source node": sources.text("node_id"),
+    }  # fmt: skip
+    known = nodes.text("node_id")
+    every = pa.concat_arrays(list(named.values()))
+    joining = sum(len(named[place]) for place in ("pipe from", "pipe to", "link from", "link to"))
+    index = codes(every, known)  # all at once: the table of the nodes is hashed once
+    missing = every[:joining].filter(pa.array(index[:joining] < 0)).drop_null().unique()
+    found.append(("NW02", missing.take(pc.array_sort_indices(missing)).to_pylist()))
     if len(missing):
-        nodes = pd.concat([pd.DataFrame(nodes), pd.DataFrame({"node_id": missing})], ignore_index=True)
-    nodes = pd.DataFrame(nodes).sort_values("node_id", key=in_byte_order).reset_index(drop=True)
-    return nodes, pd.Index(nodes["node_id"].astype(object))
+        nodes_after = pa.concat_arrays([known, missing])
+        index = codes(every, nodes_after)
+        known = nodes_after
+    order, more = byte_order(known), len(missing)
+    place = np.full(len(known) + 1, -1, np.int32)  # the last stands for no node
+    place[order] = np.arange(len(known))
+    ends = dict(zip(named, np.split(place[index], np.cumsum([len(v) for v in named.values()])[:-1]), strict=True))
+    xy = np.concatenate((nodes.points(), np.full((more, 2), np.nan)))
+    demand = np.concatenate((nodes.numbers("base_demand_lps"), np.zeros(more)))
+    return ends, {"node_id": encoded(known.take(pa.array(order))), "node_xy": xy[order], "node_demand": demand[order]}
 
 
-def _pipe_table(pipes: pd.DataFrame, ends: dict, found: list) -> dict:
+def _pipe_table(pipes: Columns, ends: dict[str, np.ndarray], found: list) -> dict:
     """The arrays of the pipes; vertices in one array, cut by offsets."""
-    loose = (ends["from_node"] < 0) | (ends["to_node"] < 0)
-    length, diameter = numbers(pipes, "length_m"), numbers(pipes, "diameter_mm")
-    for code, bad in (("NW01", loose), ("NW06", diameter <= 0), ("NW09", length <= 0)):
-        found += [(code, i) for i in pipes.loc[bad, "pipe_id"]]
-    shapes = (
-        np.asarray(pipes["geometry"], dtype=object) if "geometry" in pipes else np.full(len(pipes), None, dtype=object)
-    )
-    xy, owner = shapely.get_coordinates(shapes, return_index=True)
+    ids, start, end = pipes.text("pipe_id"), ends["pipe from"], ends["pipe to"]
+    length, diameter = pipes.numbers("length_m"), pipes.numbers("diameter_mm")
+    for code, bad in (("NW01", (start < 0) | (end < 0)), ("NW06", diameter <= 0), ("NW09", length <= 0)):
+        found.append((code, _chosen(ids, bad)))
+    xy, xy_at = pipes.drawn
     return {
-        "pipe_id": encoded(pipes["pipe_id"]), "pipe_from": ends["from_node"], "pipe_to": ends["to_node"],
-        "pipe_length": length, "pipe_diameter": diameter, "pipe_xy": xy, "pipe_xy_at": offsets(owner, len(pipes)),
+        "pipe_id": encoded(ids), "pipe_from": start, "pipe_to": end, "pipe_length": length, "pipe_diameter": diameter,
+        "pipe_xy": xy, "pipe_xy_at": xy_at,
     }  # fmt: skip
 
 
-def _valve_table(valves, pipes, index: pd.Index, table: dict, abandoned: set, found: list) -> tuple[dict, States]:
+def _valve_table(valves: Columns, pipe_ids: pa.Array, ends: dict, table: dict, abandoned: pa.Array, found: list) -> tuple[dict, States]:
     """The arrays of the valves in one canonical form, and their states; what cannot be placed is left out and reported."""
-    pipe_name = text(valves, "pipe_id")
-    node = index.get_indexer(text(valves, "node_id"))
-    start, to = index.get_indexer(text(valves, "from_node")), index.get_indexer(text(valves, "to_node"))
-    pipe = pd.Index(pipes["pipe_id"].astype(object)).get_indexer(pipe_name)
-    at_end = (table["pipe_to"][pipe] == node) if len(pipes) else np.zeros(len(valves), bool)
-    at_start = (table["pipe_from"][pipe] == node) if len(pipes) else np.zeros(len(valves), bool)
-    on_pipe, linked = pipe_name.notna().to_numpy(), (start >= 0) & (to >= 0)
+    pipe_name, ids = valves.text("pipe_id"), valves.text("valve_id")
+    node, start, to = ends["valve node"], ends["link from"], ends["link to"]
+    pipe = codes(pipe_name, pipe_ids)
+    at_end = (table["pipe_to"][pipe] == node) if len(pipe_ids) else np.zeros(len(valves), bool)
+    at_start = (table["pipe_from"][pipe] == node) if len(pipe_ids) else np.zeros(len(valves), bool)
+    on_pipe, linked = pipe_name.is_valid().to_numpy(zero_copy_only=False), (start >= 0) & (to >= 0)
     good = np.where(on_pipe, (pipe >= 0) & (node >= 0) & (at_end | at_start), (node >= 0) | linked)
-    with_pipe = pipe_name.isin(abandoned).to_numpy()
-    found += [("NW03", v) for v in valves.loc[~good & ~with_pipe, "valve_id"]]
-    kind = text(valves, "kind").fillna("other")
+    found.append(("NW03", _chosen(ids, ~good & (codes(pipe_name, abandoned) < 0))))
     place = np.where(on_pipe, AT_PIPE_END, np.where(node >= 0, AT_JUNCTION, AS_LINK)).astype(np.int8)
-    directed = kind.isin(DIRECTED_KINDS).to_numpy()
-    isolating = flags(valves, "isolating", False) & kind.ne("check").to_numpy()
-    pointed = text(valves, "flow").isin(("to_node", "to_pipe")).to_numpy()
+    kind, flow = valves.text("kind"), valves.text("flow")
+    directed = _is(kind, *DIRECTED_KINDS)
+    isolating = valves.flags("isolating", False) & ~_is(kind, "check")
+    pointed = _is(flow, "to_node", "to_pipe")
     undirected = directed & ((place == AT_JUNCTION) | ((place == AT_PIPE_END) & ~pointed))
-    found += [("NW04", v) for v in valves.loc[good & undirected, "valve_id"]]
+    found.append(("NW04", _chosen(ids, good & undirected)))
     directed = directed & ~undirected
-    status = text(valves, "live_status").fillna(text(valves, "normal_status")).fillna("open")
-    is_open = status.ne("closed").to_numpy()
-    found += [("NW05", v) for v in valves.loc[good & ~directed & ~isolating & ~is_open, "valve_id"]]
+    is_open = ~_is(pc.coalesce(valves.text("live_status"), valves.text("normal_status")), "closed")
+    found.append(("NW05", _chosen(ids, good & ~directed & ~isolating & ~is_open)))
     result = {
-        "valve_id": encoded(valves.loc[good, "valve_id"]), "valve_place": place[good],
+        "valve_id": encoded(ids.filter(pa.array(good))), "valve_place": place[good],
         "valve_node": np.where(place == AS_LINK, start, node).astype(np.int32)[good],
         "valve_end": np.where(place == AT_PIPE_END, 2 * pipe + at_end, -1).astype(np.int32)[good],
         "valve_to": np.where(place == AS_LINK, to, -1).astype(np.int32)[good],
-        "valve_isolating": isolating[good], "valve_directed": directed[good],
-        "valve_inward": text(valves, "flow").eq("to_pipe").to_numpy()[good],
-        "valve_remote": flags(valves, "remote", False)[good], "valve_diameter": numbers(valves, "diameter_mm")[good],
-        "valve_xy": points(valves)[good],
+        "valve_isolating": isolating[good], "valve_directed": directed[good], "valve_inward": _is(flow, "to_pipe")[good],
+        "valve_remote": valves.flags("remote", False)[good], "valve_diameter": valves.numbers("diameter_mm")[good],
+        "valve_xy": valves.points()[good],
     }  # fmt: skip
-    usable = flags(valves, "operable", True) & flags(valves, "accessible", True)
+    usable = valves.flags("operable", True) & valves.flags("accessible", True)
     return result, States(open=is_open[good], usable=usable[good])
 
 
-def _source_table(sources: pd.DataFrame, index: pd.Index, found: list) -> dict:
+def _source_table(sources: Columns, node: np.ndarray, found: list) -> dict:
     """The arrays of the sources that stand at a node of the network."""
-    node = index.get_indexer(text(sources, "node_id")).astype(np.int32)
-    found += [("NW07", s) for s in sources.loc[node < 0, "source_id"]]
+    ids = sources.text("source_id")
+    found.append(("NW07", _chosen(ids, node < 0)))
     kept = node >= 0
-    return {
-        "source_id": encoded(sources.loc[kept, "source_id"]),
-        "source_node": node[kept],
-        "source_xy": points(sources)[kept],
-    }
+    return {"source_id": encoded(ids.filter(pa.array(kept))), "source_node": node[kept], "source_xy": sources.points()[kept]}

@@ -3,6 +3,7 @@ role."""
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import datetime as dt
 import io
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
+import numpy
 import pandas
 import psycopg2.extensions
 import psycopg2.extras
@@ -141,23 +143,46 @@ class Store:
         """
         definition = self._layer(layer)
         chosen = self._columns(definition, columns)
-        source = sql.Identifier("pub", f"{layer}_history" if as_of else layer)
         conditions, values = self._conditions(definition, where, bbox, at, as_of)
-        parts = [sql.Identifier(name) for name in chosen]
-        if geometry:
-            parts.append(_geometry(crs))
-        statement = sql.SQL("SELECT {} FROM {}{} ORDER BY fid").format(
-            sql.SQL(", ").join(parts), source,
-            sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL(""),
-        )  # fmt: skip
-        table = self._copied(
-            statement, values, _types(definition, chosen) | ({"geometry": pyarrow.string()} if geometry else {})
-        )
+        shape = _geometry(crs) if geometry else None
+        table = self._selected(definition, chosen, shape, conditions, values, as_of, sql.SQL(" ORDER BY fid"))
         frame = _pandas(table, definition, chosen)
         if not geometry:
             return frame
         shapes = shapely.from_wkb(frame.pop("geometry").to_numpy(dtype=object, na_value=None))
         return geopandas.GeoDataFrame(frame, geometry=shapes, crs=crs or f"EPSG:{STORED_SRID}")
+
+    def table(
+        self,
+        layer: str,
+        columns: Sequence[str],
+        where: Mapping[str, Any] | None = None,
+        as_of: dt.datetime | None = None,
+        geometry: bool = True,
+    ) -> pyarrow.Table:
+        """The same as an Arrow table in no order, for a million rows at once: `geometry` is EWKB (EPSG:4490), no object is made per
+        value. Raises as `frame` does."""
+        definition = self._layer(layer)
+        conditions, values = self._conditions(definition, where, None, None, as_of)
+        shape = sql.SQL("geom") if geometry else None
+        found = self._selected(definition, self._columns(definition, columns), shape, conditions, values, as_of, sql.SQL(""))
+        if geometry:
+            place = found.column_names.index("geometry")
+            shapes = pyarrow.chunked_array([_bytes(chunk) for chunk in found["geometry"].chunks], pyarrow.binary())
+            found = found.set_column(place, "geometry", shapes)
+        return found
+
+    def _selected(self, definition: Layer, chosen, shape, conditions, values, as_of, order: sql.Composable) -> pyarrow.Table:
+        """Rows of a layer's view (or of its history) as they come by COPY."""
+        source = sql.Identifier("pub", f"{definition.id}_history" if as_of else definition.id)
+        parts = [sql.Identifier(name) for name in chosen] + ([shape] if shape is not None else [])
+        statement = sql.SQL("SELECT {} FROM {}{}{}").format(
+            sql.SQL(", ").join(parts), source,
+            sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL(""), order,
+        )  # fmt: skip
+        return self._copied(
+            statement, values, _types(definition, chosen) | ({"geometry": pyarrow.string()} if shape is not None else {})
+        )
 
     def _columns(self, layer: Layer, columns: Sequence[str] | None) -> list[str]:
         visible = list(layer.columns_for(self.role))
@@ -222,6 +247,18 @@ def _geometry(crs: str | None) -> sql.Composable:
     if name != "EPSG" or not code.isdigit():
         raise InputError("A coordinate system is named EPSG:<number>", where=crs)
     return sql.SQL("encode(ST_AsBinary(ST_Transform(geom, {})), 'hex')").format(sql.Literal(int(code)))
+
+
+def _bytes(digits: pyarrow.Array) -> pyarrow.Array:
+    """Hexadecimal text as bytes, all values at once."""
+    validity, bounds, data = digits.buffers()
+    first = digits.offset
+    bounds = numpy.frombuffer(bounds, numpy.int32)[first : first + len(digits) + 1]
+    raw = binascii.unhexlify(data[bounds[0] : bounds[-1]]) if data is not None else b""
+    halves = pyarrow.py_buffer(((bounds - bounds[0]) // 2).astype(numpy.int32))
+    if digits.null_count and first:
+        validity = pyarrow.array(digits.is_valid()).buffers()[1]
+    return pyarrow.Array.from_buffers(pyarrow.binary(), len(digits), [validity, halves, pyarrow.py_buffer(raw)])
 
 
 def _types(layer: Layer, columns: Sequence[str]) -> dict[str, pyarrow.DataType]:

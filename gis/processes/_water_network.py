@@ -19,8 +19,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from gis import crs
+from gis.analysis.columns import Columns, one
 from gis.analysis.consumers import Consumers, consumers
 from gis.analysis.cutoff import Cutoff
 from gis.analysis.feed import Feed
@@ -129,45 +132,54 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | None = None) -> Water:
     """The network from the database, in service on a day, as known at a moment (default: now)."""
-    frames = {layer: _frame(store, layer, name, day, moment) for layer in LAYERS}
-    if frames["water_pipe"].empty:
+    tables, until = {}, _FOR_EVER
+    for layer in LAYERS:
+        tables[layer], ends = _table(store, layer, name, day, moment)
+        until = min(until, ends)
+    if not len(tables["water_pipe"]):
         names = [row["network"] for row in store.rows("water_networks")]
         when = f" in service on {day}" if name in names else ""
         raise NotFound(
             f"there is no network {name[:60]!r}{when}",
             remedy=f"There are: {', '.join(names) or 'none; load one first'}",
         )
-    pipes = frames["water_pipe"]
-    missing = pipes["length_m"].isna()
-    if missing.any():
-        metric = pipes.loc[missing].geometry.to_crs(store.catalog.city.working_crs)
-        pipes.loc[missing, "length_m"] = metric.length
-    net, states = network(frames["water_node"], pipes, frames["water_valve"], frames["water_source"])
-    supplied = consumers(net, frames["water_connection"], frames["door_plate"], frames["hydrant"])
-    return Water(name, Engine.built(net, states).with_tree(), supplied, version, _until(frames.values(), day))
+    pipes = _measured(tables["water_pipe"], store.catalog.city.working_crs)
+    net, states = network(tables["water_node"], pipes, tables["water_valve"], tables["water_source"])
+    supplied = consumers(net, tables["water_connection"], tables["door_plate"], tables["hydrant"])
+    return Water(name, Engine.built(net, states).with_tree(), supplied, version, until)
 
 
-def _frame(store, layer: str, name: str, day: dt.date, moment: dt.datetime | None) -> pd.DataFrame:
-    """One layer of the network. What is not yet in service is left out here and not in SQL, because it says until when this holds."""
+def _table(store, layer: str, name: str, day: dt.date, moment: dt.datetime | None) -> tuple[pa.Table, str]:
+    """One layer of the network in service on a day, and the day until which that holds. What is not yet in service is left out
+    here and not in SQL, because it says until when."""
     columns = [*_COLUMNS[layer], "valid_from", "valid_to"]
     where = {"network": name} if layer != "door_plate" else None
-    frame = store.frame(layer, columns=columns, where=where, as_of=moment, geometry=layer != "door_plate")
-    now = np.datetime64(day, "D")
+    table = store.table(layer, columns, where=where, as_of=moment, geometry=layer != "door_plate")
+    now = np.datetime64(day, "D").astype(np.int64)
+    ever = np.iinfo(np.int32).max
     starts, ends = (
-        pd.to_datetime(frame[c], errors="coerce").to_numpy("datetime64[D]") for c in ("valid_from", "valid_to")
+        pc.fill_null(one(table[c]).cast(pa.int32()), missing).to_numpy(zero_copy_only=False)
+        for c, missing in (("valid_from", -ever), ("valid_to", ever))
     )
-    late, gone = (
-        starts > now,
-        ends <= now,
-    )  # a comparison with no date at all is false: since ever, until further notice
-    coming = np.concatenate((starts[late], ends[ends > now]))
-    frame = frame.loc[~late & ~gone].reset_index(drop=True)
-    frame.attrs["until"] = str(coming.min()) if len(coming) else _FOR_EVER
-    return frame
+    coming = np.concatenate((starts[starts > now], ends[(ends > now) & (ends < ever)]))
+    inside = (starts <= now) & (ends > now)
+    table = table if inside.all() else table.filter(pa.array(inside))
+    return table, str(coming.min().astype("datetime64[D]")) if len(coming) else _FOR_EVER
 
 
-def _until(frames, day: dt.date) -> str:
-    return min(frame.attrs["until"] for frame in frames)
+def _measured(pipes: pa.Table, metric: str) -> pa.Table:
+    """The pipes with the length as drawn where none is recorded."""
+    missing = np.flatnonzero(one(pipes["length_m"]).is_null().to_numpy(zero_copy_only=False))
+    if not len(missing):
+        return pipes
+    xy, at = Columns(pipes).take(missing).drawn
+    x, y = crs.transform(xy[:, 0], xy[:, 1], crs.STORED, metric)
+    step = np.append(np.hypot(np.diff(x), np.diff(y)), 0.0)
+    step[at[1:][at[1:] > at[:-1]] - 1] = 0.0  # from the end of one pipe to the start of the next
+    along = np.concatenate(([0.0], np.cumsum(step)))
+    length = one(pipes["length_m"]).to_numpy(zero_copy_only=False).copy()
+    length[missing] = along[at[1:]] - along[at[:-1]]
+    return pipes.set_column(pipes.column_names.index("length_m"), "length_m", pa.array(length))
 
 
 def _write(made: Water, parent: Path, folder: Path, today: str) -> None:
