@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "analysis": ("burst", "close", "trace"),
     "hydraulics": ("hydraulics",),
     "valve": ("valve",),
+    "works": ("works",),
     "places": ("geocode", "reverse", "coverage"),
     "doorplate": ("doorplate",),
     "access": ("user", "key", "audit"),
