@@ -59,16 +59,16 @@ class Columns:
         empty = pc.fill_null(pc.equal(values, ""), False)
         return pc.if_else(empty, None, values) if pc.any(empty).as_py() else values
 
-    def numbers(self, column: str) -> np.ndarray:
-        """A column as float64, zero where it is missing."""
+    def numbers(self, column: str, missing: float = 0.0) -> np.ndarray:
+        """A column as float64, `missing` where there is no value."""
         if column not in self:
-            return np.zeros(len(self))
+            return np.full(len(self), missing)
         values = self._table[column]
         if self._arrow:
             values = one(values).cast(pa.float64()).to_numpy(zero_copy_only=False)
         else:
             values = pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
-        return np.nan_to_num(self._chosen(values))
+        return np.nan_to_num(self._chosen(values), nan=missing)
 
     def flags(self, column: str, default: bool) -> np.ndarray:
         """A column as bool, `default` where it is missing."""

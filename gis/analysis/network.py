@@ -2,7 +2,7 @@
 
 Built once from frames and never changed; every array can be written to a file and mapped into any number of processes.
 Ids are kept sorted as UTF-8 bytes: an element is found by binary search, and the same data always give the same arrays.
-Lengths in metres, diameters in millimetres, coordinates in degrees (EPSG:4490, longitude first), NaN where unknown.
+Lengths and levels in metres, diameters in millimetres, coordinates in degrees (EPSG:4490, longitude first), NaN where unknown.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Network:
     node_id: np.ndarray
     node_xy: np.ndarray
     node_demand: np.ndarray
+    node_level: np.ndarray
     pipe_id: np.ndarray
     pipe_from: np.ndarray
     pipe_to: np.ndarray
@@ -236,7 +237,9 @@ def _node_table(nodes: Columns, pipes: Columns, valves: Columns, sources: Column
     ends = dict(zip(named, np.split(place[index], np.cumsum([len(v) for v in named.values()])[:-1]), strict=True))
     xy = np.concatenate((nodes.points(), np.full((more, 2), np.nan)))
     demand = np.concatenate((nodes.numbers("base_demand_lps"), np.zeros(more)))
-    return ends, {"node_id": encoded(known.take(pa.array(order))), "node_xy": xy[order], "node_demand": demand[order]}
+    level = np.concatenate((nodes.numbers("ground_m", np.nan) - nodes.numbers("depth_m"), np.full(more, np.nan)))
+    ids = encoded(known.take(pa.array(order)))
+    return ends, {"node_id": ids, "node_xy": xy[order], "node_demand": demand[order], "node_level": level[order]}
 
 
 def _pipe_table(pipes: Columns, ends: dict[str, np.ndarray], found: list) -> dict:

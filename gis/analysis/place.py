@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
 
 from gis.analysis.isolation import Engine
-from gis.analysis.network import decoded
+from gis.analysis.network import Network, decoded, ranges
 from gis.errors import Ambiguous, NotOnNetwork
 
 SAME_M = 0.05
@@ -17,16 +18,21 @@ SAME_M = 0.05
 _DEGREE_M = 110_500.0
 """Metres per degree of latitude, rounded down so that the search window is never too small."""
 
+_BLOCK = 64
+"""Boxes under one common box."""
+
 Metres = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def pipe_at(engine: Engine, lon: float, lat: float, tolerance_m: float, metres: Metres) -> tuple[str, int, float]:
+def pipe_at(
+    engine: Engine, lon: float, lat: float, tolerance_m: float, metres: Metres, index: Boxes | None = None
+) -> tuple[str, int, float]:
     """What a point means: ("pipe", index, distance in metres), or ("node", …) where the pipes meet that are equally near.
 
     metres: degrees (lon, lat arrays) to a projected CRS in metres. Raises NotOnNetwork when no pipe lies within the tolerance, and
     Ambiguous when pipes of different segments are equally near without meeting there: the wrong valves could be closed.
     """
-    pipes = _candidates(engine, lon, lat, tolerance_m)
+    pipes = _candidates(engine, index or boxes(engine.network), lon, lat, tolerance_m)
     net = engine.network
     x, y = metres(np.array([lon]), np.array([lat]))
     point = shapely.Point(x[0], y[0])
@@ -51,22 +57,52 @@ def pipe_at(engine: Engine, lon: float, lat: float, tolerance_m: float, metres: 
     )
 
 
-def _candidates(engine: Engine, lon: float, lat: float, tolerance_m: float) -> np.ndarray:
-    """The pipes whose bounding box comes within the tolerance; indices."""
-    net = engine.network
-    size = np.diff(net.pipe_xy_at)
-    drawn = np.flatnonzero(size > 1)
-    if not len(drawn):
-        return drawn
+def _candidates(engine: Engine, index: Boxes, lon: float, lat: float, tolerance_m: float) -> np.ndarray:
+    """The pipes whose bounding box comes within the tolerance; sorted indices."""
     dy = tolerance_m / _DEGREE_M
     dx = dy / max(np.cos(np.radians(lat)), 0.01)
-    first = net.pipe_xy_at[drawn]
-    near = np.ones(len(drawn), bool)
-    for axis, (value, reach) in enumerate(((lon, dx), (lat, dy))):
-        along = net.pipe_xy[:, axis]
-        near &= np.minimum.reduceat(along, first) <= value + reach
-        near &= np.maximum.reduceat(along, first) >= value - reach
-    return drawn[near]
+    window = np.array([lon - dx, lat - dy, lon + dx, lat + dy])
+    block = np.flatnonzero(_meets(index.block, window))
+    rows = ranges(block * _BLOCK, np.minimum((block + 1) * _BLOCK, len(index.order)))
+    return np.sort(index.order[rows[_meets(index.box[rows], window)]])
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The bounding boxes of the drawn pipes (west, south, east, north, degrees), neighbours beside each other: `order` names the
+    pipe of each box; `block` holds the box around every 64 of them. Plain arrays, to be mapped from files."""
+
+    order: np.ndarray
+    box: np.ndarray
+    block: np.ndarray
+
+
+def boxes(network: Network) -> Boxes:
+    """The boxes of a network, in the order of a Z-shaped curve through its extent: O(pipes · log pipes)."""
+    drawn = np.flatnonzero(np.diff(network.pipe_xy_at) > 1)
+    if not len(drawn):
+        return Boxes(drawn, np.zeros((0, 4)), np.zeros((0, 4)))
+    first = network.pipe_xy_at[drawn]  # rows without vertices take no room: each range ends where the next drawn one begins
+    low, high = np.minimum.reduceat(network.pipe_xy, first), np.maximum.reduceat(network.pipe_xy, first)
+    middle, span = (low + high) / 2, np.maximum(np.ptp(network.pipe_xy, axis=0), 1e-12)
+    place = ((middle - network.pipe_xy.min(axis=0)) / span * 0xFFFF).astype(np.uint64)
+    order = np.argsort(_spread_bits(place[:, 0]) | (_spread_bits(place[:, 1]) << np.uint64(1)), kind="stable")
+    box = np.hstack((low, high))[order]
+    starts = np.arange(0, len(box), _BLOCK)
+    around = np.hstack((np.minimum.reduceat(box[:, :2], starts), np.maximum.reduceat(box[:, 2:], starts)))
+    return Boxes(drawn[order], box, around)
+
+
+def _spread_bits(values: np.ndarray) -> np.ndarray:
+    """16 bits with a gap after each: half of a Z-order key."""
+    for shift, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+        values = (values | (values << np.uint64(shift))) & np.uint64(mask)
+    return values
+
+
+def _meets(box: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Which boxes touch a window."""
+    return (box[:, 0] <= window[2]) & (box[:, 1] <= window[3]) & (box[:, 2] >= window[0]) & (box[:, 3] >= window[1])
 
 
 def _shared_node(engine: Engine, pipes: np.ndarray) -> int:

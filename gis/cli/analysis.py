@@ -51,6 +51,7 @@ def burst(
     ] = None,
     as_of: AsOf = None,
     details: Details = False,
+    failures: Annotated[bool, typer.Option("--failures", help="With what the failure of each valve would add (N-1).")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every pipe, one row each, into --out ATLAS.parquet.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write the answer to FILE.geojson, .html or .pdf (or the atlas to .parquet).")
@@ -69,6 +70,7 @@ def burst(
     inputs = inputs_of(pipe_burst.BurstInputs, {
         "network": network, "pipe": pipe, "node": node, "valve": valve, "connection": connection, "at": position(at),
         "stuck": stuck or [], "as_of": _day(as_of), "features": bool(out), "details": details or suffix in (".html", ".pdf"),
+        "failures": failures,
     })  # fmt: skip
     with Store("admin") as store:
         answer = pipe_burst.run(store, inputs, _silent)
@@ -163,9 +165,17 @@ def _burst_table(answer: dict) -> Table:
         shown["同时断水 also cut"] = (
             f"{_some(answer['also_cut']['pipes'])}; {answer['also_cut']['customers']} 户 customers"
         )
+    if "added" in answer:
+        shown["二次关阀 added"] = _added(answer["added"]["valves"], answer["added"]["pipes"], answer["added"]["customers"])
+    for row in answer.get("if_stuck", []):
+        shown[f"若关不动 if {row['valve']} is stuck"] = _added(row["close_added"], row["pipes_added"], row["customers_added"])
     for finding in answer["findings"]:
         shown[f"注意 {finding['code']}"] = f"{finding['message']} ({finding['n']}: {_some(finding['ids'], 5)})"
     return _pairs(shown)
+
+
+def _added(valves: list[str], pipes: list[str], customers: int) -> str:
+    return f"+{_some(valves) or '–'}; +{len(pipes)} 段 pipes, +{customers} 户 customers"
 
 
 def _closure_table(answer: dict) -> Table:

@@ -29,6 +29,7 @@ from gis.analysis.cutoff import Cutoff
 from gis.analysis.feed import Feed
 from gis.analysis.isolation import Engine
 from gis.analysis.network import Network, States, network, opened, save
+from gis.analysis.place import Boxes, boxes
 from gis.analysis.segments import Segments
 from gis.errors import NotFound
 from gis.settings import settings
@@ -37,7 +38,7 @@ LAYERS = ("water_node", "water_pipe", "water_valve", "water_source", "hydrant", 
 """What a water network is made of, and what a caller must be allowed to read to ask about it."""
 
 _COLUMNS = {
-    "water_node": ("node_id", "base_demand_lps"),
+    "water_node": ("node_id", "base_demand_lps", "ground_m", "depth_m"),
     "water_pipe": ("pipe_id", "from_node", "to_node", "length_m", "diameter_mm", "status"),
     "water_valve": ("valve_id", "kind", "isolating", "node_id", "pipe_id", "from_node", "to_node", "flow", "normal_status", "live_status",
                     "operable", "accessible", "remote", "diameter_mm"),
@@ -46,12 +47,13 @@ _COLUMNS = {
     "water_connection": ("connection_id", "pipe_id", "building_id", "customers", "priority", "curb_valve", "curb_status", "curb_operable"),
     "door_plate": ("plate_id", "building_id"),
 }  # fmt: skip
-_FORMAT = 2
+_FORMAT = 3
 """Raised when the arrays change their meaning, so that older files are built anew."""
 _FOR_EVER = "9999-12-31"
 _KEPT = 3
 """Versions of a network that stay on disk: the present one, and those that a slow reader may still be opening."""
-_PARTS = {"network": Network, "states": States, "segments": Segments, "feed": Feed, "cutoff": Cutoff, "consumers": Consumers}
+_PARTS = {"network": Network, "states": States, "segments": Segments, "feed": Feed, "cutoff": Cutoff, "consumers": Consumers,
+          "boxes": Boxes}  # fmt: skip
 
 _lock, _past_lock = threading.Lock(), threading.Lock()
 _open: dict[tuple, Water] = {}
@@ -60,12 +62,13 @@ _past: dict[tuple, Water] = {}
 
 @dataclass(frozen=True)
 class Water:
-    """A water network ready to answer: its engine and consumers, and the data version; valid until the day `until` (ISO), when
-    something is put into or out of service."""
+    """A water network ready to answer: its engine, consumers and where its pipes lie, and the data version; valid until the day
+    `until` (ISO), when something is put into or out of service."""
 
     name: str
     engine: Engine
     consumers: Consumers
+    boxes: Boxes
     version: str
     until: str
 
@@ -146,7 +149,7 @@ def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | N
     pipes = _measured(tables["water_pipe"], store.catalog.city.working_crs)
     net, states = network(tables["water_node"], pipes, tables["water_valve"], tables["water_source"])
     supplied = consumers(net, tables["water_connection"], tables["door_plate"], tables["hydrant"])
-    return Water(name, Engine.built(net, states).with_tree(), supplied, version, until)
+    return Water(name, Engine.built(net, states).with_tree(), supplied, boxes(net), version, until)
 
 
 def _table(store, layer: str, name: str, day: dt.date, moment: dt.datetime | None) -> tuple[pa.Table, str]:
@@ -186,7 +189,7 @@ def _write(made: Water, parent: Path, folder: Path, today: str) -> None:
     """All arrays into a folder of their own, which appears under its name in one step."""
     beside = Path(tempfile.mkdtemp(prefix="making-", dir=parent))
     engine = made.engine
-    values = (engine.network, engine.states, engine.segments, engine.feed, engine.cutoff, made.consumers)
+    values = (engine.network, engine.states, engine.segments, engine.feed, engine.cutoff, made.consumers, made.boxes)
     for part, value in zip(_PARTS, values, strict=True):
         save(value, beside, part)
     (beside / "network.json").write_text(json.dumps({"from": today, "until": made.until, "version": made.version}))
@@ -200,7 +203,7 @@ def _mapped(name: str, version: str, until: str, folder: Path) -> Water:
     """The network from its files; nothing is read before it is needed."""
     parts = {part: opened(kind, folder, part) for part, kind in _PARTS.items()}
     engine = Engine.built(parts["network"], parts["states"], parts["segments"], parts["feed"], parts["cutoff"])
-    return Water(name, engine, parts["consumers"], version, until)
+    return Water(name, engine, parts["consumers"], parts["boxes"], version, until)
 
 
 def _forget(folder: Path) -> None:

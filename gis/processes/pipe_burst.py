@@ -17,6 +17,7 @@ from gis.analysis.place import pipe_at
 from gis.catalog.model import Text
 from gis.errors import InputError
 from gis.processes import Inputs, Process, Progress
+from gis.processes import _burst_plan as plan
 from gis.processes import _water_answer as answer
 from gis.processes._water_network import LAYERS, Water, water
 
@@ -51,7 +52,10 @@ class BurstInputs(Inputs):
         None, title="As of", description="Answer with the network and states of that day, as known at its end"
     )
     features: bool = Field(False, title="Features", description="Add a GeoJSON FeatureCollection for the map")
-    details: bool = Field(False, title="Details", description="Add the addresses of the door-plates")
+    details: bool = Field(False, title="Details", description="Add the addresses of the door-plates, and how to drain the closed part")
+    failures: bool = Field(
+        False, title="Failures", description="Add for each valve to close what its failure would add (N-1)"
+    )
 
     @model_validator(mode="after")
     def _one_place(self):
@@ -90,6 +94,7 @@ def run(store, inputs: BurstInputs, progress: Progress) -> dict:
     else:
         found = known.engine.burst(start.segments, sorted(stuck), start.burst_valve)
         result, parts = _isolated(known, start, found)
+        result |= _beside_the_plan(known, start, inputs, found, sorted(stuck))
     result |= {"data_version": known.version, "as_of": (inputs.as_of or dt.date.today()).isoformat()}
     result["findings"] = answer.findings(known, start.segments if start.connection >= 0 else parts["region"])
     if inputs.details:
@@ -97,6 +102,18 @@ def run(store, inputs: BurstInputs, progress: Progress) -> dict:
     if inputs.features:
         result["features"] = _features(known, start, parts)
     return result | {"seconds": round(time.perf_counter() - begun, 6)}
+
+
+def _beside_the_plan(known: Water, start: _Start, inputs: BurstInputs, found: Isolation, stuck: list[int]) -> dict:
+    """What is said beyond the plan: what the stuck valves add, each valve's failure, draining."""
+    more = {}
+    if stuck:
+        more["added"] = plan.added_by_stuck(known, start.segments, found, start.burst_valve)
+    if inputs.failures:
+        more["if_stuck"] = plan.failures(known, start.segments, stuck, start.burst_valve)
+    if inputs.details:
+        more["drain"] = plan.drain(known, found.region)
+    return more
 
 
 def _start(store, known: Water, inputs: BurstInputs) -> _Start:
@@ -130,7 +147,7 @@ def _point_start(store, known: Water, inputs: BurstInputs) -> _Start:
     """The pipe nearest to the point, or the junction where several are equally near."""
     metric = store.catalog.city.working_crs
     kind, index, _ = pipe_at(
-        known.engine, *inputs.at, inputs.tolerance_m, lambda x, y: crs.transform(x, y, crs.STORED, metric)
+        known.engine, *inputs.at, inputs.tolerance_m, lambda x, y: crs.transform(x, y, crs.STORED, metric), known.boxes
     )
     start = _pipe_start(known, index) if kind == "pipe" else _node_start(known, index)
     start.xy = np.array(inputs.at)

@@ -6,6 +6,7 @@ import pytest
 from grid import burst, engine, frames
 
 from gis.analysis.consumers import consumers, outage
+from gis.analysis.draining import draining
 from gis.analysis.isolation import Engine
 from gis.analysis.network import States, decoded, network
 from gis.analysis.place import pipe_at
@@ -237,6 +238,19 @@ def test_without_connections_the_junctions_with_demand_count():
                      pd.DataFrame(columns=["plate_id", "building_id"]),
                      pd.DataFrame(columns=["hydrant_id", "pipe_id", "node_id"]))  # fmt: skip
     assert outage(built, none, built.segments.of_pipe[[built.network.pipe("AB")]]).customers == 1
+
+
+def test_a_closed_part_is_drained_at_its_lowest_points():
+    tables = frames("Sx---A---B---Cx---D")
+    tables["nodes"]["ground_m"], tables["nodes"]["depth_m"] = [30.0, 20.0, 25.0, 18.0, None], 1.0
+    built = Engine.built(*network(**tables))
+    none = pd.DataFrame(columns=["connection_id", "pipe_id", "building_id", "customers"])
+    hydrants = pd.DataFrame({"hydrant_id": ["h1", "h2", "h3"], "pipe_id": ["AB", "BC", "CD"]})
+    supplied = consumers(built.network, none, pd.DataFrame(columns=["plate_id", "building_id"]), hydrants)
+    found = draining(built, supplied, built.segments.of_pipe[[built.network.pipe("AB")]])
+    assert decoded(built.network.node_id[found.lowest]) == ["C", "A"] and found.lowest_m.tolist() == [17.0, 19.0]
+    assert decoded(supplied.hydrant_id[found.hydrants]) == ["h2", "h1"] and found.hydrants_m.tolist() == [17.0, 19.0]
+    assert found.volume_m3 == pytest.approx(np.pi / 4 * 0.2**2 * 300)
 
 
 def test_a_point_means_the_nearest_pipe_or_the_junction_where_equals_meet():

@@ -115,6 +115,17 @@ def test_a_stuck_valve_widens_the_answer(street):
     )
 
 
+def test_what_stuck_valves_add_is_said_before_and_after(street):
+    plan = burst(pipe="AB", failures=True, details=True)
+    (row,) = plan["if_stuck"]
+    assert row == {"valve": "VAB", "close_added": ["VSA"], "pipes_added": ["SA"], "customers_added": 0, "isolated": True}
+    after = burst(pipe="AB", stuck=["VAB"])
+    assert after["added"] == {"valves": ["VSA"], "pipes": ["SA"], "customers": 0}
+    assert "added" not in plan and "if_stuck" not in after
+    drain = plan["drain"]
+    assert drain["volume_m3"] == pytest.approx(plan["affected"]["volume_m3"]) and drain["hydrants"] == [{"hydrant": "H", "level_m": None}]
+
+
 def test_a_service_connection_is_shut_at_its_curb_stop_before_the_main(street):
     found = burst(connection="c1")
     assert (
