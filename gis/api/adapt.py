@@ -85,6 +85,20 @@ def _target(provider_def: dict, query_crs_uri: str | None = None) -> boxes.Targe
 
 itemtypes.create_crs_transform_spec = _target
 
+_described = core.gen_collection
+_NO_RASTER = ("/schema", "/queryables")
+
+
+def _collection(api, request, dataset: str, locale) -> dict:
+    """A raster has cells, not properties that could be filtered: no links to what is not there."""
+    made = _described(api, request, dataset, locale)
+    if any(provider["type"] == "coverage" for provider in api.config["resources"][dataset]["providers"]):
+        made["links"] = [link for link in made["links"] if not link["rel"].endswith(_NO_RASTER) and "coverage?f=html" not in link["href"]]
+    return made
+
+
+core.gen_collection = _collection
+
 _QGIS = (  # without these QGIS filters on the client and guesses the schema
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 from pygeoapi.util import yaml_load
 
@@ -42,16 +41,4 @@ def configuration() -> dict:
     identification["url"] = public_url()
     identification.setdefault("terms_of_service", metadata["license"]["name"])
     metadata["license"].setdefault("url", public_url())
-    config["resources"] = {name: resource for name, resource in config["resources"].items() if _servable(resource)}
     return config
-
-
-def _servable(resource: dict) -> bool:
-    """A raster that was never loaded has no file, and so is no collection."""
-    return all(provider["type"] != "coverage" or raster(provider["data"]).is_file() for provider in resource.get("providers", []))
-
-
-def raster(data: str) -> Path:
-    """The file of a raster layer; a relative one lies in the home."""
-    path = Path(data)
-    return path if path.is_absolute() else settings().home / "raster" / path.name

@@ -45,6 +45,9 @@ PARAMETERS = {
     "tileCol": _path("tileCol", "The column from the west.", _INDEX),
 }
 
+MISTAKES = ("InputError", "OutsideExtent", "NotOnNetwork", "Ambiguous", "NotFound", "AccessDenied", "StoreError", "Unexpected")
+"""The classes of mistakes that answers carry (`gis.errors`)."""
+
 _LINK = {
     "type": "object",
     "required": ["href", "rel"],
@@ -78,10 +81,7 @@ SCHEMAS = {
             "type": _TEXT,
             "title": _TEXT,
             "status": {"type": "integer"},
-            "error": {
-                "type": "string",
-                "enum": ["InputError", "OutsideExtent", "NotOnNetwork", "Ambiguous", "NotFound", "AccessDenied", "StoreError", "Unexpected"],
-            },
+            "error": {"type": "string", "enum": list(MISTAKES)},
             "code": _TEXT,
             "what": _TEXT,
             "detail": _TEXT,

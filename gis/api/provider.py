@@ -33,7 +33,8 @@ _ESTIMATE = (
 def layer_of(provider_def: dict) -> Layer:
     """The layer that a provider definition of pygeoapi-config.yml stands for."""
     data = provider_def["data"]
-    return catalog().layer(data["layer"] if isinstance(data, dict) else str(data).rsplit(".", 1)[-1])
+    name = data["layer"] if isinstance(data, dict) else str(data)
+    return catalog().layer(name.rsplit("/", 1)[-1].removesuffix(".tif").rsplit(".", 1)[-1])
 
 
 class FeatureProvider(BaseProvider):

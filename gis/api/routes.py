@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, is_restricted
 from gis.api import adapt, jobs, pages, schema, temporal
+from gis.api import coverage as coverages
 from gis.api import process as served
 from gis.api.serialize import json_bytes
 from gis.errors import InputError, NotFound
@@ -208,13 +209,15 @@ def tileset(name: str, matrix_set: str) -> Response:
 
 @ogc.get("/collections/<name>/tiles/<matrix_set>/<z>/<y>/<x>")
 def tile(name: str, matrix_set: str, z: str, y: str, x: str) -> Response:
-    """A vector tile. Says when it changes (ETag), who may keep it, and never that it may be used unasked after a load."""
+    """A tile: vectors, or a picture of a raster.
+
+    Says when it changes (ETag), who may keep it, and never that it may be used unasked after a load."""
     provider = _provider(name, "tile")
-    if request.args.get("f") not in (None, "mvt", "pbf"):
-        raise InputError("tiles are offered as f=mvt only", where="f")
-    unknown = set(request.args) - {"f", "datetime", "as-of", "lang"}
+    if request.args.get("f") not in (None, *provider.formats):
+        raise InputError(f"these tiles are offered as f={provider.formats[0]} only", where="f")
+    unknown = set(request.args) - set(provider.takes)
     if unknown:
-        raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of f, datetime, as-of")
+        raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of " + ", ".join(provider.takes))
     when, known = request.args.get("datetime"), request.args.get("as-of")
     answer = provider.tile(
         matrix_set,
@@ -225,7 +228,7 @@ def tile(name: str, matrix_set: str, z: str, y: str, x: str) -> Response:
         as_of=temporal.moment(known) if known is not None else None,
         known=request.headers.get("If-None-Match"),
     )
-    headers = {"ETag": answer.etag, "Cache-Control": cache_control(provider.layer), "Content-Type": "application/vnd.mapbox-vector-tile"}
+    headers = {"ETag": answer.etag, "Cache-Control": cache_control(provider.layer), "Content-Type": provider.mimetype}
     if answer.body is None:
         return Response(status=304, headers=headers)
     if not answer.body:
@@ -241,13 +244,28 @@ def cache_control(layer) -> str:
     return f"{'public' if public else 'private'}, no-cache"
 
 
+_COVERAGE_TAKES = ("f", "lang", "bbox", "bbox-crs", "subset", "properties")
+
+
 @ogc.get("/collections/<name>/coverage")
 def coverage(name: str) -> Response:
-    from pygeoapi.api import coverages
-
-    if not any(d["type"] == "coverage" for d in _collection(name)["providers"]):
-        raise NotFound("Collection not found")
-    return _answer(coverages.get_collection_coverage(_api(), _request(("json", "html", "GTiff")), name))
+    """The cells of a raster, or of the part in an area: a GeoTIFF, or CoverageJSON by f=json; a browser is led to the collection."""
+    provider = _provider(name, "coverage")
+    unknown = set(request.args) - set(_COVERAGE_TAKES)
+    if unknown:
+        raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of " + ", ".join(_COVERAGE_TAKES))
+    wanted = request.args.get("f") or ("json" if request.accept_mimetypes.best == coverages.COVERAGE_JSON else "GTiff")
+    if wanted == "html":
+        return Response(status=303, headers={"Location": f"{_api().base_url}/collections/{name}?f=html"})
+    if wanted not in ("json", "GTiff"):
+        raise InputError(f"format {wanted[:40]!r} is not offered here", where="f", remedy="One of GTiff, json")
+    asked = (request.args.get(parameter) for parameter in ("bbox", "bbox-crs", "subset"))
+    cells = provider.cut(coverages.box_of(*asked), provider.bands(request.args.get("properties")), wanted == "json")
+    headers = {"Cache-Control": cache_control(provider.layer)}
+    if wanted == "json":
+        return Response(json_bytes(cells), content_type=coverages.COVERAGE_JSON, headers=headers)
+    headers["Content-Disposition"] = f'attachment; filename="{name}.tif"'
+    return Response(cells, content_type=coverages.TIFF, headers=headers)
 
 
 @ogc.get("/processes")

@@ -11,7 +11,7 @@ from flask import has_request_context, request
 from pygeoapi.process.manager.base import get_manager
 
 from gis.access.identity import Identity, caller
-from gis.api import adapt, errors, openapi
+from gis.api import adapt, errors, openapi, raster
 from gis.api import process as served_processes
 from gis.catalog.read import catalog
 from gis.errors import NotFound
@@ -28,8 +28,8 @@ class ServedAPI(adapt.core.API):
     def __init__(self, config: dict):
         self._lock = threading.RLock()
         self._whole = config
-        self._by_role: dict[str, dict] = {}
-        self._openapi: dict[str, dict] = {}
+        self._by_role: dict[tuple[str, ...], dict] = {}
+        self._openapi: dict[tuple[str, ...], dict] = {}
         super().__init__(config, {}, {})
         self.manager = get_manager(config)  # of all processes, not only of those that exist for nobody
         # Templates get this one: the server and its metadata, never the resources.
@@ -50,11 +50,11 @@ class ServedAPI(adapt.core.API):
     @property
     def config(self) -> dict:
         """The configuration with the resources that exist for the caller's role."""
-        role = caller.get().role
+        role = _view()
         found = self._by_role.get(role)
         if found is None:
             found = self._whole | {
-                "resources": {name: resource for name, resource in self._whole["resources"].items() if exists(name, resource, role)}
+                "resources": {name: resource for name, resource in self._whole["resources"].items() if exists(name, resource, role[0])}
             }
             with self._lock:
                 self._by_role[role] = found
@@ -67,7 +67,7 @@ class ServedAPI(adapt.core.API):
     @property
     def openapi(self) -> dict:
         """The OpenAPI document for the caller's role, made when it is first asked for."""
-        role = caller.get().role
+        role = _view()
         with self._lock:
             if role not in self._openapi:
                 self._openapi[role] = openapi.document(self.config)
@@ -91,6 +91,11 @@ class ServedAPI(adapt.core.API):
         return {name: value for name, value in response.headers.items() if name != "Content-Length"}, status, response.get_data()
 
 
+def _view() -> tuple[str, ...]:
+    """What the view of the configuration depends on: the role, and the rasters that were loaded by now."""
+    return (caller.get().role, *(layer.id for layer in catalog().layers.values() if layer.is_raster and raster.is_loaded(layer.id)))
+
+
 def exists(name: str, resource: dict, role: str) -> bool:
     """Whether a resource of the configuration exists for a role."""
     if resource["type"] == "process":
@@ -100,7 +105,7 @@ def exists(name: str, resource: dict, role: str) -> bool:
             return False
         return True
     layer = catalog().layers.get(name)
-    return layer is not None and layer.readable_by(role)
+    return layer is not None and layer.readable_by(role) and (not layer.is_raster or raster.is_loaded(name))
 
 
 def as_role(role: str, question):

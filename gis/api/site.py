@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import threading
+from functools import lru_cache
+from pathlib import Path
 
 from cachetools import TTLCache
 from flask import Blueprint, Response, current_app, request, send_from_directory
@@ -11,11 +14,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, visible_catalog
-from gis.api import metrics, pages, schema
+from gis.api import metrics, pages, raster, schema
 from gis.api.errors import problem
 from gis.api.serialize import json_bytes
 from gis.catalog import maplibre, qml
-from gis.catalog.model import GROUPS, Column, Layer
+from gis.catalog.model import GROUPS, Catalog, Column, Layer
 from gis.catalog.read import catalog
 from gis.db.connection import reading
 from gis.db.store import Store
@@ -29,6 +32,9 @@ PLATE_ROLE = "address"
 """Door plates are looked up with this role: a passer-by has none, and the query shows public columns only."""
 PLATES_PER_MINUTE = 30
 """Look-ups of one address on the network, against guessing."""
+_SQUEEZED = (".js", ".css", ".json", ".geojson", ".svg", ".html", ".map")
+SMALLEST_SQUEEZED = 500
+"""Bytes after gzip: less fits into one packet anyway."""
 _TOKEN = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 _visits: TTLCache[str, int] = TTLCache(10_000, 60)
 _lock = threading.Lock()
@@ -77,7 +83,7 @@ def figures() -> Response:
 def layer_tree() -> Response:
     """The layer tree for the viewer, for the caller's role."""
     identity = caller.get()
-    seen = visible_catalog(catalog(), identity.role)
+    seen = _shown(identity.role)
     city = seen.city
     groups = [
         {"id": group, "title": title.model_dump(), "layers": [_entry(layer) for layer in seen.layers.values() if layer.group == group]}
@@ -92,8 +98,14 @@ def layer_tree() -> Response:
     )
 
 
+def _shown(role: str) -> Catalog:
+    """The catalogue as this role sees it, without rasters that were never loaded."""
+    seen = visible_catalog(catalog(), role)
+    layers = {name: layer for name, layer in seen.layers.items() if not layer.is_raster or raster.is_loaded(name)}
+    return seen.model_copy(update={"layers": layers})
+
+
 def _entry(layer: Layer) -> dict:
-    tiles = None if layer.is_raster else {"min_zoom": layer.tiles.min_zoom, "max_zoom": layer.tiles.max_zoom}
     return {
         "id": layer.id,
         "title": layer.title.model_dump(),
@@ -101,7 +113,7 @@ def _entry(layer: Layer) -> dict:
         "geometry": layer.geometry,
         "style": layer.style.model_dump(),
         "label": layer.access.label,
-        "tiles": tiles,
+        "tiles": {"min_zoom": layer.tiles.min_zoom, "max_zoom": layer.tiles.max_zoom},
         "visible": layer.style.visible,
         "fields": [_field(name, column) for name, column in layer.columns.items()],
     }
@@ -121,11 +133,11 @@ def style(name: str) -> Response:
     wanted = request.args.get("f", "mbs")
     if wanted not in ("mbs", "json", "qml"):
         raise InputError(f"format {wanted[:40]!r} is not offered here", where="f", remedy="One of mbs, qml")
-    seen = visible_catalog(catalog(), caller.get().role)
+    seen = _shown(caller.get().role)
     if name == "onemap" and wanted != "qml":
         return _json(maplibre.map_style(seen, _base() + "/"))
     layer = seen.layers.get(name)
-    if layer is None or layer.is_raster:
+    if layer is None or (layer.is_raster and wanted == "qml"):
         raise NotFound("no such style")
     if wanted == "qml":
         return Response(
@@ -147,16 +159,35 @@ def viewer(name: str = "index.html") -> Response:
         return Response(
             pages.render("map_missing.html", _language(), site=_site(), base_url=_base(), data={"links": []}), 503, mimetype="text/html"
         )
-    response = send_from_directory(VIEWER, name)
+    response = _file(VIEWER, name)
     hashed = name.startswith("assets/")
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
     return response
 
 
+def _file(folder: Path, name: str) -> Response:
+    """A file of a build, squeezed as small as gzip can where the caller takes that: once, not for every visitor."""
+    response = send_from_directory(folder, name)
+    if response.status_code == 200 and request.accept_encodings["gzip"] and name.endswith(_SQUEEZED) and "Range" not in request.headers:
+        path = folder / name
+        body = _squeezed(path, path.stat().st_mtime_ns)
+        if len(body) > SMALLEST_SQUEEZED:
+            response.direct_passthrough = False
+            response.set_data(body)
+            response.headers["Content-Encoding"] = "gzip"
+            response.set_etag(response.get_etag()[0], weak=True)
+    return response
+
+
+@lru_cache(maxsize=64)
+def _squeezed(path: Path, changed: int) -> bytes:
+    return gzip.compress(path.read_bytes(), 9, mtime=0)
+
+
 @site.get("/static/<path:name>")
 def static_file(name: str) -> Response:
     """Style sheet and icon of the pages."""
-    response = send_from_directory(pages.STATIC, name)
+    response = _file(pages.STATIC, name)
     response.headers["Cache-Control"] = "public, max-age=3600"
     return response
 

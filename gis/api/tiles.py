@@ -38,13 +38,19 @@ class Answer:
 class TileProvider(BaseMVTProvider):
     """The tiles of one layer as the caller of this request sees them."""
 
+    mimetype = MIMETYPE
+    formats = ("mvt", "pbf")
+    """What `f` may ask for."""
+    takes = ("f", "datetime", "as-of", "lang")
+    """The parameters that are understood."""
+
     def __init__(self, provider_def: dict):
         self.layer = layer_of(provider_def)
         if not self.layer.readable_by(caller.get().role):
             raise NotFound("Collection not found")
         tiles = self.layer.tiles
         options = {"zoom": {"min": tiles.min_zoom, "max": tiles.max_zoom}, "schemes": list(tile_grid.GRIDS)}
-        super().__init__(provider_def | {"options": options, "format": {"name": "mvt", "mimetype": MIMETYPE}})
+        super().__init__(provider_def | {"options": options, "format": {"name": self.formats[0], "mimetype": self.mimetype}})
         self.columns = tuple(name for name in tiles.columns if name in self.layer.columns_for(caller.get().role))
 
     def get_layer(self) -> str:
@@ -60,9 +66,8 @@ class TileProvider(BaseMVTProvider):
 
     def get_tiles_service(self, baseurl=None, servicepath=None, dirpath=None, tile_type=None) -> dict:
         """The links of the tileset list."""
-        self._service_url = (
-            servicepath or f"{baseurl}/collections/{self.layer.id}/tiles/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}?f=mvt"
-        )
+        place = "{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}"
+        self._service_url = servicepath or f"{baseurl}/collections/{self.layer.id}/tiles/{place}?f={self.formats[0]}"
         return self.get_tms_links()
 
     def get_tiles(self, layer=None, tileset=None, z=None, y=None, x=None, format_=None) -> bytes | None:
@@ -82,7 +87,7 @@ class TileProvider(BaseMVTProvider):
         with reading(identity.role, identity.user) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT current_database(), meta.data_version(%s)", ([self.layer.id],))
             key = (*cursor.fetchone(), self.layer.id, id(catalog()), identity.role, matrix_set, place.z, place.x, place.y, span, as_of)
-            etag = _etag(key, self.layer, self.columns)
+            etag = etag_of((*key[:3], *key[4:], self.columns, self.layer.tiles.model_dump_json()))
             if known and etag in known:
                 return Answer(None, etag, 0)
             kept = cache.get(key)
@@ -128,7 +133,12 @@ class TileProvider(BaseMVTProvider):
             "links": [
                 {"rel": "self", "type": "application/json", "href": f"{url}?f=json"},
                 {"rel": "alternate", "type": "application/json", "title": "TileJSON", "href": f"{url}?f=tilejson"},
-                {"rel": "item", "type": MIMETYPE, "templated": True, "href": f"{url}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}?f=mvt"},
+                {
+                    "rel": "item",
+                    "type": self.mimetype,
+                    "templated": True,
+                    "href": f"{url}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}?f={self.formats[0]}",
+                },
                 {
                     "rel": "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme",
                     "type": "application/json",
@@ -150,7 +160,7 @@ class TileProvider(BaseMVTProvider):
             "description": description,
             "version": "1.0.0",
             "scheme": "xyz",
-            "tiles": [f"{server_url}/collections/{dataset}/tiles/{tileset}/{{z}}/{{y}}/{{x}}?f=mvt"],
+            "tiles": [f"{server_url}/collections/{dataset}/tiles/{tileset}/{{z}}/{{y}}/{{x}}?f={self.formats[0]}"],
             "minzoom": tiles.min_zoom,
             "maxzoom": tiles.max_zoom,
             "bounds": list(city.extent),
@@ -173,10 +183,9 @@ class TileProvider(BaseMVTProvider):
         return f"<TileProvider> {self.layer.id}"
 
 
-def _etag(key: tuple, layer: Layer, columns: tuple[str, ...]) -> str:
-    """Data version, role, place, time and what the layer file says about tiles."""
-    said = repr((key[:3], key[4:], columns, layer.tiles.model_dump_json()))
-    return f'"{hashlib.blake2b(said.encode(), digest_size=12).hexdigest()}"'
+def etag_of(key: tuple) -> str:
+    """The ETag of a tile: everything that it depends on (data version, role, place, time, what the layer file says about tiles)."""
+    return f'"{hashlib.blake2b(repr(key).encode(), digest_size=12).hexdigest()}"'
 
 
 def _tilejson_type(layer: Layer, name: str) -> str:

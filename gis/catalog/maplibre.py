@@ -9,6 +9,7 @@ from __future__ import annotations
 from gis.catalog.model import Case, Catalog, City, Layer
 
 TILES = "collections/{}/tiles/WebMercatorQuad/{{z}}/{{y}}/{{x}}?f=mvt"
+PICTURES = TILES.replace("f=mvt", "f=png")
 BACKGROUND = "#f4f1ea"
 INSIDE = "#f3e9dc"
 """Between the two lines of a double line."""
@@ -30,8 +31,8 @@ def map_style(catalog: Catalog, base_url: str = "", role: str | None = None) -> 
 
     base_url: the address of the platform with a closing slash; tiles are addressed under it.
     """
-    layers = [la for la in catalog.layers.values() if not la.is_raster and (role is None or la.readable_by(role))]
-    layers.sort(key=lambda layer: layer.style.order)
+    layers = [la for la in catalog.layers.values() if role is None or la.readable_by(role)]
+    layers.sort(key=lambda layer: (not layer.is_raster, layer.style.order))  # rasters lie under everything
     background = {"id": "background", "type": "background", "paint": {"background-color": BACKGROUND}}
     return {
         "version": 8,
@@ -45,14 +46,14 @@ def map_style(catalog: Catalog, base_url: str = "", role: str | None = None) -> 
 
 def layer_style(layer: Layer, base_url: str = "", city: City | None = None) -> dict:
     """The style of one layer alone, shown whether or not the map opens with it."""
-    drawn = [*drawing(layer), *labels(layer)] if not layer.is_raster else []
+    drawn = [*drawing(layer), *labels(layer)]
     for one in drawn:
         one.get("layout", {}).pop("visibility", None)
     return {
         "version": 8,
         "name": layer.title.zh,
         **({"center": list(city.center), "zoom": city.zoom} if city else {}),
-        "sources": {} if layer.is_raster else {layer.id: source(layer, base_url, city)},
+        "sources": {layer.id: source(layer, base_url, city)},
         "layers": drawn,
     }
 
@@ -60,8 +61,8 @@ def layer_style(layer: Layer, base_url: str = "", city: City | None = None) -> d
 def source(layer: Layer, base_url: str = "", city: City | None = None) -> dict:
     """Where the tiles of a layer are."""
     return {
-        "type": "vector",
-        "tiles": [base_url + TILES.format(layer.id)],
+        **({"type": "raster", "tileSize": 256} if layer.is_raster else {"type": "vector"}),
+        "tiles": [base_url + (PICTURES if layer.is_raster else TILES).format(layer.id)],
         "minzoom": layer.tiles.min_zoom,
         "maxzoom": layer.tiles.max_zoom,
         **({"bounds": list(city.extent)} if city else {}),
@@ -70,8 +71,17 @@ def source(layer: Layer, base_url: str = "", city: City | None = None) -> dict:
 
 def drawing(layer: Layer) -> list[dict]:
     """The style layers that draw the shapes, lowest first."""
+    if layer.is_raster:
+        return [_picture(layer)]
     make = (_points, _lines, _areas)[layer.dimension]
     return make(layer)
+
+
+def _picture(layer: Layer) -> dict:
+    return {
+        "id": layer.id, "type": "raster", "source": layer.id, "layout": {"visibility": "visible" if layer.style.visible else "none"},
+        "paint": {"raster-opacity": layer.style.opacity, "raster-fade-duration": 150},
+    }  # fmt: skip
 
 
 def _style_layer(layer: Layer, kind: str, part: str, paint: dict, layout: dict | None = None, where: list | None = None, **more) -> dict:
@@ -207,7 +217,9 @@ def _points(layer: Layer) -> list[dict]:
 
 def labels(layer: Layer) -> list[dict]:
     """The style layers that write: signs in points, arrows of flow, labels."""
-    made = []
+    made: list[dict] = []
+    if layer.is_raster:
+        return made
     if layer.dimension == 0 and (layer.style.symbol or any(case.symbol for case in layer.style.cases)):
         made.append(_signs(layer))
     if "invert_from_m" in layer.fields:

@@ -16,6 +16,8 @@ RASTERS = "${ONEMAP_RASTER:-.onemap/raster}"
 
 FEATURES = "gis.api.provider.FeatureProvider"
 TILES = "gis.api.tiles.TileProvider"
+COVERAGE = "gis.api.coverage.CoverageProvider"
+PICTURES = "gis.api.coverage.RasterTileProvider"
 PROCESSOR = "gis.api.process.Processor"
 CRS = "http://www.opengis.net/def/crs/EPSG/0/{}"
 OUTPUT_CRS = (4490, 4326, 3857)
@@ -46,7 +48,7 @@ def resource(catalog: Catalog, layer: Layer) -> dict:
             "spatial": {"bbox": list(catalog.city.extent), "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
             "temporal": {"begin": None, "end": None},
         },
-        "providers": [_coverage(layer)] if layer.is_raster else [_features(catalog, layer), _tiles(layer)],
+        "providers": [_coverage(layer), _pictures(layer)] if layer.is_raster else [_features(catalog, layer), _tiles(layer)],
     }
 
 
@@ -78,10 +80,19 @@ def _tiles(layer: Layer) -> dict:
 def _coverage(layer: Layer) -> dict:
     return {
         "type": "coverage",
-        "name": "rasterio",
+        "name": COVERAGE,
         "data": f"{RASTERS}/{layer.id}.tif",
-        "options": {"DATA_ENCODING": "COMPRESSED"},
-        "format": {"name": "GTiff", "mimetype": "application/image+tiff"},
+        "format": {"name": "GTiff", "mimetype": "image/tiff; application=geotiff"},
+    }
+
+
+def _pictures(layer: Layer) -> dict:
+    return {
+        "type": "tile",
+        "name": PICTURES,
+        "data": layer.id,
+        "options": {"zoom": {"min": layer.tiles.min_zoom, "max": layer.tiles.max_zoom}, "schemes": ["WebMercatorQuad"]},
+        "format": {"name": "png", "mimetype": "image/png"},
     }
 
 

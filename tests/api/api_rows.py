@@ -21,8 +21,8 @@ def put(layer_id: str, *rows: dict) -> None:
         cursor.execute("INSERT INTO meta.batch (status, recorded_at) VALUES ('published', now()) RETURNING id")
         batch = cursor.fetchone()[0]
         cursor.execute(
-            "INSERT INTO meta.batch_layer (batch, layer, rows_read, rows_loaded) VALUES (%s, %s, %s, %s)",
-            (batch, layer_id, len(rows), len(rows)),
+            "INSERT INTO meta.batch_layer (batch, layer, rows_read, rows_loaded, inserted) VALUES (%s, %s, %s, %s, %s)",
+            (batch, layer_id, len(rows), len(rows), len(rows)),
         )
         for row in rows:
             _insert(cursor, layer, {**layer.example, **row}, batch)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from urllib.parse import quote, urlsplit
 
 import orjson
 import pytest
 from api_rows import put
 
+from gis.api import site
 from gis.catalog.read import catalog
 from gis.db.connection import owner
 
@@ -221,3 +223,22 @@ def test_other_formats_of_the_same_page(anyone, roads):
 def test_history_is_as_of_today_in_an_instant(anyone):
     now = dt.datetime.now(dt.UTC).isoformat()
     assert ids(anyone.get(f"{ROADS}?as-of=" + quote(now))) == ["R1"]
+
+
+def test_files_of_the_map_are_squeezed_and_kept(anyone, monkeypatch, tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text("<!doctype html>" + "<p>一张图</p>" * 10)
+    script = "export const layers = [];\n" * 2000 + "".join(str(i * i) for i in range(3000))
+    (tmp_path / "assets" / "index-1a2b.js").write_text(script)
+    monkeypatch.setattr(site, "VIEWER", tmp_path)
+    squeezed = anyone.get("/map/assets/index-1a2b.js", headers={"Accept-Encoding": "gzip, br"})
+    assert squeezed.headers["Content-Encoding"] == "gzip" and gzip.decompress(squeezed.data).decode() == script
+    assert squeezed.headers["Vary"] == "Accept-Encoding" and "immutable" in squeezed.headers["Cache-Control"]
+    plain = anyone.get("/map/assets/index-1a2b.js", headers={"Accept-Encoding": "gzip;q=0, br"})
+    assert "Content-Encoding" not in plain.headers and plain.text == script
+    assert squeezed.headers["ETag"] == "W/" + plain.headers["ETag"], "two writings of one file are alike, not the same"
+    for known in (plain, squeezed):
+        known = {"If-None-Match": known.headers["ETag"], "Accept-Encoding": "gzip"}
+        assert anyone.get("/map/assets/index-1a2b.js", headers=known).status_code == 304
+    assert anyone.get("/map/").headers["Cache-Control"] == "no-cache"
+    assert anyone.get("/map/../app.py").status_code == 404 and anyone.get("/map/assets/none.js").status_code == 404

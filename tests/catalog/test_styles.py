@@ -130,7 +130,7 @@ def test_style_of_a_role_has_only_its_layers():
     assert "road" in sources["anonymous"] and not any(s.endswith("_pipe") for s in sources["anonymous"])
     assert "water_pipe" in sources["water"] and "gas_pipe" not in sources["water"]
     assert "gas_pipe" in sources["gas"] and "water_pipe" not in sources["gas"]
-    assert sources["admin"] == {layer.id for layer in VECTORS}
+    assert sources["admin"] == set(CATALOG.layers)
 
 
 def test_labels_are_above_all_shapes():

@@ -1,0 +1,187 @@
+"""Raster layers for pygeoapi: coverages (GeoTIFF, CoverageJSON) and picture tiles, as the caller may see them.
+
+pygeoapi's own rasterio provider answers a bad bbox with 500, looks two corners up only and reads whatever size is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from pygeoapi.provider.base import BaseProvider
+from rasterio.transform import xy
+
+from gis.access import audit
+from gis.access.identity import caller
+from gis.api import raster, tile_grid
+from gis.api.boxes import Area, area
+from gis.api.provider import layer_of
+from gis.api.tile_cache import cache
+from gis.api.tiles import Answer, TileProvider, etag_of
+from gis.catalog.model import Layer
+from gis.catalog.read import catalog
+from gis.errors import InputError, NotFound
+
+LARGEST_TIFF = 16_000_000
+"""Cells times bands of one GeoTIFF answer."""
+LARGEST_JSON = 250_000
+"""The same of CoverageJSON, where a cell takes some 7 bytes of text."""
+TIFF = "image/tiff; application=geotiff"
+COVERAGE_JSON = "application/prs.coverage+json"
+PNG = "image/png"
+_AXIS = re.compile(r"^(lon|long|lat)\(([-+.0-9e]{1,30}):([-+.0-9e]{1,30})\)$", re.IGNORECASE)
+
+
+def box_of(bbox: str | None, bbox_crs: str | None, subset: str | None) -> Area | None:
+    """The area that `bbox` (with `bbox-crs`) or `subset=Lat(…:…),Lon(…:…)` in degrees asks for. Raises InputError."""
+    if bbox is None and subset is None:
+        return None
+    if bbox is not None and subset is not None:
+        raise InputError("bbox and subset exclude each other", where="subset", remedy="Send one of them")
+    if bbox is not None:
+        return area(_numbers(bbox.split(","), "bbox"), bbox_crs)
+    found = {}
+    for part in re.split(r"(?<=\)),", subset or ""):
+        match = _AXIS.match(part.strip())
+        if match is None:
+            raise InputError(f"{part[:60]!r} is no subset", where="subset", remedy="Write Lat(31.9:32.1),Lon(116.9:117.1)")
+        found[match[1].lower()[:3]] = _numbers([match[2], match[3]], "subset")
+    west, east = found.get("lon", [-180.0, 180.0])
+    south, north = found.get("lat", [-90.0, 90.0])
+    return area([west, south, east, north], None)
+
+
+def _numbers(texts: list[str], where: str) -> list[float]:
+    if where == "bbox" and len(texts) not in (4, 6):
+        raise InputError("bbox is four numbers", where=where, remedy="Write west,south,east,north")
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        raise InputError(f"{','.join(texts)[:60]!r} are no numbers", where=where) from None
+
+
+class CoverageProvider(BaseProvider):
+    """One raster layer as a coverage. Made anew for every request."""
+
+    def __init__(self, provider_def: dict):
+        self.layer = _layer(provider_def)
+        super().__init__(provider_def)
+        self.published = raster.published(self.layer.id)
+        with raster.opened(self.published.path) as file:
+            self._coverage_properties = {"width": file.width, "height": file.height, "resx": file.res[0], "resy": file.res[1]}
+            self._fields = {str(i): {"title": f"{self.layer.id} {i}", "type": _kind(dtype)} for i, dtype in enumerate(file.dtypes, 1)}
+        self.axes = ["Lon", "Lat"]
+
+    def get_fields(self) -> dict:
+        """The bands: {number: {title, type}}."""
+        return self._fields
+
+    def bands(self, properties: str | None) -> list[int]:
+        """The bands asked for (numbers separated by commas); all without. Raises InputError."""
+        if properties is None:
+            return [int(name) for name in self._fields]
+        wanted = properties.split(",")
+        if unknown := [name for name in wanted if name not in self._fields]:
+            raise InputError(f"no band {unknown[0][:40]!r}", where="properties", remedy="Bands: " + ", ".join(self._fields))
+        return [int(name) for name in dict.fromkeys(wanted)]
+
+    def cut(self, where: Area | None, bands: list[int], as_json: bool) -> bytes | dict:
+        """The cells of an area: a GeoTIFF, or a CoverageJSON object. Raises OutsideExtent, and InputError where it is too large."""
+        with raster.opened(self.published.path) as file:
+            part = raster.window(file, where and where.box)
+            cells, most = part.width * part.height * len(bands), LARGEST_JSON if as_json else LARGEST_TIFF
+            if cells > most:
+                raise InputError(
+                    f"{cells:,} cells are asked for, at most {most:,} are given at once", where="bbox", remedy="Ask for a smaller bbox"
+                )
+            answer = _coverage_json(file, part, bands, self.layer) if as_json else raster.geotiff(file, part, bands)
+        audit.record_access(caller.get(), "coverage", self.layer, n=cells, bbox=where and where.box)
+        return answer
+
+    def __repr__(self) -> str:
+        return f"<CoverageProvider> {self.layer.id}"
+
+
+class RasterTileProvider(TileProvider):
+    """The picture tiles of one raster layer."""
+
+    mimetype = PNG
+    formats = ("png",)
+    takes = ("f", "lang")
+
+    def __init__(self, provider_def: dict):
+        _layer(provider_def)
+        super().__init__(provider_def)
+        self.tile_type = "map"
+
+    def tile(self, matrix_set, z, y, x, *, known: str | None = None, **_) -> Answer:
+        """The picture, from the cache where the file has not changed; as `TileProvider.tile`."""
+        place = tile_grid.tile(matrix_set, z, y, x)
+        tiles, identity = self.layer.tiles, caller.get()
+        if not tiles.min_zoom <= place.z <= tiles.max_zoom:
+            raise NotFound("tile outside the zooms of the layer")
+        published = raster.published(self.layer.id)
+        key = (str(published.path), published.version, self.layer.id, matrix_set, place.z, place.x, place.y)
+        etag = etag_of(key[1:])
+        if known and etag in known:
+            return Answer(None, etag, 0)
+        kept = cache.get(key)
+        if kept is None:
+            picture = raster.tile(published, place)
+            kept = (picture, int(bool(picture)))
+            cache.put(key, *kept)
+        self._record(identity, place, kept[1])
+        return Answer(kept[0], etag, kept[1])
+
+    def get_default_metadata(self, dataset, server_url, layer, tileset, title, description, keywords=None, **_) -> dict:
+        """OGC tileset metadata (OGC 17-083r4, 7.3)."""
+        document = super().get_default_metadata(dataset, server_url, layer, tileset, title, description)
+        del document["layers"]
+        return document | {"dataType": "map"}
+
+    get_html_metadata = get_default_metadata
+
+    def get_vendor_metadata(self, dataset, server_url, layer, tileset, title, description, keywords=None, **_) -> dict:
+        """TileJSON 3.0."""
+        document = super().get_vendor_metadata(dataset, server_url, layer, tileset, title, description)
+        del document["vector_layers"]
+        return document
+
+    def __repr__(self) -> str:
+        return f"<RasterTileProvider> {self.layer.id}"
+
+
+def _layer(provider_def: dict) -> Layer:
+    layer = layer_of(provider_def)
+    if not layer.is_raster or not layer.readable_by(caller.get().role):
+        raise NotFound("Collection not found")
+    return layer
+
+
+def _kind(dtype: str) -> str:
+    return "integer" if np.issubdtype(np.dtype(dtype), np.integer) else "number"
+
+
+def _coverage_json(file, part, bands: list[int], layer: Layer) -> dict:
+    """The cells as CoverageJSON (OGC 21-069r2): a grid of cell centres in the raster's own CRS, y from north to south."""
+    transform, city = file.window_transform(part), catalog().city
+    west, north = xy(transform, 0, 0)
+    east, south = xy(transform, part.height - 1, part.width - 1)
+    epsg = file.crs.to_epsg() or city.srid
+    system = {"type": "ProjectedCRS" if file.crs.is_projected else "GeographicCRS", "id": f"http://www.opengis.net/def/crs/EPSG/0/{epsg}"}
+    ranges, parameters = {}, {}
+    for band, cells in zip(bands, file.read(bands, window=part, masked=True), strict=True):
+        name = layer.id if len(file.indexes) == 1 else f"{layer.id}_{band}"
+        whole = np.issubdtype(cells.dtype, np.integer)
+        values = np.where(np.ma.getmaskarray(cells), None, cells.data.astype(object)).ravel().tolist()
+        parameters[name] = {
+            "type": "Parameter", "description": layer.description.model_dump(),
+            "observedProperty": {"label": layer.title.model_dump()},
+        }  # fmt: skip
+        ranges[name] = {
+            "type": "NdArray", "dataType": "integer" if whole else "float", "axisNames": ["y", "x"],
+            "shape": [part.height, part.width], "values": [v if v is None or whole else round(v, 3) for v in values],
+        }  # fmt: skip
+    axes = {"x": {"start": west, "stop": east, "num": part.width}, "y": {"start": north, "stop": south, "num": part.height}}
+    domain = {"type": "Domain", "domainType": "Grid", "axes": axes, "referencing": [{"coordinates": ["x", "y"], "system": system}]}
+    return {"type": "Coverage", "domain": domain, "parameters": parameters, "ranges": ranges}
