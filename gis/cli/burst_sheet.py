@@ -5,15 +5,8 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-import numpy as np
+from gis.cli import outage_map
 
-_COLORS = {"closed": "#c62828", "cut_off": "#ef8f00"}
-_VALVES = {
-    "valve_close": "#c62828",
-    "valve_optional": "#8d6e63",
-    "valve_already_closed": "#455a64",
-    "valve_stuck": "#7b1fa2",
-}
 _CSS = """
 @page { size: A4; margin: 16mm }
 body { font: 11pt "Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "Microsoft YaHei", sans-serif;
@@ -22,7 +15,8 @@ h1 { font-size: 18pt; margin: 0 0 2mm } h2 { font-size: 12pt; margin: 5mm 0 1mm;
 table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; padding: 1mm 2mm; border-bottom: 1px solid #dfe5ea; vertical-align: top }
 .no { color: #c62828; font-weight: bold }
-svg { width: 100%; height: 90mm; background: #f5f8fa; border: 1px solid #dfe5ea } ol { columns: 2 }
+svg { width: 100%; max-height: 110mm; border: 1px solid #dfe5ea } ol { columns: 2 }
+.legend span { margin-right: 5mm } .legend i { display: inline-block; margin-right: 1.5mm; vertical-align: middle }
 """
 
 
@@ -57,7 +51,7 @@ def html(answer: dict) -> str:
     return (
         f'<!doctype html><html lang="zh"><meta charset="utf-8"><title>爆管关阀单</title><style>{_CSS}</style>'
         f"<h1>爆管关阀单</h1><p>{foot}</p>"
-        f"<h2>按此顺序关闭</h2><ol>{order}</ol>{_sketch(answer['features'])}<table>{table}</table>{listed}{noted}</html>"
+        f"<h2>按此顺序关闭</h2><ol>{order}</ol>{outage_map.svg(answer['features'])}<table>{table}</table>{listed}{noted}</html>"
     )
 
 
@@ -71,41 +65,3 @@ def write_pdf(page: str, out: Path) -> None:
 def _list(ids: list[str], most: int = 60) -> str:
     more = f" … 共 {len(ids)}" if len(ids) > most else ""
     return escape("，".join(ids[:most])) + more or "无"
-
-
-def _sketch(features: dict) -> str:
-    """The closed and cut-off pipes and the numbered valves as SVG, north up."""
-    lines = [f for f in features["features"] if f["geometry"]["type"] == "LineString"]
-    points = [
-        f
-        for f in features["features"]
-        if f["geometry"]["type"] == "Point" and f["properties"]["part"] in (*_VALVES, "burst")
-    ]
-    every = [xy for f in lines for xy in f["geometry"]["coordinates"]] + [f["geometry"]["coordinates"] for f in points]
-    if not every:
-        return ""
-    low, high = np.min(every, axis=0), np.max(every, axis=0)
-    squeeze = float(np.cos(np.radians((low[1] + high[1]) / 2)))
-    size = max((high[0] - low[0]) * squeeze, high[1] - low[1], 1e-5)
-
-    def place(xy) -> tuple[float, float]:
-        return 40 + (xy[0] - low[0]) * squeeze / size * 920, 40 + (high[1] - xy[1]) / size * 920
-
-    drawn = []
-    for f in lines:
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, f["geometry"]["coordinates"]))
-        drawn.append(
-            f'<polyline points="{path}" fill="none" stroke="{_COLORS.get(f["properties"]["part"], "#888")}" stroke-width="5"/>'
-        )
-    for f in points:
-        x, y = place(f["geometry"]["coordinates"])
-        part, order = f["properties"]["part"], f["properties"].get("order")
-        if part == "burst":
-            drawn.append(f'<path d="M{x - 14:.1f} {y - 14:.1f}l28 28m0 -28l-28 28" stroke="#000" stroke-width="6"/>')
-            continue
-        drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="14" fill="{_VALVES[part]}"/>')
-        if order:
-            drawn.append(
-                f'<text x="{x:.1f}" y="{y + 7:.1f}" font-size="20" fill="#fff" text-anchor="middle">{order}</text>'
-            )
-    return f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="xMidYMid meet">{"".join(drawn)}</svg>'
