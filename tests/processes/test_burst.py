@@ -241,3 +241,15 @@ def test_the_command_prints_one_json_document_and_writes_files(street, tmp_path)
     assert "府前街1号" in (tmp_path / "a.html").read_text()
     done = run.invoke(application(), ["burst", "--all", "--out", str(tmp_path / "atlas.parquet"), "--json"])
     assert done.exit_code == 0 and json.loads(done.stdout)["pipes"] == 2
+
+
+def test_a_network_is_checked_and_ranked(street, tmp_path):
+    run = CliRunner()
+    done = run.invoke(application(), ["network", "check", "--json", "--out", str(tmp_path / "found.geojson")])
+    assert done.exit_code == 0 and json.loads(done.stdout)["counts"] == {}, done.output
+    assert json.loads((tmp_path / "found.geojson").read_text())["type"] == "FeatureCollection"
+    done = run.invoke(application(), ["criticality", "--json", "--out", str(tmp_path / "rank.csv")])
+    assert done.exit_code == 0, done.output
+    ranked = json.loads(done.stdout)
+    assert [(s["segment_id"], s["affected_customers"]) for s in ranked["segments"]] == [("SA", 24), ("AB", 24)]
+    assert ranked["valves"][0]["valve_id"] == "VSA" and (tmp_path / "rank-valves.csv").is_file()
