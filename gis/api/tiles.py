@@ -166,9 +166,19 @@ class TileProvider(BaseMVTProvider):
             "bounds": list(city.extent),
             "center": [*city.center, tiles.min_zoom],
             "vector_layers": [
-                {"id": layer, "description": description, "minzoom": tiles.min_zoom, "maxzoom": tiles.max_zoom, "fields": fields}
+                {"id": layer, "description": description, "minzoom": tiles.min_zoom, "maxzoom": tiles.max_zoom, "fields": fields},
+                *self._label_layer(fields),
             ],
         }
+
+    def _label_layer(self, fields: dict) -> list[dict]:
+        """The layer of label points, as TileJSON lists it; empty where there is none."""
+        layer, tiles = self.layer, self.layer.tiles
+        if layer.style.label not in self.columns or not has_label_points(layer, tiles.max_zoom):
+            return []
+        kept = {name: fields[name] for name in ("id", layer.style.label, layer.style.by) if name in fields}
+        first = min(max(layer.style.label_min_zoom, tiles.min_zoom), tiles.max_zoom)
+        return [{"id": f"{layer.id}_label", "minzoom": first, "maxzoom": tiles.max_zoom, "fields": kept}]
 
     def _scheme(self, tileset: str):
         for scheme in self.get_tiling_schemes():
@@ -220,8 +230,9 @@ def tile_statement(wanted: select.Wanted, place: tile_grid.Tile, statement: sele
         )
     )
     columns = sql.SQL("").join(sql.SQL(", {}").format(_tile_column(layer, name)) for name in wanted.columns)
+    where = sql.SQL(" AND ").join(parts)
     return sql.SQL(
-        "SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid'), ''), count(*) FROM ("
+        "SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid'), ''){labels}, count(*) FROM ("
         "SELECT {thin} fid, {id} AS id{columns}, ST_AsMVTGeom({geometry}, {bounds}, {extent}, {buffer}, true) AS geom"
         " FROM {relation} WHERE {where}{order}) AS t WHERE geom IS NOT NULL"
     ).format(
@@ -233,8 +244,48 @@ def tile_statement(wanted: select.Wanted, place: tile_grid.Tile, statement: sele
         geometry=geometry,
         bounds=bounds,
         relation=select.relation(layer, wanted.as_of),
-        where=sql.SQL(" AND ").join(parts),
+        where=where,
+        labels=_label_points(wanted, place, bounds, where, statement),
         **_thinned(layer, place, statement),
+    )
+
+
+def has_label_points(layer: Layer, z: int) -> bool:
+    """Whether a tile of this zoom carries the layer `<layer>_label`: one point for the text of each area. Written into the areas
+    themselves a text would come again in every tile that they reach into."""
+    return layer.dimension == 2 and bool(layer.style.label) and z >= min(layer.style.label_min_zoom, layer.tiles.max_zoom)
+
+
+def _label_points(wanted: select.Wanted, place: tile_grid.Tile, bounds: sql.Composable, where: sql.Composable, statement) -> sql.Composable:
+    """The points of the areas whose point lies in this very tile (west and north edge in, east and south edge out), as `|| mvt`."""
+    layer = wanted.layer
+    if not has_label_points(layer, place.z) or layer.style.label not in wanted.columns:
+        return sql.SQL("")
+    point: sql.Composable = sql.SQL("ST_Force2D(ST_PointOnSurface(geom))")
+    if place.srid == 3857:
+        point = sql.SQL("ST_Transform(ST_SetSRID({}, 4326), 3857)").format(point)
+    names = [name for name in dict.fromkeys((layer.style.label, layer.style.by)) if name in wanted.columns]
+    west, south, east, north = (statement.bind(value, "double precision") for value in place.bounds)
+    return sql.SQL(
+        " || (SELECT coalesce(ST_AsMVT(l, {name}, {extent}, 'geom', 'fid'), '') FROM ("
+        "SELECT fid, id{names}, ST_AsMVTGeom(point, {bounds}, {extent}, 0, true) AS geom FROM ("
+        "SELECT fid, {id} AS id{columns}, {point} AS point FROM {relation} WHERE {where}) AS p "
+        "WHERE ST_X(point) >= {west} AND ST_X(point) < {east} AND ST_Y(point) > {south} AND ST_Y(point) <= {north}) AS l "
+        "WHERE geom IS NOT NULL)"
+    ).format(
+        name=sql.Literal(f"{layer.id}_label"),
+        extent=sql.Literal(tile_grid.EXTENT),
+        names=sql.SQL("").join(sql.SQL(", {}").format(sql.Identifier(name)) for name in names),
+        columns=sql.SQL("").join(sql.SQL(", {}").format(_tile_column(layer, name)) for name in names),
+        bounds=bounds,
+        id=select.feature_id(layer),
+        point=point,
+        relation=select.relation(layer, wanted.as_of),
+        where=where,
+        west=west,
+        south=south,
+        east=east,
+        north=north,
     )
 
 

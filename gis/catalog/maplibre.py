@@ -266,8 +266,6 @@ def _labels(layer: Layer) -> dict:
     if column == "diameter_mm":
         text = ["case", ["has", column], ["concat", "DN", ["to-string", ["round", ["to-number", ["get", column], 0]]]], ""]
     layout: dict = {"text-field": text, "text-size": _along((9, 10, 14, 12, 18, 15), 1.0), "text-padding": 4, "text-max-width": 7}
-    if layer.dimension == 2 and style.opacity < 0.2:  # large areas are cut by tiles: fewer repetitions
-        layout["text-padding"] = 40
     if layer.dimension == 1:
         layout |= {"symbol-placement": "line", "symbol-spacing": 360, "text-letter-spacing": 0.08, "text-max-angle": 30}
     if layer.dimension == 0:
@@ -278,7 +276,10 @@ def _labels(layer: Layer) -> dict:
     dark = "#4d473c" if layer.group == "base" and layer.dimension == 1 else shade(style.color, 0.7)
     color = _by_case(layer, lambda case: shade(case.color, 0.75), dark) if layer.dimension == 0 else dark
     paint = {"text-color": color, "text-halo-color": PAPER, "text-halo-width": 1.5}
-    return _style_layer(layer, "symbol", "-label", paint, layout) | {"minzoom": max(style.label_min_zoom, layer.tiles.min_zoom)}
+    made = _style_layer(layer, "symbol", "-label", paint, layout) | {"minzoom": max(style.label_min_zoom, layer.tiles.min_zoom)}
+    if layer.dimension == 2:  # areas are cut by tiles and would be named in each: their tiles carry one point per area
+        made["source-layer"] = f"{layer.id}_label"
+    return made
 
 
 def shade(color: str, share: float) -> str:

@@ -140,3 +140,21 @@ def test_tiles_are_compressed_and_described(anyone):
     assert about["vector_layers"][0]["id"] == "road" and about["minzoom"] == catalog().layers["road"].tiles.min_zoom
     listed = anyone.get("/collections/road/tiles").json
     assert {one["tileMatrixSetURI"].rsplit("/", 1)[-1] for one in listed["tilesets"]} == {"WebMercatorQuad", "WorldCRS84Quad"}
+
+
+def test_an_area_over_many_tiles_has_its_text_in_one(anyone):
+    """The town of the good row covers dozens of tiles at zoom 14; its name is a point in exactly one of them."""
+    _, y, x = place(14)
+    written, drawn = [], 0
+    for row in range(y - 4, y + 5):
+        for column in range(x - 4, x + 5):
+            layers = decoded(anyone.get(TILE.format("admin_area", 14, row, column)).data)
+            drawn += "admin_area" in layers
+            written += layers.get("admin_area_label", {"ids": []})["ids"]
+    assert drawn > 20 and len(written) == 1
+    coarse = decoded(anyone.get(TILE.format("admin_area", *place(9))).data)
+    assert "admin_area" in coarse and "admin_area_label" not in coarse, "no texts before their zoom"
+    tables = anyone.get("/collections/admin_area/tiles/WebMercatorQuad?f=tilejson").json["vector_layers"]
+    assert [table["id"] for table in tables] == ["admin_area", "admin_area_label"]
+    named = [one for one in anyone.get("/styles/onemap").json["layers"] if one["id"] == "admin_area-label"]
+    assert named[0]["source-layer"] == "admin_area_label" and named[0]["source"] == "admin_area"

@@ -2,6 +2,8 @@
 
 import type { Map as MapLibre, MapGeoJSONFeature } from "maplibre-gl";
 
+import { tableOf } from "./style.ts";
+
 /** Network and own id from a feature id such as `city:P-17`; ids may hold colons themselves, networks do not. */
 export function splitId(featureId: string): { network: string; id: string } {
   const colon = featureId.indexOf(":");
@@ -15,7 +17,7 @@ export function idOf(feature: MapGeoJSONFeature): string {
 
 /** The catalogue's layer of a drawn feature. */
 export function layerOfFeature(feature: MapGeoJSONFeature): string {
-  return feature.sourceLayer ?? feature.source;
+  return tableOf(feature.sourceLayer ?? feature.source);
 }
 
 /** Distance in pixels of a screen point from a drawn line or point. */

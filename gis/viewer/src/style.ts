@@ -5,9 +5,14 @@ import type { StyleSpecification } from "maplibre-gl";
 /** Fonts of the reader's own machine, drawn there: the style names no `glyphs`, so nothing is fetched. */
 export const FONTS = ["Noto Sans SC", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Micro Hei", "sans-serif"];
 
+/** The layer of a tile's table: texts of areas are points in a table of their own. */
+export function tableOf(table: string): string {
+  return table.replace(/_label$/, "");
+}
+
 /** The catalogue's layer that a style layer draws. */
 export function layerIdOf(styleLayer: any): string {
-  return styleLayer["source-layer"] ?? styleLayer.source ?? "";
+  return tableOf(styleLayer["source-layer"] ?? styleLayer.source ?? "");
 }
 
 /** A tile address on this server: the style may have been written for another name of the same host. */
