@@ -17,6 +17,8 @@ from gis.errors import InputError
 
 WAITING_ALLOWED = 20
 """Jobs of one user that may wait or run at a time."""
+WAITING_OF_NOBODY = 5
+"""The same of all callers without a name together: they cannot be told apart."""
 CHANNEL = "onemap_job"
 """NOTIFY wakes the worker."""
 
@@ -101,8 +103,10 @@ def submit(process_id: str, inputs: dict, identity: Identity) -> str:
     """Queue a job with checked inputs; its id. Raises InputError where too many of his wait already."""
     with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM meta.job WHERE status IN ('accepted', 'running') AND user_name = %s", (identity.user,))
-        if cursor.fetchone()[0] >= WAITING_ALLOWED:
-            raise InputError(f"{WAITING_ALLOWED} jobs of yours wait already", remedy="Wait for them, or dismiss one")
+        allowed = WAITING_OF_NOBODY if identity.is_anonymous else WAITING_ALLOWED
+        if cursor.fetchone()[0] >= allowed:
+            whose = "callers without a name" if identity.is_anonymous else "yours"
+            raise InputError(f"{allowed} jobs of {whose} wait already", remedy="Wait for them, or dismiss one")
         cursor.execute(_INSERT, (process_id, psycopg2.extras.Json(inputs), identity.role))
         job_id = cursor.fetchone()[0]
         cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, job_id))

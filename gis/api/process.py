@@ -20,9 +20,12 @@ OUTPUT = "result"
 
 
 def may_run(process: processes.Process, role: str) -> bool:
-    """Whether the process exists for this role: he may read every layer that it reads and write those that it changes."""
+    """Whether the process exists for this role: he may read every layer that it reads, one of those of which one will do, and write
+    those that it changes."""
     layers = catalog().layers
     readable = all(name in layers and layers[name].readable_by(role) for name in process.layers)
+    if process.any_of and not any(name in layers and layers[name].readable_by(role) for name in process.any_of):
+        return False
     return readable and all(name in layers and layers[name].writable_by(role) for name in process.writes)
 
 
@@ -55,13 +58,14 @@ def run(process: processes.Process, inputs: processes.Inputs, identity: Identity
     with Store(identity.role, identity.user, timeout_s=timeout_s) as store:
         store.require(process.layers)
         answer = process.run(store, inputs, progress or _no_progress)
-    if any(is_restricted(catalog().layers[name]) for name in process.layers):
+    read = (*process.layers, *process.any_of)
+    if any(is_restricted(catalog().layers[name]) for name in read if name in catalog().layers):
         audit.record(
             identity,
             "process",
             None,
             process=process.id,
-            layers=list(process.layers),
+            layers=list(read),
             inputs=inputs.model_dump(mode="json", exclude_defaults=True),
         )
     return answer

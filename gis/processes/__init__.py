@@ -29,8 +29,8 @@ class Inputs(BaseModel):
 
 @dataclass(frozen=True)
 class Process:
-    """One analysis. `run(store, inputs, progress)` answers a JSON object; `layers` is what the caller must be allowed to read, `writes`
-    what he must be allowed to change."""
+    """One analysis. `run(store, inputs, progress)` answers a JSON object; `layers` is what the caller must be allowed to read, `any_of`
+    layers of which one will do (what he asks for decides which), `writes` what he must be allowed to change."""
 
     id: str
     title: Text
@@ -38,6 +38,7 @@ class Process:
     inputs: type[Inputs]
     run: Callable[..., dict]
     layers: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     example: dict = field(default_factory=dict)

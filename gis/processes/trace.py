@@ -158,7 +158,7 @@ PROCESS = Process(
     ),
     inputs=TraceInputs,
     run=run,
-    layers=(),
+    any_of=("water_pipe", *GRAVITY.values()),
     keywords=("network", "追踪", "连通"),
     example={"network": "city", "from": "JS1-JS2", "direction": "connected"},
 )

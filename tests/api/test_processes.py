@@ -201,3 +201,29 @@ def test_nobody_queues_without_bound(water):
         started(water)
     answer = water.post(RUN, json={"inputs": {"network": "city"}}, headers={"Prefer": "respond-async"})
     assert answer.status_code == 400 and "wait already" in answer.json["detail"]
+
+
+def test_jobs_of_nobody_are_few_and_followed_by_their_id_only(anyone):
+    body = {"inputs": {"text": "府前街81号"}}
+    asked = [anyone.post("/processes/geocode/execution", json=body, headers={"Prefer": "respond-async"}) for _ in range(6)]
+    assert [answer.status_code for answer in asked] == [201] * 5 + [400] and "without a name" in asked[5].json["what"]
+    job = asked[0].json["jobID"]
+    assert anyone.get("/jobs").json["jobs"] == [] and anyone.get(f"/jobs/{job}").status_code == 200
+    assert anyone.delete(f"/jobs/{job}").status_code == 200
+    assert anyone.post("/processes/geocode/execution", json=body, headers={"Prefer": "respond-async"}).status_code == 201
+
+
+def test_nobody_in_particular_follows_no_job_of_a_user(anyone, water):
+    job = started(water)
+    for path in (f"/jobs/{job}", f"/jobs/{job}/results"):
+        assert anyone.get(path).status_code == 404
+    assert anyone.delete(f"/jobs/{job}").status_code == 404 and water.get(f"/jobs/{job}").json["status"] == "accepted"
+
+
+def test_a_trace_exists_for_whoever_may_read_one_of_its_networks(as_role):
+    for role, sees in (("anonymous", False), ("address", False), ("water", True), ("drainage", True)):
+        caller = as_role(role)
+        listed = {process["id"] for process in caller.get("/processes?limit=100").json["processes"]}
+        assert ("trace" in listed) == sees, role
+        assert (caller.get("/processes/trace").status_code == 200) == sees
+        assert ("/processes/trace/execution" in caller.get("/openapi").json["paths"]) == sees
