@@ -86,9 +86,9 @@ def restore(
     json: Json = False,
 ) -> None:
     """Put the backup in DIR in the place of the database."""
+    if not yes and not (console.is_terminal and typer.confirm("Replace the present database by the backup?", err=True)):
+        raise InputError("Nothing was replaced", remedy="Confirm, or say --yes")
     cluster.start()
-    if not yes and not json and console.is_terminal:
-        typer.confirm("Replace the present database by the backup?", abort=True, err=True)
     emit(backups.restore(folder), json)
 
 

@@ -124,32 +124,14 @@ def rollback(batch: Annotated[int, typer.Argument(help="The batch's number.")], 
 def batches(limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 20, json: Json = False) -> None:
     """The deliveries: whence, when, by whom, with what result. 批次。"""
     found = report.batches(limit)
-    emit(
-        found,
-        json,
-        table=lambda: rows(
-            ["batch", "kind", "status", "mode", "source", "operator", "finished", "read", "loaded", "rejected", "message"],
-            [
-                [
-                    b[k]
-                    for k in (
-                        "id",
-                        "kind",
-                        "status",
-                        "mode",
-                        "source",
-                        "operator",
-                        "finished_at",
-                        "rows_read",
-                        "rows_loaded",
-                        "rows_rejected",
-                        "message",
-                    )
-                ]
-                for b in found
-            ],
-        ),
-    )
+    shown = ("id", "kind", "status", "mode", "source", "operator", "finished_at", "rows_read", "rows_loaded", "rows_rejected", "message")
+    titles = ("batch", "kind", "status", "mode", "source", "operator", "finished", "read", "loaded", "rejected", "message")
+    emit(found, json, table=lambda: rows(titles, ([_shortened(b[k]) for k in shown] for b in found)))
+
+
+def _shortened(value: object) -> object:
+    """A long text (the names of all files of a delivery) as its beginning; `--json` has the whole."""
+    return value[:39] + "…" if isinstance(value, str) and len(value) > 40 else value
 
 
 def _one(source: list[str]) -> Path:

@@ -12,13 +12,14 @@ from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 """For progress and faults."""
 
-paper = Console(highlight=False)
-"""For answers that people read."""
+paper = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+"""For answers that people read; in a pipe or file nothing is cut off at 80 columns."""
 
 
 def _plain(value: Any) -> Any:
@@ -63,7 +64,7 @@ def pairs(values: Mapping) -> Table:
     sheet = Table(show_header=False, box=None, pad_edge=False)
     for name, value in values.items():
         sheet.add_row(
-            f"[dim]{name}[/]", as_json(value).decode() if isinstance(value, Mapping | list | tuple) else str(value)
+            f"[dim]{escape(str(name))}[/]", escape(as_json(value).decode() if isinstance(value, Mapping | list | tuple) else str(value))
         )
     return sheet
 
@@ -72,5 +73,5 @@ def rows(titles: Iterable[str], lines: Iterable[Iterable[Any]], title: str | Non
     """A table with these column titles."""
     sheet = Table(*titles, title=title, box=None, header_style="bold", pad_edge=False)
     for line in lines:
-        sheet.add_row(*("" if value is None else str(value) for value in line))
+        sheet.add_row(*("" if value is None else escape(str(value)) for value in line))
     return sheet
