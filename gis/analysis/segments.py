@@ -59,10 +59,9 @@ class Segments:
 
 @dataclass
 class _Drawing:
-    """The network on its way to segments: vertices 0..n-1 are the nodes, more are added; edges are still between vertices."""
+    """The network on its way to segments: vertices 0..n-1 are the nodes, more are added; edges are between vertices."""
 
     size: int
-    joined: list[tuple[np.ndarray, np.ndarray]]
     edges: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
     def vertices(self, wanted: np.ndarray) -> np.ndarray:
@@ -115,64 +114,106 @@ def _junction_valves(network: Network) -> np.ndarray:
     return (network.valve_place == AT_JUNCTION) & network.valve_isolating & ~network.valve_directed
 
 
-def components(network: Network) -> tuple[int, np.ndarray, np.ndarray, _Drawing, np.ndarray]:
-    """The number of segments, the label of each vertex, the vertex that stands for each pipe, the drawing, the sources' vertices."""
+@dataclass(frozen=True)
+class Labels:
+    """The pieces of the network: their number, the piece of each vertex (nodes, then loose pipe ends), per span (pipes, then plain
+    links) its two ends, whether something stands at each, and the vertex that stands for it; -1 where both ends are cut: such a span
+    is a piece of its own, numbered after the others in order (`alone`)."""
+
+    count: int
+    of_vertex: np.ndarray
+    ends: np.ndarray
+    cut: np.ndarray
+    anchor: np.ndarray
+    alone: np.ndarray
+
+    @property
+    def of_span(self) -> np.ndarray:
+        """The piece of each span."""
+        found = self.of_vertex[self.anchor]
+        found[self.alone] = self.count - len(self.alone) + np.arange(len(self.alone), dtype=found.dtype)
+        return found
+
+
+def labels(network: Network) -> Labels:
+    """The segments as labels, nothing else: every pipe end at which nothing stands is contracted, and SciPy labels what hangs
+    together. This is what a bare SciPy call on the contracted arrays does, for all placements of valves."""
     cutting = network.valve_isolating | network.valve_directed
-    link = network.valve_place == AS_LINK
-    plain = np.flatnonzero(link & ~cutting)
-    span_from = np.concatenate((network.pipe_from, network.valve_node[plain])).astype(np.int64)
-    span_to = np.concatenate((network.pipe_to, network.valve_to[plain])).astype(np.int64)
-    drawing = _Drawing(network.n_nodes, [], [])
-    ends = np.column_stack((span_from, span_to)).reshape(-1)
-    loose = ends < 0
-    ends = np.where(loose, drawing.vertices(loose), ends)
-    at_end = (network.valve_place == AT_PIPE_END) & cutting
-    valve_here, device_here = np.zeros(len(ends), bool), np.zeros(len(ends), bool)
-    valve_here[network.valve_end[at_end & ~network.valve_directed]] = True
-    device_here[network.valve_end[at_end & network.valve_directed]] = True
-    center = np.zeros(drawing.size, bool)
+    plain = np.flatnonzero((network.valve_place == AS_LINK) & ~cutting)
+    start, end = network.pipe_from, network.pipe_to
+    if len(plain):
+        start, end = np.concatenate((start, network.valve_node[plain])), np.concatenate((end, network.valve_to[plain]))
+    ends = np.column_stack((start, end))
+    size = network.n_nodes
+    if len(ends) and ends.min() < 0:
+        loose = ends < 0
+        ends[loose] = size + np.arange(loose.sum())
+        size += int(loose.sum())
+    cut = np.zeros(ends.shape, bool)
+    cut.reshape(-1)[network.valve_end[(network.valve_place == AT_PIPE_END) & cutting]] = True
+    junction = _junction_valves(network)
+    if junction.any():
+        center = np.zeros(size, bool)
+        center[network.valve_node[junction]] = True
+        cut |= center[ends]
+    first, last = cut[:, 0], cut[:, 1]
+    through = np.flatnonzero(~(first | last))
+    i, j = ends[through, 0], ends[through, 1]
+    graph = coo_matrix((np.ones(len(i)), (i, j)), shape=(size, size)).tocsr()
+    count, of_vertex = connected_components(graph, directed=False)
+    alone = np.flatnonzero(first & last)
+    anchor = np.where(first, ends[:, 1], ends[:, 0])
+    anchor[alone] = -1
+    return Labels(count + len(alone), of_vertex, ends, cut, anchor, alone)
+
+
+def components(network: Network) -> tuple[int, np.ndarray, np.ndarray, _Drawing, np.ndarray]:
+    """The number of segments, the label of each vertex, the vertex that stands for each pipe, the drawing, the sources' vertices.
+
+    The vertices after those of the labels are, in this order, the spans that are pieces of their own and the gaps between two
+    devices: each a piece for itself, since nothing is joined to it."""
+    found = labels(network)
+    size = len(found.of_vertex)
+    drawing = _Drawing(size + len(found.alone), [])
+    anchor = found.anchor.astype(np.int64)
+    anchor[found.alone] = size + np.arange(len(found.alone))
+    center = np.zeros(size, bool)
     center[network.valve_node[_junction_valves(network)]] = True
-    arm_here = center[ends]
-    cut = valve_here | device_here | arm_here
-    anchor = _anchors(drawing, ends, cut)
-    _end_edges(network, drawing, ends, np.repeat(anchor, 2), valve_here, device_here, arm_here)
-    _link_edges(network, drawing, np.flatnonzero(link & cutting), center)
+    _end_edges(network, drawing, found.ends, found.cut, anchor, center)
+    cutting = network.valve_isolating | network.valve_directed
+    _link_edges(network, drawing, np.flatnonzero((network.valve_place == AS_LINK) & cutting), center)
     source_vertex = _source_edges(network, drawing, center)
-    through = ~cut[0::2] & ~cut[1::2]
-    drawing.joined.append((ends[0::2][through], ends[1::2][through]))
-    i, j = drawing.joined[0]
-    graph = coo_matrix((np.ones(len(i), np.int8), (i, j)), shape=(drawing.size, drawing.size)).tocsr()
-    count, label = connected_components(graph, directed=False)
-    return count, label, anchor[: network.n_pipes], drawing, source_vertex
+    base = found.count - len(found.alone)
+    label = np.concatenate((found.of_vertex, base + np.arange(drawing.size - size, dtype=np.int32)))
+    return base + drawing.size - size, label, anchor[: network.n_pipes], drawing, source_vertex
 
 
-def _anchors(drawing: _Drawing, ends: np.ndarray, cut: np.ndarray) -> np.ndarray:
-    """The vertex that stands for each span: a node at a free end, a vertex of its own where both ends are cut."""
-    own = drawing.vertices(cut[0::2] & cut[1::2])
-    return np.where(own >= 0, own, np.where(cut[0::2], ends[1::2], ends[0::2]))
-
-
-def _end_edges(network, drawing: _Drawing, ends, anchor, valve_here, device_here, arm_here) -> None:
+def _end_edges(network: Network, drawing: _Drawing, ends: np.ndarray, cut: np.ndarray, anchor: np.ndarray, center: np.ndarray) -> None:
     """The devices at pipe ends, in a row from the pipe to the junction: isolation valves, directed devices, valve at the junction.
 
-    Several isolation valves at one end are parallel, each under its id; so are several directed devices.
+    Several isolation valves at one end are parallel, each under its id; so are several directed devices. Only the ends at which
+    something stands are looked at: `site` says which of them each end is.
     """
+    sites = np.flatnonzero(cut)
+    site = np.full(cut.size, -1, np.int32)
+    site[sites] = np.arange(len(sites))
+    inner, outer = anchor[sites // 2], ends.reshape(-1)[sites].astype(np.int64)
+    here = (network.valve_place == AT_PIPE_END) & (network.valve_isolating | network.valve_directed)
+    valves, devices = np.flatnonzero(here & ~network.valve_directed), np.flatnonzero(here & network.valve_directed)
+    valve_at, device_at = site[network.valve_end[valves]], site[network.valve_end[devices]]
+    valve_here, device_here, arm_here = np.zeros(len(sites), bool), np.zeros(len(sites), bool), center[outer]
+    valve_here[valve_at], device_here[device_at] = True, True
     after_valve = drawing.vertices(valve_here & (device_here | arm_here))
     after_device = drawing.vertices(device_here & arm_here)
-    beyond_valve = np.where(after_valve >= 0, after_valve, ends)
-    before_device = np.where(valve_here, beyond_valve, anchor)
-    beyond_device = np.where(after_device >= 0, after_device, ends)
+    beyond_valve = np.where(after_valve >= 0, after_valve, outer)
+    before_device = np.where(valve_here, beyond_valve, inner)
+    beyond_device = np.where(after_device >= 0, after_device, outer)
+    drawing.edge(inner[valve_at], beyond_valve[valve_at], valves, False)
+    inward = network.valve_inward[devices]
+    near, far = before_device[device_at], beyond_device[device_at]
+    drawing.edge(np.where(inward, far, near), np.where(inward, near, far), devices, True)
     innermost = np.where(device_here, beyond_device, before_device)
-    here = (network.valve_place == AT_PIPE_END) & (network.valve_isolating | network.valve_directed)
-    valves = np.flatnonzero(here & ~network.valve_directed)
-    at = network.valve_end[valves]
-    drawing.edge(anchor[at], beyond_valve[at], valves, False)
-    devices = np.flatnonzero(here & network.valve_directed)
-    at, inward = network.valve_end[devices], network.valve_inward[devices]
-    inner, outer = before_device[at], beyond_device[at]
-    drawing.edge(np.where(inward, outer, inner), np.where(inward, inner, outer), devices, True)
-    arms = np.flatnonzero(arm_here)
-    _arm_edges(network, drawing, ends[arms], innermost[arms])
+    _arm_edges(network, drawing, outer[arm_here], innermost[arm_here])
 
 
 def _arm_edges(network: Network, drawing: _Drawing, node: np.ndarray, vertex: np.ndarray) -> None:
