@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "network": ("network", "criticality"),
     "hydraulics": ("hydraulics",),
     "burst_book": ("burst-book",),
+    "burst_book": ("burst-book",),
     "valve": ("valve",),
     "works": ("works",),
     "notice": ("notice",),

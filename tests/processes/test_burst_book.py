@@ -1,0 +1,120 @@
+"""The burst book on the sample city: what it says of a segment is the burst's answer, every segment and valve is in it, and it prints."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from serving import database, environment, onemap
+
+from gis.cli import burst_book_page
+from gis.db import connection
+from gis.db.store import Store
+from gis.errors import AccessDenied, NotFound
+from gis.processes import burst_book, pipe_burst
+from gis.processes._water_network import water
+from gis.settings import settings
+
+
+class _Text(HTMLParser):
+    """The words of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.words = []
+        self.feed(page)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def city(loaded_city, tmp_path_factory):
+    """A copy of the sample city; the settings of this module's tests point to it."""
+    home = tmp_path_factory.mktemp("book") / "home"
+    with database("book_city", loaded_city.database) as name, pytest.MonkeyPatch.context() as patch:
+        env = environment(name, home)
+        for key, value in env.items():
+            if key.startswith("ONEMAP_"):
+                patch.setenv(key, value)
+        connection.close_pool()
+        settings.cache_clear()
+        yield env
+        connection.close_pool()
+    settings.cache_clear()
+
+
+def quiet(share, what):
+    assert 0 <= share <= 1
+
+
+@pytest.fixture(scope="module")
+def book(city):
+    with Store("water") as store:
+        return burst_book.book(store, "city", "grid", quiet)
+
+
+def test_every_segment_is_in_the_book_once(city, book):
+    with Store("water") as store:
+        part = water(store, "city").engine.segments
+    assert sorted(e.segment for e in book.entries) == np.flatnonzero(np.diff(part.pipe_at) > 0).tolist()
+    assert [e.number for e in book.entries] == list(range(1, len(book.entries) + 1))
+    assert sorted(n for p in book.pages for n in p.entries) == [e.number for e in book.entries]
+    named = {v for e in book.entries for v in burst_book.valves_of(e)}
+    numbers = [int(book.valve_number[v]) for v in named]
+    assert sorted(numbers) == list(range(1, len(named) + 1))
+
+
+def test_an_entry_is_the_answer_of_a_burst_on_its_pipes(city, book):
+    ids = book.valves["valve_id"].tolist()
+    with Store("water") as store:
+        for entry in book.entries[::7]:
+            answer = pipe_burst.run(store, pipe_burst.BurstInputs(pipe=entry.pipes[-1]), quiet)
+            valves = answer["valves"]
+            assert [ids[v] for v in entry.close] == valves["close"] and [ids[v] for v in entry.optional] == valves["optional"]
+            assert entry.customers == answer["affected"]["customers"] and entry.isolated == answer["isolated"]
+            for valve, beyond in zip(valves["close"], entry.beyond, strict=True):
+                again = pipe_burst.run(store, pipe_burst.BurstInputs(pipe=entry.pipes[-1], stuck=[valve]), quiet)
+                assert {book.entries[book.number_of[s] - 1].name for s in beyond if s in book.number_of} <= set(again["segments"])
+            assert entry.sources == answer["sources_to_shut"]
+            assert sum(map(len, entry.plates.values())) <= len(answer["affected"]["doorplates"])
+
+
+def test_a_sheet_names_what_the_crew_needs(book):
+    page = max(book.pages, key=lambda p: len(p.entries))
+    html = burst_book_page.sheet(book, page)
+    words = _Text(html).words
+    text = "".join(words)
+    assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
+    for number in page.entries:
+        entry = book.entries[number - 1]
+        assert words.count(f"S{number}") >= 2  # on the map and at its table
+        assert f"{entry.customers} 户" in text
+        for valve in entry.close:
+            assert book.valves["valve_id"].iloc[valve] in words and str(book.valve_number[valve]) in words
+    assert book.version in text and book.day.isoformat() in text
+    index = "".join(_Text(burst_book_page.indexes(book)).words)
+    assert all(street in index for e in book.entries for street in e.streets)
+
+
+def test_by_zone_and_with_a_limit(city):
+    with Store("water") as store:
+        zones = burst_book.book(store, "city", "zone", quiet)
+        one = burst_book.book(store, "city", "zone", quiet, limit=1)
+    assert {p.code for p in zones.pages} <= {"DMA01", "DMA02", "DMA03", ""} and len(zones.pages) >= 2
+    assert len(one.pages) == 1 and [e.number for e in one.entries] == one.pages[0].entries
+    assert burst_book_page.sheet(one, one.pages[0]) and burst_book_page.cover(one) and burst_book_page.indexes(one)
+
+
+def test_only_who_may_see_pipes_gets_a_book(city):
+    with Store("anonymous") as store, pytest.raises(AccessDenied):
+        burst_book.book(store, "city", "grid", quiet)
+    with Store("water") as store, pytest.raises(NotFound):
+        burst_book.book(store, "nowhere", "grid", quiet)
+
+
+def test_the_command_prints_it(city, tmp_path):
+    out = tmp_path / "book.pdf"
+    answer = json.loads(onemap("burst-book", "--out", str(out), "--limit", "2", "--json", env=city))
+    assert answer["sheets"] == 2 and answer["pages"] >= 5
+    assert out.read_bytes().startswith(b"%PDF-") and not list(tmp_path.glob("*.part"))
