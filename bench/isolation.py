@@ -1,7 +1,9 @@
-"""Isolation measured: segments beside the bare SciPy call and WNTR's own, and single bursts.
+"""Isolation measured: segments, the build from PostGIS, single bursts and the atlas, beside their peers in the same run.
 
-`./run bench isolation [--size N]`: PacificCity where its file is beside the project, EPANET's Net6, and a synthetic street network
-of N pipes (default 100000). One JSON line per figure, all taken in this run; a peer that does not finish in 120 s is null.
+`./run bench isolation [--size N]`: EPANET's Net6, PacificCity where its file is beside the project, synthetic street networks from
+10,000 to N pipes (default 100000), and unless `--no-database` is said the build from PostGIS and the peers inside
+it: COPY OUT of the same columns, a recursive query, and pgRouting where it is installed. One JSON line per figure; a peer that is not
+installed or does not finish in 120 s is null.
 """
 
 from __future__ import annotations
@@ -15,52 +17,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from bench.streets import streets
+from gis.analysis.atlas import atlas
+from gis.analysis.consumers import consumers
+from gis.analysis.cutoff import cutoff
 from gis.analysis.feed import feed
 from gis.analysis.isolation import Engine
 from gis.analysis.network import AS_LINK, AT_PIPE_END, Network, network
-from gis.analysis.segments import segments
+from gis.analysis.segments import labels, segments
 from gis.settings import ROOT
 
 PEER_LIMIT_S = 120
-PIECES = 4
-"""Pipes per street between two crossings."""
-
-
-def streets(size: int, seed: int = 1) -> dict[str, pd.DataFrame]:
-    """A town of square blocks with `size` pipes: each street in four pieces, a valve on 60 % of the arms of the crossings."""
-    rng = np.random.default_rng(seed)
-    side = max(int(np.sqrt(size / (2 * PIECES))), 2)
-    crossing = np.arange(side * side).reshape(side, side)
-    a = np.concatenate((crossing[:, :-1].ravel(), crossing[:-1].ravel()))
-    b = np.concatenate((crossing[:, 1:].ravel(), crossing[1:].ravel()))
-    inner = side * side + np.arange(len(a) * (PIECES - 1)).reshape(len(a), PIECES - 1)
-    chain = np.column_stack((a, inner, b))
-    ends = np.column_stack((chain[:, :-1].ravel(), chain[:, 1:].ravel()))
-    node = np.char.mod("N%08d", np.arange(inner.max() + 1)).astype(object)
-    pipe = np.char.mod("P%08d", np.arange(len(ends))).astype(object)
-    first, last = np.arange(len(a)) * PIECES, np.arange(len(a)) * PIECES + PIECES - 1
-    arm_pipe, arm_node = np.concatenate((first, last)), np.concatenate((a, b))
-    chosen = np.flatnonzero(rng.random(len(arm_pipe)) < 0.6)
-    n = len(chosen)
-    source = rng.choice(side * side, min(8, side), replace=False)
-    return {
-        "nodes": pd.DataFrame({"node_id": node, "base_demand_lps": 0.1}),
-        "pipes": pd.DataFrame({
-            "pipe_id": pipe, "from_node": node[ends[:, 0]], "to_node": node[ends[:, 1]], "length_m": 40.0,
-            "diameter_mm": 200.0, "status": "0",
-        }),
-        "valves": pd.DataFrame({
-            "valve_id": np.char.mod("V%08d", np.arange(n)).astype(object), "kind": "gate", "isolating": True,
-            "node_id": node[arm_node[chosen]], "pipe_id": pipe[arm_pipe[chosen]],
-            "normal_status": np.where(rng.random(n) < 0.01, "closed", "open"), "operable": rng.random(n) > 0.02,
-        }),
-        "sources": pd.DataFrame({"source_id": node[source], "node_id": node[source]}),
-    }  # fmt: skip
-
-
 def median_s(work, times: int = 5) -> float:
     """The median time of some calls, seconds."""
     taken = []
@@ -71,16 +42,54 @@ def median_s(work, times: int = 5) -> float:
     return float(np.median(taken))
 
 
-def bare(net: Network):
-    """The bare SciPy call on the same contraction, for valves at pipe ends and as links: nothing but labels."""
+def contracted(net: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The arrays of a bare call: which pipes are cut at their start and end, and the pairs of nodes that hang together."""
     cut = np.zeros(2 * net.n_pipes, bool)
     cut[net.valve_end[net.valve_place == AT_PIPE_END]] = True
     through = ~cut[0::2] & ~cut[1::2]
     plain = (net.valve_place == AS_LINK) & ~net.valve_isolating & ~net.valve_directed
-    i = np.concatenate((net.pipe_from[through], net.valve_node[plain]))
-    j = np.concatenate((net.pipe_to[through], net.valve_to[plain]))
+    pairs = [np.concatenate((a[through], b[plain])) for a, b in ((net.pipe_from, net.valve_node), (net.pipe_to, net.valve_to))]
+    return cut[0::2], cut[1::2], *pairs
+
+
+def bare(net: Network, arrays: tuple) -> np.ndarray:
+    """The bare SciPy call on contracted arrays, for valves at pipe ends and as links: nothing but labels of nodes."""
+    _, _, i, j = arrays
     graph = coo_matrix((np.ones(len(i), np.int8), (i, j)), shape=(net.n_nodes, net.n_nodes)).tocsr()
-    return connected_components(graph, directed=False)
+    return connected_components(graph, directed=False)[1]
+
+
+def contraction(net: Network) -> np.ndarray:
+    """The same with what it needs before (contraction) and after (labels of pipes)."""
+    arrays = contracted(net)
+    label = bare(net, arrays)
+    found = np.where(~arrays[0], label[net.pipe_from], np.where(~arrays[1], label[net.pipe_to], -1))
+    alone = found < 0
+    found[alone] = label.max(initial=-1) + 1 + np.arange(alone.sum())
+    return found
+
+
+def networkx_s(net: Network) -> float | None:
+    """networkx' connected components on the contracted arrays (without building the graph); None where it is not installed."""
+    try:
+        import networkx as nx
+    except ImportError:
+        return None
+    _, _, i, j = contracted(net)
+    graph = nx.Graph(zip(i.tolist(), j.tolist(), strict=True))
+    graph.add_nodes_from(range(net.n_nodes))
+    return median_s(lambda: sum(1 for _ in nx.connected_components(graph)), 1)
+
+
+def igraph_s(net: Network) -> float | None:
+    """igraph's connected components on the contracted arrays, built and labelled; None where it is not installed."""
+    try:
+        import igraph
+    except ImportError:
+        return None
+    _, _, i, j = contracted(net)
+    pairs = np.column_stack((i, j))
+    return median_s(lambda: igraph.Graph(n=net.n_nodes, edges=pairs).connected_components().membership, 1)
 
 
 def wntr_s(graph, layer) -> float | None:
@@ -111,26 +120,49 @@ def ratio(ours: float, peer: float | None) -> float | None:
     return None if peer is None else ours / peer
 
 
-def measure(name: str, tables: dict[str, pd.DataFrame], peer=None) -> None:
-    """The figures of one network; `peer` measures WNTR on it."""
+def measure(name: str, tables: dict[str, pd.DataFrame], peer=None) -> dict[str, float]:
+    """The figures of one network; `peer` measures WNTR on it. The seconds that grow with its size."""
     begun = time.perf_counter()
     net, states = network(**tables)
-    arrays = time.perf_counter() - begun
-    partition = segments(net)
+    made = {"frames to arrays": time.perf_counter() - begun}
+    partition, arrays = segments(net), contracted(net)
     size = {"network": name, "pipes": net.n_pipes, "valves": net.n_valves, "segments": partition.count}
-    ours, scipy_s, peer_s = median_s(lambda: segments(net)), median_s(lambda: bare(net)), peer() if peer else None
-    figure(**size, figure="segments", ours_s=ours, scipy_s=scipy_s, wntr_s=peer_s,
-           to_scipy=ratio(ours, scipy_s), to_wntr=ratio(ours, peer_s))
-    figure(**size, figure="frames to arrays", ours_s=arrays)
-    figure(**size, figure="feed", ours_s=median_s(lambda: feed(net, partition, states), 3))
-    engine = Engine.built(net, states, partition)
-    rng, taken = np.random.default_rng(7), []
-    for pipe in rng.integers(0, net.n_pipes, 1000):
+    label = median_s(lambda: labels(net).of_span, 7)
+    call, whole, peer_s = median_s(lambda: bare(net, arrays), 7), median_s(lambda: contraction(net), 7), peer() if peer else None
+    nx_s, ig_s = (networkx_s(net), igraph_s(net)) if net.n_pipes <= 300_000 else (None, None)
+    figure(**size, figure="segments (a label per pipe)", ours_s=label, limit="SciPy's call on contracted arrays", limit_s=call,
+           to_limit=label / call, scipy_with_contraction_s=whole, to_scipy_with_contraction=label / whole, wntr_s=peer_s,
+           to_wntr=ratio(label, peer_s), networkx_s=nx_s, to_networkx=ratio(label, nx_s), igraph_s=ig_s, to_igraph=ratio(label, ig_s))
+    made["segments with tables"] = median_s(lambda: segments(net), 3)
+    made["feed"] = median_s(lambda: feed(net, partition, states), 3)
+    made["tree"] = median_s(lambda: cutoff(net, partition, states), 3)
+    for what, seconds in made.items():
+        figure(**size, figure=what, ours_s=seconds, wntr_s=peer_s, to_wntr=ratio(seconds, peer_s))
+    engine = Engine.built(net, states, partition).with_tree()
+    _one_burst(size, engine, call)
+    made["atlas"] = median_s(lambda: atlas(engine, _nobody(net)), 3)
+    figure(**size, figure="atlas of all pipes", ours_s=made["atlas"], limit_s=20.0, per_pipe_us=made["atlas"] / net.n_pipes * 1e6)
+    return made
+
+
+def _nobody(net: Network):
+    """No connections: customers are then the junctions with a demand."""
+    columns = {"connections": ("connection_id", "pipe_id"), "plates": ("plate_id", "building_id"), "hydrants": ("hydrant_id", "pipe_id")}
+    return consumers(net, **{k: pa.table({c: pa.array([], pa.string()) for c in v}) for k, v in columns.items()})
+
+
+def _one_burst(size: dict, engine: Engine, linear_s: float) -> None:
+    """A thousand bursts: all of each, and beyond a microsecond per pipe and segment of the answer."""
+    part, taken, beyond = engine.segments, [], []
+    for pipe in np.random.default_rng(7).integers(0, engine.network.n_pipes, 1000):
         begun = time.perf_counter()
-        engine.burst(partition.of_pipe[[pipe]])
+        found = engine.burst(part.of_pipe[[pipe]])
         taken.append(time.perf_counter() - begun)
-    median, p99 = float(np.median(taken)) * 1e3, float(np.percentile(taken, 99)) * 1e3
-    figure(**size, figure="one burst", median_ms=median, p99_ms=p99, linear_pass_ms=scipy_s * 1e3, to_linear_pass=median / (scipy_s * 1e3))
+        dry = np.concatenate((found.region, found.lost))
+        beyond.append(taken[-1] - 1e-6 * (len(dry) + int(np.diff(part.pipe_at)[dry].sum())))
+    values = {"median_ms": np.median(taken), "p99_ms": np.percentile(taken, 99), "p99_beyond_size_ms": np.percentile(beyond, 99)}
+    figure(**size, figure="one burst", **{k: float(v) * 1e3 for k, v in values.items()}, linear_pass_ms=linear_s * 1e3,
+           median_to_linear_pass=float(np.median(taken)) / linear_s)
 
 
 def epanet(path: Path, isolation: tuple[str, ...], share: float) -> None:
@@ -156,18 +188,33 @@ def epanet(path: Path, isolation: tuple[str, ...], share: float) -> None:
     measure(path.stem, tables, lambda: wntr_s(model.to_graph(), layer))
 
 
+def curve(sizes: list[int]) -> None:
+    """How the cost grows: seconds per n·log n against those of the smallest network; 1 is exactly n·log n, less is better."""
+    rows = [(n, measure(f"streets {n}", streets(n))) for n in sizes]
+    unit = [n * np.log(n) for n, _ in rows]
+    for what in rows[0][1]:
+        growth = [float(made[what] / u / (rows[0][1][what] / unit[0])) for (_, made), u in zip(rows, unit, strict=True)]
+        seconds = [round(made[what], 5) for _, made in rows]
+        figure(figure=f"growth: {what}", sizes=sizes, seconds=seconds, to_n_log_n=[round(g, 3) for g in growth])
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=100_000)
-    size = parser.parse_args().size
+    parser.add_argument("--no-database", action="store_true", help="leave out what is measured in PostGIS")
+    wanted = parser.parse_args()
     import wntr
 
     epanet(Path(wntr.__file__).parent / "library" / "networks" / "Net6.inp", (), 0.5)
     pacific = ROOT.parent / "shared" / "data" / "networks" / "PacificCity.inp"
     if pacific.is_file():
         epanet(pacific, ("TCV",), 0.0)
-    measure(f"streets {size}", streets(size))
+    curve([n for n in (10_000, 30_000, 100_000, 300_000, 1_000_000) if n < wanted.size] + [wanted.size])
+    if not wanted.no_database:
+        from bench import isolation_database
+
+        isolation_database.measure(wanted.size)
 
 
 if __name__ == "__main__":
