@@ -59,6 +59,13 @@ class Columns:
         empty = pc.fill_null(pc.equal(values, ""), False)
         return pc.if_else(empty, None, values) if pc.any(empty).as_py() else values
 
+    def dates(self, column: str) -> pa.Array:
+        """A column of an Arrow table as text, whatever its type."""
+        if column not in self:
+            return pa.nulls(len(self), pa.string())
+        values = one(self._table[column]).cast(pa.string())
+        return values if self._rows is None else values.take(pa.array(self._rows))
+
     def numbers(self, column: str, missing: float = 0.0) -> np.ndarray:
         """A column as float64, `missing` where there is no value."""
         if column not in self:

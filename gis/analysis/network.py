@@ -7,6 +7,7 @@ Lengths and levels in metres, diameters in millimetres, coordinates in degrees (
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
@@ -273,7 +274,8 @@ def _valve_table(valves: Columns, pipe_ids: pa.Array, ends: dict, table: dict, a
     undirected = directed & ((place == AT_JUNCTION) | ((place == AT_PIPE_END) & ~pointed))
     found.append(("NW04", _chosen(ids, good & undirected)))
     directed = directed & ~undirected
-    is_open = ~_is(pc.coalesce(valves.text("live_status"), valves.text("normal_status")), "closed")
+    state = _states(valves)
+    is_open = state.open
     found.append(("NW05", _chosen(ids, good & ~directed & ~isolating & ~is_open)))
     result = {
         "valve_id": encoded(ids.filter(pa.array(good))), "valve_place": place[good],
@@ -284,8 +286,33 @@ def _valve_table(valves: Columns, pipe_ids: pa.Array, ends: dict, table: dict, a
         "valve_remote": valves.flags("remote", False)[good], "valve_diameter": valves.numbers("diameter_mm")[good],
         "valve_xy": valves.points()[good],
     }  # fmt: skip
-    usable = valves.flags("operable", True) & valves.flags("accessible", True)
-    return result, States(open=is_open[good], usable=usable[good])
+    return result, States(open=is_open[good], usable=state.usable[good])
+
+
+def _states(valves: Columns) -> States:
+    """The state of each row: open unless its live status, or where there is none its normal one, says closed."""
+    is_open = ~_is(pc.coalesce(valves.text("live_status"), valves.text("normal_status")), "closed")
+    return States(open=is_open, usable=valves.flags("operable", True) & valves.flags("accessible", True))
+
+
+def states(network: Network, valves: Table) -> States:
+    """The states of the valves of a network from the present rows of the layer, of which nothing else has changed."""
+    rows = Columns(valves).sorted("valve_id")
+    return _states(rows.take(np.isin(encoded(rows.text("valve_id")), network.valve_id)))
+
+
+def placement_digest(valves: Table) -> str:
+    """A digest of all that the topology takes from the valves: while it stays the same, only states have changed. The states of
+    plain links belong to it, because a closed one is a finding of the network."""
+    rows = Columns(valves).sorted("valve_id")
+    made = hashlib.sha256()
+    for column in ("valve_id", "kind", "node_id", "pipe_id", "from_node", "to_node", "flow", "valid_from", "valid_to"):
+        values = rows.text(column) if column not in ("valid_from", "valid_to") else rows.dates(column)
+        made.update(fixed_width(values).tobytes() + b"\x00" + column.encode())
+    isolating = rows.flags("isolating", False)
+    for values in (isolating, rows.flags("remote", False), rows.numbers("diameter_mm"), rows.points(), _states(rows).open | isolating):
+        made.update(np.ascontiguousarray(values).tobytes())
+    return made.hexdigest()
 
 
 def _source_table(sources: Columns, node: np.ndarray, found: list) -> dict:

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,7 +28,7 @@ from gis.analysis.consumers import Consumers, consumers
 from gis.analysis.cutoff import Cutoff
 from gis.analysis.feed import Feed
 from gis.analysis.isolation import Engine
-from gis.analysis.network import Network, States, network, opened, save
+from gis.analysis.network import Network, States, network, opened, placement_digest, save, states
 from gis.analysis.place import Boxes, boxes
 from gis.analysis.segments import Segments
 from gis.errors import NotFound
@@ -47,7 +47,7 @@ _COLUMNS = {
     "water_connection": ("connection_id", "pipe_id", "building_id", "customers", "priority", "curb_valve", "curb_status", "curb_operable"),
     "door_plate": ("plate_id", "building_id"),
 }  # fmt: skip
-_FORMAT = 3
+_FORMAT = 4
 """Raised when the arrays change their meaning, so that older files are built anew."""
 _FOR_EVER = "9999-12-31"
 _KEPT = 3
@@ -63,7 +63,7 @@ _past: dict[tuple, Water] = {}
 @dataclass(frozen=True)
 class Water:
     """A water network ready to answer: its engine, consumers and where its pipes lie, and the data version; valid until the day
-    `until` (ISO), when something is put into or out of service."""
+    `until` (ISO), when something is put into or out of service. `valves`: the digest of their placement, where it was just built."""
 
     name: str
     engine: Engine
@@ -71,6 +71,7 @@ class Water:
     boxes: Boxes
     version: str
     until: str
+    valves: str = ""
 
 
 def water(store, name: str, as_of: dt.datetime | dt.date | None = None) -> Water:
@@ -119,10 +120,32 @@ def _mapped_or_built(store, name: str, version: str, identity: str, today: str) 
             made = json.loads((candidate / "network.json").read_text())
             if made["from"] <= today < made["until"]:
                 return _mapped(name, version, made["until"], candidate)
-        found = _built(store, name, version, dt.date.fromisoformat(today))
-        _write(found, folder, folder / f"{wanted}@{today}", today)
+        found = _turned(store, name, version, identity, today, folder) or _built(store, name, version, dt.date.fromisoformat(today))
+        _write(found, folder, folder / f"{wanted}@{today}", today, _layer_versions(store, name))
         _forget(folder)
     return _mapped(name, version, found.until, folder / f"{wanted}@{today}")
+
+
+def _layer_versions(store, name: str) -> dict[str, str]:
+    """The data version of each layer but the valves."""
+    return {layer: store.version([layer], name) for layer in LAYERS if layer != "water_valve"}
+
+
+def _turned(store, name: str, version: str, identity: str, today: str, folder: Path) -> Water | None:
+    """The network from its last files where since then nothing has changed but states of valves: the same arrays, a new feed and
+    tree. None where anything else has, or there are none."""
+    made = sorted(folder.glob(f"{identity}-*-{_FORMAT}@*"), key=lambda p: p.stat().st_mtime)
+    if not made:
+        return None
+    known = json.loads((made[-1] / "network.json").read_text())
+    if not known["from"] <= today < known["until"] or known["layers"] != _layer_versions(store, name):
+        return None
+    valves, _ = _table(store, "water_valve", name, dt.date.fromisoformat(today), None)
+    if placement_digest(valves) != known["valves"]:
+        return None
+    old = _mapped(name, version, known["until"], made[-1])
+    engine = old.engine.with_states(states(old.engine.network, valves)).with_tree()
+    return replace(old, engine=engine, valves=known["valves"])
 
 
 @contextmanager
@@ -147,9 +170,10 @@ def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | N
             remedy=f"There are: {', '.join(names) or 'none; load one first'}",
         )
     pipes = _measured(tables["water_pipe"], store.catalog.city.working_crs)
-    net, states = network(tables["water_node"], pipes, tables["water_valve"], tables["water_source"])
+    net, state = network(tables["water_node"], pipes, tables["water_valve"], tables["water_source"])
     supplied = consumers(net, tables["water_connection"], tables["door_plate"], tables["hydrant"])
-    return Water(name, Engine.built(net, states).with_tree(), supplied, boxes(net), version, until)
+    engine = Engine.built(net, state).with_tree()
+    return Water(name, engine, supplied, boxes(net), version, until, placement_digest(tables["water_valve"]))
 
 
 def _table(store, layer: str, name: str, day: dt.date, moment: dt.datetime | None) -> tuple[pa.Table, str]:
@@ -185,14 +209,15 @@ def _measured(pipes: pa.Table, metric: str) -> pa.Table:
     return pipes.set_column(pipes.column_names.index("length_m"), "length_m", pa.array(length))
 
 
-def _write(made: Water, parent: Path, folder: Path, today: str) -> None:
+def _write(made: Water, parent: Path, folder: Path, today: str, layers: dict[str, str]) -> None:
     """All arrays into a folder of their own, which appears under its name in one step."""
     beside = Path(tempfile.mkdtemp(prefix="making-", dir=parent))
     engine = made.engine
     values = (engine.network, engine.states, engine.segments, engine.feed, engine.cutoff, made.consumers, made.boxes)
     for part, value in zip(_PARTS, values, strict=True):
         save(value, beside, part)
-    (beside / "network.json").write_text(json.dumps({"from": today, "until": made.until, "version": made.version}))
+    about = {"from": today, "until": made.until, "version": made.version, "layers": layers, "valves": made.valves}
+    (beside / "network.json").write_text(json.dumps(about))
     beside.chmod(0o755)
     if folder.exists():
         shutil.rmtree(folder)
