@@ -32,6 +32,7 @@ PARAMETERS = {
     "as-of": _query("as-of", "Recorded time: the answer as it was known at this moment.", _TEXT),
     "cursor": _query("cursor", "Where the page begins; taken from a next link.", _TEXT),
     "resultType": _query("resultType", "hits counts exactly and answers no features.", {"type": "string", "enum": ["results", "hits"]}),
+    "subset": _query("subset", "The part of a raster: Lat(31.9:32.1),Lon(116.9:117.1).", _TEXT),
     "sortby": _query("sortby", "Properties to sort by, separated by commas; - before a name sorts downwards.", _TEXT),
     "filter": _query("filter", "A CQL2 filter.", _TEXT),
     "filter-lang": _query(

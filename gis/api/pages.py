@@ -60,8 +60,9 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    # The new style formats every phrase with %, also those that quote the caller.
     environment.install_gettext_callables(  # type: ignore[attr-defined]
-        lambda text: phrase(text, language), lambda one, many, n: phrase(one if n == 1 else many, language), newstyle=True
+        lambda text: phrase(text, language), lambda one, many, n: phrase(one if n == 1 else many, language), newstyle=False
     )
     environment.filters |= {"shown": _shown, "json": lambda value: json_bytes(value, pretty=True).decode()}
     return environment
