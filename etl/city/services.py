@@ -121,7 +121,29 @@ def facilities(city) -> tuple[pd.DataFrame, np.ndarray]:
     table["capacity"] = table["capacity"].round().astype("Int64")
     table["phone"] = np.where(table["kind"].isin(["bus_stop", "park", "toilet", "shelter"]), None, phone_numbers(len(table), rng))
     table["valid_from"] = dates(table.pop("year").to_numpy(), rng)
-    return table, geom
+    depots, depot_at = _water_depots(city, len(table))
+    return pd.concat([table, depots], ignore_index=True), np.concatenate([geom, depot_at])
+
+
+def _water_depots(city, before: int):
+    """Where the crews of the water utility start: one or two yards with a gate, those of the town first."""
+    x = city.parcels
+    yard = np.flatnonzero(np.isin(x.programme, (pc.UTILITY, pc.FACTORY, pc.STORAGE)) & city.has_gate)
+    rng = stream(city.seed, "water depots")
+    own = yard[np.lexsort((yard, x.programme[yard] != pc.UTILITY, x.place[yard] >= 0))][:2]
+    table = pd.DataFrame(
+        {
+            "facility_id": [f"SS{before + k + 1:05d}" for k in range(len(own))],
+            "name": ["青澜县供水抢修站", "青澜县第二供水抢修站"][: len(own)],
+            "kind": "water_depot",
+            "level": "fifteen_minute",
+            "capacity": pd.array([pd.NA] * len(own), dtype="Int64"),
+            "address": city.yard_address[own],
+            "phone": phone_numbers(len(own), rng),
+            "valid_from": dates(x.year[own], rng),
+        }
+    )
+    return table, shapely.points(x.gate[own])
 
 
 def _bus_stops(city):
