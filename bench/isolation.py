@@ -130,8 +130,8 @@ def measure(name: str, tables: dict[str, pd.DataFrame], peer=None) -> dict[str, 
     label = median_s(lambda: labels(net).of_span, 7)
     call, whole, peer_s = median_s(lambda: bare(net, arrays), 7), median_s(lambda: contraction(net), 7), peer() if peer else None
     nx_s, ig_s = (networkx_s(net), igraph_s(net)) if net.n_pipes <= 300_000 else (None, None)
-    figure(**size, figure="segments (a label per pipe)", ours_s=label, limit="SciPy's call on contracted arrays", limit_s=call,
-           to_limit=label / call, scipy_with_contraction_s=whole, to_scipy_with_contraction=label / whole, wntr_s=peer_s,
+    figure(**size, figure="segments (a label per pipe)", ours_s=label, limit="SciPy with contraction and labels of pipes", limit_s=whole,
+           to_limit=label / whole, bare_call_s=call, to_bare_call=label / call, wntr_s=peer_s,
            to_wntr=ratio(label, peer_s), networkx_s=nx_s, to_networkx=ratio(label, nx_s), igraph_s=ig_s, to_igraph=ratio(label, ig_s))
     made["segments with tables"] = median_s(lambda: segments(net), 3)
     made["feed"] = median_s(lambda: feed(net, partition, states), 3)
