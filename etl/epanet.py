@@ -187,8 +187,11 @@ def _with_heights(line: np.ndarray, start: float, end: float) -> shapely.LineStr
 
 
 def _within(value: float | None, low: float, high: float) -> float | None:
-    """The value where the layer accepts it, else None: an impossible attribute must not cost the element."""
-    return value if value is not None and low <= value <= high else None
+    """The value where the layer accepts it, else None: an impossible attribute must not cost the element.
+
+    To six decimals: twelve inches are 304.8 mm, not 304.79999999999995.
+    """
+    return round(value, 6) if value is not None and low <= value <= high else None
 
 
 def _node_rows(inp: Inp, drawn: _Map, stubs: dict[str, shapely.Point]) -> list[dict]:

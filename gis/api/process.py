@@ -49,7 +49,9 @@ def checked(process: processes.Process, inputs: Any) -> processes.Inputs:
     try:
         return process.inputs.model_validate(inputs)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'inputs'}: {fault['msg']}" for fault in error.errors()[:10]]
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'inputs'}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()[:10]
+        ]
         raise InputError("; ".join(faults)[:1000], where="inputs", remedy=f"See /processes/{process.id}") from None
 
 

@@ -7,7 +7,7 @@ import re
 import threading
 from http import HTTPStatus
 
-from flask import has_request_context, request
+from flask import g, has_request_context, request
 from pygeoapi.process.manager.base import get_manager
 
 from gis.access.identity import Identity, caller
@@ -30,6 +30,7 @@ class ServedAPI(adapt.core.API):
         self._whole = config
         self._by_role: dict[tuple[str, ...], dict] = {}
         self._openapi: dict[tuple[str, ...], dict] = {}
+        self._base_url = ""
         super().__init__(config, {}, {})
         self.manager = get_manager(config)  # of all processes, not only of those that exist for nobody
         # Templates get this one: the server and its metadata, never the resources.
@@ -58,7 +59,9 @@ class ServedAPI(adapt.core.API):
             }
             with self._lock:
                 self._by_role[role] = found
-        return found
+        metadata = self._whole["metadata"]
+        # the `about` link and the linked data name the platform as the caller found it
+        return found | {"metadata": metadata | {"identification": metadata["identification"] | {"url": self.base_url}}}
 
     @config.setter
     def config(self, value: dict) -> None:
@@ -93,7 +96,16 @@ class ServedAPI(adapt.core.API):
 
 def _view() -> tuple[str, ...]:
     """What the view of the configuration depends on: the role, and the rasters that were loaded by now."""
-    return (caller.get().role, *(layer.id for layer in catalog().layers.values() if layer.is_raster and raster.is_loaded(layer.id)))
+    role = caller.get().role
+    if not has_request_context():
+        return (role, *_rasters())
+    if "rasters" not in g:  # asked several times per request, and each time is a look at the disk
+        g.rasters = _rasters()
+    return (role, *g.rasters)
+
+
+def _rasters() -> tuple[str, ...]:
+    return tuple(layer.id for layer in catalog().layers.values() if layer.is_raster and raster.is_loaded(layer.id))
 
 
 def exists(name: str, resource: dict, role: str) -> bool:

@@ -265,7 +265,7 @@ def parsed(**parameters) -> BurstInputs:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(
-            first["msg"], where=".".join(map(str, first["loc"])), remedy="See `onemap burst --help`"
+            first["msg"].removeprefix("Value error, "), where=".".join(map(str, first["loc"])), remedy="See `onemap burst --help`"
         ) from None
 
 

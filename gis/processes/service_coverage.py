@@ -67,7 +67,7 @@ def cover(store: Store, inputs: ServiceCoverageInputs, progress=None) -> Coverag
     """The nearest facility of every address. Distances go from the address to the facility."""
     step = progress or (lambda share, text: None)
     day = dt.date.today()
-    store.require(["road", "address", inputs.facilities])
+    store.require(["road", "address"])  # what may not be seen is told from what is not there by nobody: see selection.fids
     picked = selection.fids(store, inputs.facilities, _filter(store, inputs), day=day)
     step(0.05, "道路 roads")
     network = roads(store, day)

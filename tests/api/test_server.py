@@ -66,6 +66,8 @@ def test_the_server_from_start_to_stop(server):
     assert status == 200 and json.loads(body)["numberReturned"] == 1 and headers["X-Content-Type-Options"] == "nosniff"
     links = {link["href"].split("?")[0] for link in json.loads(ask(f"{base}/")[2])["links"]}
     assert all(link.startswith(base) for link in links), "the platform is found under the name the caller used"
+    about = json.loads(ask(f"{base}/", {"Host": "map.city.example:8080"})[2])["links"]
+    assert all(link["href"].startswith("http://map.city.example:8080") for link in about), "the link to the platform itself too"
     with ThreadPoolExecutor(8) as threads:
         paths = [("/collections/water_pipe/items", key), ("/collections/water_pipe/items", {}), ("/collections/road/items", {})] * 40
         found = list(threads.map(lambda one: ask(base + one[0], one[1])[0], paths))
