@@ -1,4 +1,5 @@
-"""The burst book on the sample city: what it says of a segment is the burst's answer, every segment and valve is in it, and it prints."""
+"""The burst book on the sample city: what it says of a segment is the burst's answer, every segment and valve is in it, and it prints.
+The same answers as a map of what matters most."""
 
 import json
 from html.parser import HTMLParser
@@ -11,7 +12,7 @@ from gis.cli import burst_book_page
 from gis.db import connection
 from gis.db.store import Store
 from gis.errors import AccessDenied, NotFound
-from gis.processes import burst_book, pipe_burst
+from gis.processes import burst_book, criticality_map, network_criticality, pipe_burst
 from gis.processes._water_network import water
 from gis.settings import settings
 
@@ -118,3 +119,22 @@ def test_the_command_prints_it(city, tmp_path):
     answer = json.loads(onemap("burst-book", "--out", str(out), "--limit", "2", "--json", env=city))
     assert answer["sheets"] == 2 and answer["pages"] >= 5
     assert out.read_bytes().startswith(b"%PDF-") and not list(tmp_path.glob("*.part"))
+
+
+def test_criticality_on_the_map(city):
+    with Store("water") as store:
+        answer = criticality_map.run(store, criticality_map.CriticalityMapInputs(classes=4), quiet)
+        known = water(store, "city")
+        ranking = network_criticality.segment_ranking(known).set_index("segment_id")
+    shown = [f["properties"] for f in answer["features"]["features"]]
+    pipes = [p for p in shown if p["part"] == "segment"]
+    assert len(pipes) == known.engine.network.n_pipes
+    for part, layer in answer["layers"].items():
+        own = [p for p in shown if p["part"] == part]
+        assert own and 2 <= len(layer["classes"]) <= 4
+        for p in own:
+            step, value = layer["classes"][p["class"]], p[layer["property"]]
+            assert p["color"] == step["color"]
+            assert (step["from"] is None or value >= step["from"]) and (step["to"] is None or value < step["to"])
+    assert all(p["affected_customers"] == ranking.loc[p["segment_id"], "affected_customers"] for p in pipes)
+    json.dumps(answer)
