@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from urllib.parse import urlencode
 
 import orjson
+from cachetools import TTLCache
 from flask import has_request_context, request
 from psycopg2 import sql
 from pygeoapi.provider.base import BaseProvider, ProviderItemNotFoundError
@@ -28,6 +30,9 @@ _EXTRA = ("as-of", "cursor", "resultType")
 _ESTIMATE = (
     "SELECT c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'core' AND c.relname = %s"
 )
+_sizes: TTLCache[tuple[str, str], int] = TTLCache(256, 5)
+"""About how many rows a table has: asked again after five seconds, an estimate is no older than its statistics anyway."""
+_lock = threading.Lock()
 
 
 def layer_of(provider_def: dict) -> Layer:
@@ -237,9 +242,16 @@ def _features(texts: list[str]) -> list:
 def _estimate(cursor, wanted: select.Wanted) -> int | None:
     """About how many features are wanted: the table's size, or the planner's opinion; None where it has none."""
     if not wanted.is_narrowed:
-        cursor.execute(_ESTIMATE, (wanted.layer.id,))
-        row = cursor.fetchone()
-        return row[0] if row and row[0] > 0 else None
+        key = (cursor.connection.dsn, wanted.layer.id)
+        with _lock:
+            known = _sizes.get(key)
+        if known is None:
+            cursor.execute(_ESTIMATE, (wanted.layer.id,))
+            row = cursor.fetchone()
+            known = row[0] if row else 0
+            with _lock:
+                _sizes[key] = known
+        return known if known > 0 else None
     statement = select.Statement()
     cursor.execute(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(select.rows(wanted, statement)), statement.parameters)
     return int(cursor.fetchone()[0][0]["Plan"]["Plan Rows"])

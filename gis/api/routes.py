@@ -63,10 +63,15 @@ def _collection(name: str) -> dict:
 
 def _provider(name: str, kind: str):
     """The provider of a collection. Raises NotFound where it has none of this kind."""
+    return load_plugin("provider", _definition(name, kind))
+
+
+def _definition(name: str, kind: str) -> dict:
+    """How the collection's provider of this kind is defined. Raises NotFound where it has none."""
     definitions = [d for d in _collection(name)["providers"] if d["type"] == kind]
     if not definitions:
         raise NotFound("Collection not found")
-    return load_plugin("provider", definitions[0])
+    return definitions[0]
 
 
 @ogc.get("/")
@@ -142,7 +147,7 @@ def collection_queryables(name: str) -> Response:
 @ogc.route("/collections/<name>/items", methods=["GET", "POST"], provide_automatic_options=False)
 def items(name: str) -> Response:
     """A page of features; POST carries a CQL2 JSON filter."""
-    _provider(name, "feature")
+    _definition(name, "feature")
     made = _request((*FORMATS, "csv"))
     if request.method == "POST":
         _require_filter()
@@ -183,7 +188,7 @@ def _plus_signs(made) -> None:
 
 @ogc.get("/collections/<name>/items/<path:item>", provide_automatic_options=False)
 def one_item(name: str, item: str) -> Response:
-    _provider(name, "feature")
+    _definition(name, "feature")
     unknown = set(request.args) - {"f", "lang", "crs", "as-of"}
     if unknown:
         raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of f, lang, crs, as-of")
