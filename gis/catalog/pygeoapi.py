@@ -20,8 +20,8 @@ COVERAGE = "gis.api.coverage.CoverageProvider"
 PICTURES = "gis.api.coverage.RasterTileProvider"
 PROCESSOR = "gis.api.process.Processor"
 CRS = "http://www.opengis.net/def/crs/EPSG/0/{}"
-OUTPUT_CRS = (4490, 4326, 3857)
-"""Besides CRS84 and the city's working CRS."""
+OUTPUT_CRS = (4490, 4326, 3857, *range(4547, 4555))
+"""Besides CRS84 and the city's working CRS: what the neighbours' surveys are in (CGCS2000 3-degree zones 114° E to 135° E)."""
 
 
 def render(catalog: Catalog, processes: Iterable[str] = ()) -> str:
