@@ -10,7 +10,7 @@ import psycopg2
 import typer
 
 from gis.cli.output import console, emit
-from gis.errors import OneMapError
+from gis.errors import InputError, OneMapError
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "db": ("db",),
@@ -68,6 +68,10 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         application(sys.argv[1] if len(sys.argv) > 1 else None)()
+    except SystemExit as end:  # a wrong option or a missing argument: what it was stands on stderr
+        if as_json and end.code == 2:
+            report(InputError("The command line was not understood", remedy="Its fault is on stderr; see --help"), json=True)
+        raise
     except OneMapError as error:
         sys.exit(report(error, json=as_json))
     except psycopg2.Error as error:

@@ -15,7 +15,7 @@ from gis.analysis.isolation import Isolation
 from gis.analysis.network import decoded
 from gis.analysis.place import pipe_at
 from gis.catalog.model import Text
-from gis.errors import InputError
+from gis.errors import InputError, OutsideExtent
 from gis.processes import Inputs, Process, Progress
 from gis.processes import _burst_plan as plan
 from gis.processes import _water_answer as answer
@@ -145,6 +145,8 @@ def _node_start(known: Water, node: int) -> _Start:
 
 def _point_start(store, known: Water, inputs: BurstInputs) -> _Start:
     """The pipe nearest to the point, or the junction where several are equally near."""
+    if not crs.inside(*inputs.at, store.catalog.city.extent, margin=0.1):
+        raise OutsideExtent("the point lies outside the city", where=f"{inputs.at[0]}, {inputs.at[1]}", remedy="Longitude comes first")
     metric = store.catalog.city.working_crs
     kind, index, _ = pipe_at(
         known.engine, *inputs.at, inputs.tolerance_m, lambda x, y: crs.transform(x, y, crs.STORED, metric), known.boxes
