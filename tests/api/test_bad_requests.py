@@ -265,7 +265,8 @@ def test_whoever_is_refused_is_told_so_by_class(anyone):
 def test_a_page_quotes_the_caller_and_formats_nothing(anyone):
     for said in ("%25s%25(x)d", "%25%16", "{{7*7}}", "%7B%25%20x%20%25%7D", "<script>"):
         answer = anyone.get(f"{ITEMS}?{said}=1&{said}=2&f=html")
-        assert answer.status_code == 400 and answer.mimetype == "text/html" and "<script>" not in answer.text and "49" not in answer.text
+        assert answer.status_code == 400 and answer.mimetype == "text/html" and "<script>" not in answer.text
+        assert "{{" not in said or "{{7*7}}" in answer.text
 
 
 def test_any_accept_header_and_language_will_do(anyone):

@@ -53,7 +53,7 @@ def test_coordinates_go_out_in_the_order_of_each_authority(anyone):
     assert first[""] == [117, 32] and first["4490"] == first["4326"] == [32, 117]
     assert first["4548"] == pytest.approx([3541852.434, 500000.0], abs=0.01), "northing, easting"
     assert first["3857"] == pytest.approx([13024380.422, 3763310.627], abs=0.01), "easting, northing"
-    assert anyone.get(f"{ROADS}?crs={EPSG}4547").status_code == 400, "not offered by this collection"
+    assert anyone.get(f"{ROADS}?crs={EPSG}4528").status_code == 400, "not offered by this collection"
 
 
 def test_a_surveyed_layer_keeps_its_millimetres(water):
