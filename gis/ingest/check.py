@@ -5,20 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import shapely
 from psycopg2 import sql
 
-from gis import crs
 from gis.catalog import checks
 from gis.catalog.model import Layer
 from gis.ingest.findings import COLUMNS, Findings
-from gis.ingest.read import Source
 from gis.ingest.statements import statement, text
-
-Extent = tuple[float, float, float, float]
 
 
 def keep(cursor, findings: Findings) -> None:
@@ -77,9 +71,7 @@ def _row_checks(layer: Layer, found: Sequence[checks.RowCheck]) -> sql.Composed:
 def _empty(cursor, layer: Layer, in_rows: Sequence[checks.RowCheck]) -> None:
     """Empties the optional fields whose value cannot be believed; the raw value is in the finding."""
     codes = sorted({c.code for c in in_rows if c.empties})
-    cursor.execute(
-        "SELECT DISTINCT field FROM found WHERE layer = %s AND level = 'warning' AND code = ANY (%s)", (layer.id, codes)
-    )
+    cursor.execute("SELECT DISTINCT field FROM found WHERE layer = %s AND level = 'warning' AND code = ANY (%s)", (layer.id, codes))
     for (field,) in cursor.fetchall():
         emptied = sql.SQL(text("empty_field")).format(stage=sql.Identifier("stage", layer.id), field=sql.Identifier(field))
         cursor.execute(emptied, {"layer": layer.id, "codes": codes, "field": field})
@@ -102,42 +94,3 @@ def _set_check(layer: Layer, one: checks.RowCheck) -> sql.Composed:
         remedy=sql.Literal(f"{one.remedy.zh} / {one.remedy.en}"),
         bad=sql.SQL(one.sql),
     )
-
-
-def whereabouts(cursor, layer: Layer, sources: Sequence[Source], extent: Extent | None) -> None:
-    """A declared CRS that cannot be true is fatal, with the likely truth: more than half of the rows lie outside the city (`CRS02`)."""
-    if extent is None or not sources or sources[0].crs is None:
-        return
-    cursor.execute(text("outside"), {"layer": layer.id})
-    outside = cursor.fetchone()[0]
-    cursor.execute(sql.SQL(text("positions")).format(stage=sql.Identifier("stage", layer.id)))
-    total, lon, lat = cursor.fetchone()
-    if not total or outside <= total / 2:
-        return
-    findings, declared = Findings(), sources[0].crs
-    truth = None
-    if crs.chinese_offset(declared) is None:
-        x, y = crs.transform(np.array(lon), np.array(lat), crs.STORED, declared)
-        truth = crs.likely_truth(x, y, declared, extent)
-    remedy = (
-        f"It is likely {truth}: check, then give it with --crs"
-        if truth and "swapped" not in truth
-        else ("The axes are likely swapped: survey X is northing" if truth else "Give the right one with --crs")
-    )
-    findings.add(layer.id, "CRS02", "fatal", f"{outside} of {total} rows lie outside the city: the CRS cannot be true", remedy, value=truth)
-    keep(cursor, findings)
-
-
-def axes_swapped(layer: Layer, source: Source, extent: Extent | None) -> bool:
-    """Whether columns X and Y of a table are northing and easting, as survey tables mean them: so they lie in the city, and not otherwise.
-    That is reported (`CRS03`), not guessed."""
-    if not source.survey_axes or extent is None or source.crs is None or crs.chinese_offset(source.crs):
-        return False
-    first = next(iter(source.batches()), None)
-    if first is None or first.geometry is None:
-        return False
-    bounds = shapely.bounds(first.geometry[~shapely.is_missing(first.geometry)])[:2000]
-    if not len(bounds) or crs.likely_truth(bounds[:, 0], bounds[:, 1], source.crs, extent) != "swapped axes":
-        return False
-    source.findings.add(layer.id, "CRS03", "info", f"{source.name}: X was taken as northing and Y as easting, as in survey tables")
-    return True

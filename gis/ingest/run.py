@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from psycopg2 import sql
 
 from gis.catalog.model import Layer
-from gis.ingest import check, publish, sources, stage
+from gis.ingest import check, publish, sources, stage, whereabouts
 from gis.ingest import map as mapping
 from gis.ingest.delivery import Delivery, LoadResult, Progress, Rejected
 from gis.ingest.publish import Outcome
@@ -55,7 +55,7 @@ class Run:
         for source in delivery.sources:
             how = mapping.mapping(layer, source, constants=delivery.constants, names=delivery.names)
             mapping.report(layer, source, how, delivery.findings)
-            swapped = check.axes_swapped(layer, source, delivery.extent)
+            swapped = whereabouts.axes_swapped(layer, source, delivery.extent)
             before, total = rows, None if source.count is None else source.count + rows
 
             def mapped(source=source, how=how, swapped=swapped, before=before):
@@ -80,7 +80,7 @@ class Run:
             self.progress(f"checking {delivery.layer.id}", 0, self.read[delivery.layer.id])
             check.keep(self.cursor, delivery.findings)
             check.check(self.cursor, delivery.layer, self.mode)
-            check.whereabouts(self.cursor, delivery.layer, delivery.sources, delivery.extent)
+            whereabouts.implausible(self.cursor, delivery.layer, delivery.sources, delivery.extent)
             self._set_aside(delivery.layer)
         for delivery in self.deliveries:
             check.references(self.cursor, delivery.layer)
