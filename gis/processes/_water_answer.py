@@ -93,7 +93,7 @@ def _finding(code: str, message: str, ids: np.ndarray) -> dict:
 
 
 def doorplate_list(store, plates: list[str]) -> list[dict]:
-    """The door-plates with their addresses."""
+    """The door-plates with their addresses and communities."""
     return store.rows("doorplates", ids=plates)
 
 

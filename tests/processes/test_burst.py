@@ -100,7 +100,7 @@ def test_the_answer_has_everything_that_the_contract_names(street):
         and found["feeds_to_open"] == []
         and found["sources_to_shut"] == []
     )
-    assert found["doorplate_list"] == [{"id": "m1", "address": "府前街1号"}]
+    assert found["doorplate_list"] == [{"id": "m1", "address": "府前街1号", "community": None}]
     parts = {(f["properties"]["part"], f["properties"]["id"]) for f in found["features"]["features"]}
     assert parts == {("closed", "AB"), ("valve_close", "VAB"), ("hydrant", "H"), ("burst", "AB")}
     assert found["data_version"] and found["as_of"] == dt.date.today().isoformat() and found["seconds"] < 5

@@ -18,7 +18,7 @@ def close(*valves, **inputs):
 def test_closing_the_only_valve_cuts_off_what_lies_behind(street):  # noqa: F811
     found = close("VAB", features=True, details=True)
     assert found["cuts_off"] and found["affected"]["pipes"] == ["AB"] and found["affected"]["customers"] == 24
-    assert found["doorplate_list"] == [{"id": "m1", "address": "府前街1号"}]
+    assert found["doorplate_list"] == [{"id": "m1", "address": "府前街1号", "community": None}]
     assert {f["properties"]["part"] for f in found["features"]["features"]} == {"cut_off", "hydrant", "valve_close"}
     assert close("VSA")["affected"]["pipes"] == ["AB", "SA"]
 
