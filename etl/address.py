@@ -79,7 +79,7 @@ def deliveries(catalog: Catalog, path: Path, *, crs=None, encoding=None, plates:
     for batch in source.batches():
         rows = batch.rows.select(list(columns.values())).rename_columns(list(columns))
         parts.append(rows.cast(pa.schema([(n, pa.string()) for n in columns])).to_pandas())
-        geometries.append(batch.geometry if batch.geometry is not None else np.full(len(batch.numbers), None))
+        geometries.append(batch.shapes())
         if batch.broken is not None and batch.broken.any():
             findings.extend(
                 "address",

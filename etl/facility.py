@@ -94,7 +94,7 @@ def deliveries(catalog: Catalog, path: Path, *, kind: str | None = None, crs: st
     for batch in source.batches():
         rows = batch.rows.select(list(columns.values())).rename_columns(list(columns))
         parts.append(rows.cast(pa.schema([(n, pa.string()) for n in columns])).to_pandas())
-        geometries.append(batch.geometry)
+        geometries.append(batch.shapes())
     if not parts:
         raise SourceError(f"{path.name} holds no rows", remedy="Deliver the rows")
     rows, geometry = pd.concat(parts, ignore_index=True), placed(np.concatenate(geometries), source.crs)

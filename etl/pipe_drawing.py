@@ -99,7 +99,7 @@ def _read(drawing: Drawing, path: Path, layer: str, catalog: Catalog) -> gpd.Geo
     if not batches:
         raise SourceError(f"{path.name} holds no rows", remedy="Deliver a file with rows")
     rows = pd.concat([b.rows.to_pandas() for b in batches], ignore_index=True)
-    frame = gpd.GeoDataFrame(rows, geometry=np.concatenate([b.geometry for b in batches]))
+    frame = gpd.GeoDataFrame(rows, geometry=np.concatenate([b.shapes() for b in batches]))
     if drawing.place and (drawing.crs or not source.crs_declared):
         west, south, east, north = _bounds_of_pipes(drawing, catalog) if path != drawing.pipes else frame.total_bounds
         lon, lat = drawing.place
@@ -111,7 +111,7 @@ def _read(drawing: Drawing, path: Path, layer: str, catalog: Catalog) -> gpd.Geo
 
 def _bounds_of_pipes(drawing: Drawing, catalog: Catalog) -> np.ndarray:
     batches = open_source(drawing.pipes, catalog.layer("water_pipe"), crs="EPSG:3857").batches()
-    return shapely.total_bounds(np.concatenate([b.geometry for b in batches]))
+    return shapely.total_bounds(np.concatenate([b.shapes() for b in batches]))
 
 
 def _metric_crs(pipes: gpd.GeoDataFrame, drawing: Drawing, catalog: Catalog) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from gis import crs
 from gis.catalog.model import Layer
 from gis.errors import SourceError
+from gis.ingest import wkb
 from gis.ingest.findings import Findings
 from gis.ingest.read import BATCH, Batch, Source
 
@@ -33,7 +34,7 @@ def source(frame: geopandas.GeoDataFrame, layer: Layer, name: str, files: Iterab
         for start in range(0, len(frame), BATCH):
             part = frame.iloc[start : start + BATCH][list(columns)]
             rows = pa.table({str(c): _arrow(part[c]) for c in part.columns}) if columns else pa.table({})
-            yield Batch(rows, numbers[start : start + BATCH], geometry[start : start + BATCH])
+            yield Batch(rows, numbers[start : start + BATCH], wkb.of(geometry[start : start + BATCH]))
 
     return Source(
         name=name, path=Path(name), format="frame", columns=columns, crs=frame.crs.to_wkt(), crs_declared=True, encoding="UTF-8",

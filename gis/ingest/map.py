@@ -15,7 +15,7 @@ import shapely
 
 from gis import crs
 from gis.catalog.model import Column, Layer
-from gis.ingest import values
+from gis.ingest import values, wkb
 from gis.ingest.findings import Findings
 from gis.ingest.read import Batch, Source
 
@@ -110,25 +110,55 @@ def report(layer: Layer, source: Source, how: Mapping, findings: Findings) -> No
 
 @dataclass
 class Mapped:
-    """Rows as the layer wants them: `rows` one column per field in the layer's order, `numbers` source rows, `geometry` shapely objects in
-    EPSG:4490 (None where there is none)."""
+    """Rows as the layer wants them: `rows` one column per field in the layer's order, `numbers` source rows, `geometry` WKB in EPSG:4490
+    (null where there is none)."""
 
     rows: pa.Table
     numbers: np.ndarray
-    geometry: np.ndarray
+    geometry: pa.BinaryArray
+
+    def shapes(self) -> np.ndarray:
+        """The geometries as shapely objects (n,), None where there is none."""
+        return wkb.shapes(self.geometry)[0]
 
 
 def mapped(layer: Layer, source: Source, how: Mapping, batch: Batch, findings: Findings, *, swapped: bool = False) -> Mapped:
     """One batch of a source as rows of the layer. `swapped`: the source's first coordinate is its second (see `gis.crs`)."""
     columns = [_column(layer, name, how, batch, findings) for name in layer.columns]
     rows = pa.table(columns, names=list(layer.columns))
-    geometry = np.full(len(batch.numbers), None, dtype=object) if batch.geometry is None else np.asarray(batch.geometry, dtype=object)
     if batch.broken is not None and batch.broken.any():
-        code, what = ("TYP02", "the coordinates are no numbers") if source.format == "csv" else ("TYP03", "the geometry cannot be read")
-        raw = None if batch.broken_texts is None else batch.broken_texts
-        findings.extend(layer.id, code, "warning", what, "Correct the position", rows=batch.numbers[batch.broken], field="geom", values=raw)
-    geometry = placed(geometry, source.crs, swapped)
-    return Mapped(rows, batch.numbers, promoted(with_heights(geometry, layer, rows), layer.geometry))
+        _report_broken(layer, batch.numbers[batch.broken], batch.broken_texts, findings, tabular=source.format == "csv")
+    if batch.geometry is None:
+        return Mapped(rows, batch.numbers, pa.nulls(len(batch.numbers), pa.binary()))
+    geometry = _points(layer, source.crs, batch.geometry, rows, swapped)
+    if geometry is None:
+        shapes, unreadable = wkb.shapes(batch.geometry)
+        if unreadable.any():
+            _report_broken(layer, batch.numbers[unreadable], None, findings, tabular=False)
+        shapes = placed(shapes, source.crs, swapped)
+        geometry = wkb.of(promoted(with_heights(shapes, layer, rows), layer.geometry))
+    return Mapped(rows, batch.numbers, geometry)
+
+
+def _report_broken(layer: Layer, rows: np.ndarray, raw: list[str] | None, findings: Findings, *, tabular: bool) -> None:
+    code, what = ("TYP02", "the coordinates are no numbers") if tabular else ("TYP03", "the geometry cannot be read")
+    findings.extend(layer.id, code, "warning", what, "Correct the position", rows=rows, field="geom", values=raw)
+
+
+def _points(layer: Layer, source_crs: str | int | None, column: pa.BinaryArray, rows: pa.Table, swapped: bool) -> pa.BinaryArray | None:
+    """What `placed`, `with_heights` and `promoted` make of a column of points, without an object for each; None for any other column."""
+    found = wkb.coordinates(column) if layer.dimension == 0 else None
+    if found is None:
+        return None
+    x, y, z = found
+    missing = np.isnan(x) & np.isnan(y)
+    x, y = crs.transform(*((y, x) if swapped else (x, y)), source_crs if source_crs is not None else crs.STORED, crs.STORED)
+    if layer.flat:
+        return wkb.points(x, y, missing=missing)
+    if z is None:
+        z = _point_heights(rows)
+        z = np.zeros(len(x)) if z is None else np.where(np.isfinite(z), z, 0.0)
+    return wkb.points(x, y, np.where(np.isnan(z), 0.0, z), missing=missing)
 
 
 def _column(layer: Layer, name: str, how: Mapping, batch: Batch, findings: Findings) -> pa.Array:
@@ -223,23 +253,15 @@ def with_heights(geometry: np.ndarray, layer: Layer, rows: pa.Table) -> np.ndarr
     gravity pipe is to its inner bottom)."""
     if not layer.geometry.endswith("Z"):
         return geometry
-
-    def known(name: str) -> np.ndarray | None:
-        return rows.column(name).to_numpy(zero_copy_only=False).astype(float) if name in rows.column_names else None
-
     flat = ~shapely.has_z(geometry) & ~shapely.is_missing(geometry)
     if layer.geometry == "PointZ":
-        z, ground, depth = known("invert_m"), known("ground_m"), known("depth_m")
-        if ground is not None and depth is not None:
-            z = ground - depth if z is None else np.where(np.isnan(z), ground - depth, z)
-        elif ground is not None and z is None:
-            z = ground
+        z = _point_heights(rows)
         usable = flat & (shapely.get_type_id(geometry) == 0) & np.isfinite(z) if z is not None else np.zeros(len(flat), bool)
         if usable.any():
             geometry = geometry.copy()
             geometry[usable] = shapely.points(shapely.get_x(geometry[usable]), shapely.get_y(geometry[usable]), z[usable])
         return geometry
-    start, end = known("invert_from_m"), known("invert_to_m")
+    start, end = _known(rows, "invert_from_m"), _known(rows, "invert_to_m")
     if start is None or end is None:
         return geometry
     usable = flat & (shapely.get_type_id(geometry) == 1) & np.isfinite(start) & np.isfinite(end)
@@ -247,6 +269,18 @@ def with_heights(geometry: np.ndarray, layer: Layer, rows: pa.Table) -> np.ndarr
         geometry = geometry.copy()
         geometry[usable] = _sloped(geometry[usable], start[usable], end[usable])
     return geometry
+
+
+def _known(rows: pa.Table, name: str) -> np.ndarray | None:
+    return rows.column(name).to_numpy(zero_copy_only=False).astype(float) if name in rows.column_names else None
+
+
+def _point_heights(rows: pa.Table) -> np.ndarray | None:
+    """The heights (n,) of points from their fields, NaN where unknown; None where no field tells them."""
+    z, ground, depth = _known(rows, "invert_m"), _known(rows, "ground_m"), _known(rows, "depth_m")
+    if ground is not None and depth is not None:
+        return ground - depth if z is None else np.where(np.isnan(z), ground - depth, z)
+    return ground if z is None else z
 
 
 def _sloped(lines: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from gis.catalog.model import Layer
 from gis.errors import SourceError
+from gis.ingest import wkb
 from gis.ingest.findings import Findings
 
 BATCH = 65_536
@@ -23,15 +24,19 @@ BATCH = 65_536
 
 @dataclass
 class Batch:
-    """Rows of a source: `rows` their attributes as delivered, `numbers` their 1-based numbers in the source, `geometry` (shapely objects,
-    None where missing) in the source's CRS, x before y. `broken` marks positions that could not be read, `broken_texts` are their raw
-    texts where there are some."""
+    """Rows of a source: `rows` their attributes as delivered, `numbers` their 1-based numbers in the source, `geometry` as WKB (null where
+    missing) in the source's CRS, x before y, Z kept; bytes that are no geometry may stand in it and are found when it is mapped. `broken`
+    marks positions that the reader could not make a geometry of (null then), `broken_texts` are their raw texts where there are some."""
 
     rows: pa.Table
     numbers: np.ndarray
-    geometry: np.ndarray | None = None
+    geometry: pa.BinaryArray | None = None
     broken: np.ndarray | None = None
     broken_texts: list[str] | None = None
+
+    def shapes(self) -> np.ndarray:
+        """The positions as shapely objects (n,), None where there is none or its bytes are no geometry."""
+        return np.full(len(self.numbers), None, dtype=object) if self.geometry is None else wkb.shapes(self.geometry)[0]
 
 
 @dataclass

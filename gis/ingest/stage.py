@@ -41,7 +41,7 @@ def fill(cursor, layer: Layer, batches: Iterator[Mapped], progress: Callable[[in
 def _as_csv(batch: Mapped) -> io.BytesIO:
     """The rows as CSV without a header, the geometry last as hexadecimal EWKB."""
     columns = [_array_texts(c.combine_chunks()) if pa.types.is_list(c.type) else _timestamp_texts(c) for c in batch.rows.columns]
-    geometry = shapely.to_wkb(shapely.set_srid(batch.geometry, crs.STORED), hex=True, include_srid=True)
+    geometry = shapely.to_wkb(shapely.set_srid(batch.shapes(), crs.STORED), hex=True, include_srid=True)
     columns += [pa.array(batch.numbers, pa.int64()), pa.array(geometry, pa.string())]
     names = [*batch.rows.column_names, "src_row", "geom"]
     buffer = io.BytesIO()

@@ -18,6 +18,7 @@ from gis import crs as reference
 from gis.catalog.model import Layer
 from gis.errors import SourceError
 from gis.ingest import encoding as texts
+from gis.ingest import wkb
 from gis.ingest.findings import Findings
 from gis.ingest.map import plain
 from gis.ingest.read import Batch, Source
@@ -160,12 +161,11 @@ def _batch(table: pa.Table, numbers_: np.ndarray, where: tuple[str, ...]) -> Bat
         texts_ = table.column(where[0]).to_numpy(zero_copy_only=False)
         geometry = shapely.from_wkt(texts_, on_invalid="ignore")
         broken = shapely.is_missing(geometry) & np.array([t is not None for t in texts_], dtype=bool)
-        return Batch(table.drop_columns(list(where)), numbers_, geometry, broken, [str(t) for t in texts_[broken]])
+        return Batch(table.drop_columns(list(where)), numbers_, wkb.of(geometry), broken, [str(t) for t in texts_[broken]])
     (x, bad_x), (y, bad_y) = (numbers(table.column(c).combine_chunks()) for c in where)
     x, y = (v.to_numpy(zero_copy_only=False).astype(float) for v in (x, y))
-    geometry = shapely.points(x, y)
     missing = ~(np.isfinite(x) & np.isfinite(y))
-    geometry[missing] = None
+    geometry = wkb.points(x, y, missing=missing)
     broken = missing & (bad_x | bad_y)
     raw = [", ".join(map(str, pair)) for pair in zip(*(table.column(c).filter(pa.array(broken)).to_pylist() for c in where), strict=True)]
     return Batch(table.drop_columns(list(where)), numbers_, geometry, broken, raw)

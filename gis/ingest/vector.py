@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyogrio
-import shapely
 from pyogrio.raw import open_arrow
 
 from gis import crs as reference
 from gis.catalog.model import Layer
 from gis.errors import InputError, SourceError
 from gis.ingest import encoding as texts
+from gis.ingest import wkb
 from gis.ingest.findings import Findings
 from gis.ingest.read import BATCH, Batch, Source
 
@@ -211,13 +211,13 @@ def _batches(path: Path, name: str | None, recoding: texts.Recoding | None, coun
             column = meta["geometry_name"] or "wkb_geometry"
             for batch in reader:
                 table = pa.Table.from_batches([batch])
-                geometry = broken = None
+                geometry = None
                 if column in table.column_names:
-                    geometry, broken = _geometries(table.column(column))
+                    geometry = wkb.plain(table.column(column))
                     table = table.drop_columns([column])
                 if recoding is not None:
                     table = recoding.table(table)
-                yield Batch(table, np.arange(done + 1, done + len(batch) + 1), geometry, broken)
+                yield Batch(table, np.arange(done + 1, done + len(batch) + 1), geometry)
                 done += len(batch)
         if count is not None and done != count and done != _counted(path, name):
             raise SourceError(f"{path.name} announces {count} rows, but {done} can be read", remedy="It is damaged: deliver it again")
@@ -237,13 +237,3 @@ def _counted(path: Path, name: str | None) -> int | None:
             return file.execute(f"SELECT count(*) FROM {quoted}").fetchone()[0]
     except sqlite3.Error:
         return None
-
-
-def _geometries(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Shapely objects and a mask of those whose bytes are no geometry."""
-    wkb = column.to_numpy(zero_copy_only=False)
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        geometry = shapely.from_wkb(wkb, on_invalid="ignore")
-    given = np.array([w is not None for w in wkb], dtype=bool) if column.null_count else np.ones(len(wkb), bool)
-    return geometry, given & shapely.is_missing(geometry)

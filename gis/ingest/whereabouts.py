@@ -13,6 +13,7 @@ from psycopg2 import sql
 
 from gis import crs
 from gis.catalog.model import Layer
+from gis.ingest import wkb
 from gis.ingest.check import keep
 from gis.ingest.findings import Findings
 from gis.ingest.read import Source
@@ -53,7 +54,8 @@ def axes_swapped(layer: Layer, source: Source, extent: Extent | None) -> bool:
     first = next(iter(source.batches()), None)
     if first is None or first.geometry is None:
         return False
-    bounds = shapely.bounds(first.geometry[~shapely.is_missing(first.geometry)])[:2000]
+    geometry, _ = wkb.shapes(first.geometry.drop_null()[:2000])
+    bounds = shapely.bounds(geometry[~shapely.is_missing(geometry)])
     if not len(bounds) or crs.likely_truth(bounds[:, 0], bounds[:, 1], source.crs, extent) != "swapped axes":
         return False
     source.findings.add(layer.id, "CRS03", "info", f"{source.name}: X was taken as northing and Y as easting, as in survey tables")

@@ -83,12 +83,12 @@ def test_defaults_fill_what_is_missing(catalog):
     )
     got, _, _ = mapped(layer, frame)
     assert got.rows.column("use").to_pylist() == ["residential", "other"]
-    assert [g.geom_type for g in got.geometry] == ["MultiPolygon", "MultiPolygon"]
+    assert [g.geom_type for g in got.shapes()] == ["MultiPolygon", "MultiPolygon"]
 
 
 def test_positions_in_the_working_crs_land_where_they_are(catalog, facilities):
     got, _, _ = mapped(catalog.layer("facility"), facilities.to_crs(4548))
-    assert np.allclose(shapely.get_coordinates(got.geometry), shapely.get_coordinates(facilities.geometry.values), atol=1e-10)
+    assert np.allclose(shapely.get_coordinates(got.shapes()), shapely.get_coordinates(facilities.geometry.values), atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_heights_come_from_ground_and_depth_and_from_inverts(catalog):
         crs=4490,
     )
     got, _, _ = mapped(node, frame)
-    assert shapely.get_z(got.geometry).tolist() == [30.8, 0.0]
+    assert shapely.get_z(got.shapes()).tolist() == [30.8, 0.0]
     pipe = catalog.layer("sewer_pipe")
     line = shapely.LineString([(117, 32), (117.001, 32), (117.004, 32)])
     frame = geopandas.GeoDataFrame(
         {"pipe_id": ["1"], "from_node": ["a"], "to_node": ["b"], "invert_from_m": [20.0], "invert_to_m": [16.0]}, geometry=[line], crs=4490
     )
     got, _, _ = mapped(pipe, frame)
-    assert shapely.get_coordinates(got.geometry, include_z=True)[:, 2] == pytest.approx([20, 19, 16])
+    assert shapely.get_coordinates(got.shapes(), include_z=True)[:, 2] == pytest.approx([20, 19, 16])

@@ -23,7 +23,7 @@ def rows(source):
 
 
 def points(source):
-    return [g for batch in source.batches() for g in batch.geometry]
+    return [g for batch in source.batches() for g in batch.shapes()]
 
 
 def codes(source):
