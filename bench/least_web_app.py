@@ -1,6 +1,6 @@
 """The least web app: Starlette hands on what PostgreSQL wrote. No links, no roles, no checks: the limit that no API can pass.
 
-`uvicorn bench.least_web_app:app` with the database in BENCH_DSN.
+`uvicorn bench.least_web_app:app` with the database in BENCH_DSN and the columns of its table in BENCH_COLUMNS.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-COLUMNS = ("full_text", "county", "town", "community", "road", "number", "name", "status", "stage", "level")
+COLUMNS = tuple(os.environ["BENCH_COLUMNS"].split(","))
 _FEATURE = (
     "json_build_object('type', 'Feature', 'id', address_id, 'geometry', ST_AsGeoJSON(geom, 7, 0)::json, 'properties', "
     f"json_build_object({', '.join(f"'{name}', {name}" for name in COLUMNS)}))"
@@ -31,7 +31,7 @@ BOX = _page("SELECT * FROM address84 WHERE geom && ST_MakeEnvelope($1, $2, $3, $
 ROAD = _page("SELECT * FROM address84 WHERE road = $1 LIMIT $2")
 ITEM = f"SELECT {_FEATURE}::text FROM address84 WHERE address_id = $1"
 TILE = (
-    f"SELECT ST_AsMVT(t, 'address') FROM (SELECT address_id, {', '.join(COLUMNS)}, ST_AsMVTGeom(ST_Transform(geom, 3857), "
+    f"SELECT ST_AsMVT(t, 'address') FROM (SELECT {', '.join(COLUMNS)}, ST_AsMVTGeom(ST_Transform(geom, 3857), "
     "ST_TileEnvelope($1, $2, $3)) AS geom FROM address84 WHERE geom && ST_Transform(ST_TileEnvelope($1, $2, $3), 4326)) AS t"
 )
 
@@ -64,6 +64,4 @@ async def _life(app: Starlette):
     await app.state.pool.close()
 
 
-app = Starlette(
-    routes=[Route("/items", items), Route("/items/{id}", item), Route("/tiles/{z:int}/{y:int}/{x:int}", tile)], lifespan=_life
-)
+app = Starlette(routes=[Route("/items", items), Route("/items/{id}", item), Route("/tiles/{z:int}/{y:int}/{x:int}", tile)], lifespan=_life)

@@ -1,8 +1,8 @@
 """Serving features measured, beside stock pygeoapi, tipg and the least web app, in the same run.
 
 `./run bench serve [--size N] [--seconds S] [--clients C]`: N addresses (default 100000). One JSON line per case: the median at one
-caller, answers per second at C callers, and ours over each of the others. Answers are as each server gives them: only the least web
-app leaves links, counts, roles and checks out; ours and pygeoapi write the same properties, ours all 25 columns of the layer.
+caller, answers per second at C callers, and ours over each of the others. All write the same 25 columns of the
+same rows; only the least web app leaves links, counts, roles and checks out.
 """
 
 from __future__ import annotations

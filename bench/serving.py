@@ -29,7 +29,6 @@ from gis.settings import ROOT, settings
 
 DATABASE = "bench_serving"
 WORKERS = 2
-COLUMNS = ("address_id", "full_text", "county", "town", "community", "road", "number", "name", "status", "stage", "level")
 _ROWS = """
 INSERT INTO core.address
        (address_id, full_text, county, town, community, road, number, name, status, stage, level, batch, recorded_from, geom)
@@ -74,7 +73,7 @@ def table(size: int) -> Iterator[str]:
         plan.apply(read.catalog())
         with connection.owner() as link, link.cursor() as cursor:
             cursor.execute(_ROWS, (size,))
-            cursor.execute(_PUBLISHED + _COPY.format(columns=", ".join(COLUMNS)))
+            cursor.execute(_PUBLISHED + _COPY.format(columns=", ".join(read.catalog().layer("address").columns)))
         with connection.owner(autocommit=True) as link, link.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE core.address")
             cursor.execute("VACUUM ANALYZE public.address84")
@@ -163,7 +162,9 @@ def bare(dsn: str) -> Iterator[Server]:
         yield Server("least_web_app", None, why)
         return
     command = [str(folder / "uvicorn"), "bench.least_web_app:app", "--port", "{port}", "--workers", str(WORKERS), "--no-access-log"]
-    with running("least_web_app", command, "/items?limit=1", {"BENCH_DSN": _uri(dsn), "PYTHONPATH": str(ROOT)}) as server:
+    columns = ",".join(read.catalog().layer("address").columns)
+    env = {"BENCH_DSN": _uri(dsn), "BENCH_COLUMNS": columns, "PYTHONPATH": str(ROOT)}
+    with running("least_web_app", command, "/items?limit=1", env) as server:
         yield server
 
 

@@ -40,13 +40,11 @@ class Sort:
         """What binds a cursor to its order: a cursor of another one is refused."""
         return hashlib.sha256(orjson.dumps([self.layer, self.by])).hexdigest()[:12]
 
-    def order_by(self) -> sql.Composable:
-        """ORDER BY list; nulls as PostgreSQL keeps them in its indexes (last ascending, first descending)."""
-        return sql.SQL(", ").join(sql.SQL("{} DESC" if descending else "{}").format(sql.Identifier(name)) for name, descending in self.by)
-
-    def position(self) -> sql.Composable:
-        """The values of a row that say where it stands, as text[]."""
-        return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name, _ in self.by))
+    def order_by(self, *of: str) -> sql.Composable:
+        """ORDER BY list (`of` a relation); nulls as PostgreSQL keeps them in its indexes (last ascending, first descending)."""
+        return sql.SQL(", ").join(
+            sql.SQL("{} DESC" if descending else "{}").format(sql.Identifier(*of, name)) for name, descending in self.by
+        )
 
 
 def encode(sort: Sort, position: list[str | None]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from gunicorn.app.base import BaseApplication
 
 from gis.db import connection
@@ -40,7 +42,10 @@ class Server(BaseApplication):
     def load(self):
         from gis.api.app import create_app
 
-        return create_app()
+        app = create_app()
+        gc.collect()
+        gc.freeze()  # what is there now stays: no worker looks through it again, and its pages stay shared
+        return app
 
 
 def _begin_worker(server, worker) -> None:

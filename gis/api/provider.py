@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
 from urllib.parse import urlencode
 
-import orjson
 from cachetools import TTLCache
 from flask import has_request_context, request
 from psycopg2 import sql
 from pygeoapi.provider.base import BaseProvider, ProviderItemNotFoundError
 
 from gis.access import audit
-from gis.access.identity import caller
+from gis.access.identity import Identity, caller
 from gis.api import boxes, schema, select, temporal
 from gis.api import cursor as paging
+from gis.api.feature_rows import FeatureRows, feature_rows
 from gis.api.serialize import LAST_PAGE
 from gis.catalog.model import Column, Layer
 from gis.catalog.read import catalog
 from gis.db import cql2
-from gis.db.connection import reading
+from gis.db.connection import fetch
 from gis.errors import InputError, NotFound
+from gis.settings import settings
 
 DEEPEST_OFFSET = 100_000
 """Rows that `offset` may skip; the next links have no such bound."""
 
 _EXTRA = ("as-of", "cursor", "resultType")
-_ESTIMATE = (
-    "SELECT c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'core' AND c.relname = %s"
-)
+_ESTIMATE = """
+SELECT c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'core' AND c.relname = %(layer)s
+"""
 _sizes: TTLCache[tuple[str, str], int] = TTLCache(256, 5)
 """About how many rows a table has: asked again after five seconds, an estimate is no older than its statistics anyway."""
 _lock = threading.Lock()
@@ -106,7 +106,8 @@ class FeatureProvider(BaseProvider):
         target = crs_transform_spec or boxes.target(boxes.systems.CRS84)
         names = tuple(name for name in self.columns if not select_properties or name in select_properties)
         sort = ordered(self.layer, tuple((by["property"], by["order"] == "-") for by in sortby))
-        return self._page(wanted, sort, feature_sql(self.layer.id, names, target, not skip_geometry), limit, offset, extra.get("cursor"))
+        rows = feature_rows(self.layer, names, target, geometry=not skip_geometry, sort=tuple(name for name, _ in sort.by))
+        return self._page(wanted, sort, rows, limit, offset, extra.get("cursor"))
 
     def _extra(self, properties) -> dict[str, str]:
         """The platform's own parameters among those that pygeoapi does not know. What nobody knows is refused: a filter
@@ -128,32 +129,28 @@ class FeatureProvider(BaseProvider):
         statement = select.Statement()
         composed = select.count(wanted, statement)
         identity = caller.get()
-        with reading(identity.role, identity.user) as connection, connection.cursor() as cursor:
-            cursor.execute(composed, statement.parameters)
-            matched = cursor.fetchone()[0]
+        matched = fetch(identity.role, identity.user, composed, statement.parameters)[0][0]
         self._record("hits", matched, wanted)
         return {"type": "FeatureCollection", "features": [], "numberMatched": matched, "numberReturned": 0, "links": [LAST_PAGE]}
 
-    def _page(self, wanted, sort: paging.Sort, features: sql.Composable, limit: int, offset: int, cursor_text: str | None) -> dict:
+    def _page(self, wanted, sort: paging.Sort, rows: FeatureRows, limit: int, offset: int, cursor_text: str | None) -> dict:
         after = paging.decode(sort, cursor_text) if cursor_text else None
         if after is not None:
             for (name, _), value in zip(sort.by, after, strict=True):
                 _require_typed(name, self.columns[name], value)
         statement = select.Statement()
-        composed = select.page(wanted, sort, features, statement, limit=limit, offset=offset, after=after)
+        composed = select.page(wanted, sort, rows.columns, statement, limit=limit, offset=offset, after=after)
         identity = caller.get()
-        with reading(identity.role, identity.user) as connection, connection.cursor() as cursor:
-            cursor.execute(composed, statement.parameters)
-            found = cursor.fetchall()
-            more = len(found) > limit
-            estimate = _estimate(cursor, wanted) if more and after is None else None
+        found = fetch(identity.role, identity.user, composed, statement.parameters)
+        more = len(found) > limit
+        estimate = _estimate(identity, wanted) if more and after is None else None
         del found[limit:]
         self._record("items", len(found), wanted)
         answer = {
             "type": "FeatureCollection",
-            "features": _features([row[0] for row in found]),
+            "features": rows.features(found, _is_looked_into()),
             "numberReturned": len(found),
-            "links": [_next_link(paging.encode(sort, found[-1][1])) if more else LAST_PAGE],
+            "links": [_next_link(paging.encode(sort, rows.position(found[-1]))) if more else LAST_PAGE],
         }
         if not more and after is None and offset == 0:
             answer["numberMatched"] = len(found)
@@ -166,6 +163,7 @@ class FeatureProvider(BaseProvider):
         as_of = request.args.get("as-of") if has_request_context() else None
         target = crs_transform_spec or boxes.target(boxes.systems.CRS84)
         statement = select.Statement()
+        rows = feature_rows(self.layer, tuple(self.columns), target)
         composed = None
         if "\0" not in identifier:
             composed = select.one(
@@ -173,19 +171,15 @@ class FeatureProvider(BaseProvider):
                 self.columns,
                 identifier,
                 temporal.moment(as_of) if as_of is not None else None,
-                feature_sql(self.layer.id, tuple(self.columns), target, True),
+                rows.columns,
                 statement,
             )
-        found = None
-        if composed is not None:
-            identity = caller.get()
-            with reading(identity.role, identity.user) as connection, connection.cursor() as cursor:
-                cursor.execute(composed, statement.parameters)
-                found = cursor.fetchone()
-        if found is None:
+        identity = caller.get()
+        found = fetch(identity.role, identity.user, composed, statement.parameters) if composed is not None else None
+        if not found:
             raise ProviderItemNotFoundError(user_msg="No such feature")
-        audit.record_access(caller.get(), "item", self.layer, n=1, id=identifier[:200])
-        return orjson.loads(found[0])
+        audit.record_access(identity, "item", self.layer, n=1, id=identifier[:200])
+        return rows.features(found, parsed=True)[0]
 
     def _record(self, action: str, n: int, wanted: select.Wanted) -> None:
         audit.record_access(
@@ -200,16 +194,6 @@ class FeatureProvider(BaseProvider):
 
     def __repr__(self) -> str:
         return f"<FeatureProvider> {self.layer.id}"
-
-
-@lru_cache(maxsize=512)
-def _feature_sql(layer_id: str, _same: int, names: tuple[str, ...], target: boxes.Target, geometry: bool) -> sql.Composable:
-    return select.feature(catalog().layer(layer_id), list(names), target, geometry=geometry)
-
-
-def feature_sql(layer_id: str, names: tuple[str, ...], target: boxes.Target, geometry: bool) -> sql.Composable:
-    """The SQL that writes one row as a feature with these columns; made once per combination and catalogue."""
-    return _feature_sql(layer_id, id(catalog()), names, target, geometry)
 
 
 def ordered(layer: Layer, sortby: tuple[tuple[str, bool], ...]) -> paging.Sort:
@@ -232,29 +216,26 @@ def _require_typed(name: str, column: Column, value: str | None) -> None:
     select.typed(name, column, plain.replace("+00", "+00:00") if column.type == "timestamp" and value.endswith("+00") else plain)
 
 
-def _features(texts: list[str]) -> list:
-    """Ready-made texts for JSON answers; objects where a page or a formatter has to look into them."""
-    if has_request_context() and request.environ.get("onemap.parsed_features"):
-        return [orjson.loads(text) for text in texts]
-    return [orjson.Fragment(text) for text in texts]
+def _is_looked_into() -> bool:
+    """Whether a page or a formatter has to look into the features."""
+    return has_request_context() and bool(request.environ.get("onemap.parsed_features"))
 
 
-def _estimate(cursor, wanted: select.Wanted) -> int | None:
+def _estimate(identity: Identity, wanted: select.Wanted) -> int | None:
     """About how many features are wanted: the table's size, or the planner's opinion; None where it has none."""
     if not wanted.is_narrowed:
-        key = (cursor.connection.dsn, wanted.layer.id)
+        key = (settings().dsn, wanted.layer.id)
         with _lock:
             known = _sizes.get(key)
         if known is None:
-            cursor.execute(_ESTIMATE, (wanted.layer.id,))
-            row = cursor.fetchone()
-            known = row[0] if row else 0
+            found = fetch(identity.role, identity.user, sql.SQL(_ESTIMATE), {"layer": wanted.layer.id})
+            known = found[0][0] if found else 0
             with _lock:
                 _sizes[key] = known
         return known if known > 0 else None
     statement = select.Statement()
-    cursor.execute(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(select.rows(wanted, statement)), statement.parameters)
-    return int(cursor.fetchone()[0][0]["Plan"]["Plan Rows"])
+    explained = sql.SQL("EXPLAIN (FORMAT JSON) {}").format(select.rows(wanted, statement))
+    return int(fetch(identity.role, identity.user, explained, statement.parameters)[0][0][0]["Plan"]["Plan Rows"])
 
 
 def _next_link(cursor_text: str) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +48,15 @@ class Published:
 def file_of(layer_id: str) -> Path:
     """Where the file of a raster layer lies."""
     return settings().home / "raster" / f"{layer_id}.tif"
+
+
+def folder_version() -> tuple[str, int]:
+    """Changes whenever a raster comes or goes: the folder and its time stamp (0 where there is none yet)."""
+    folder = f"{settings().home}/raster"
+    try:
+        return folder, os.stat(folder).st_mtime_ns
+    except OSError:
+        return folder, 0
 
 
 def is_loaded(layer_id: str) -> bool:

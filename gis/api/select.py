@@ -150,50 +150,36 @@ def coordinates(target: Target) -> sql.Composable:
 def geojson(layer: Layer, target: Target, *, geometry: bool = True) -> sql.Composable:
     """The geometry of a row as GeoJSON text; digits keep the layer's precision; no crs member (RFC 7946, 4)."""
     if not geometry or layer.is_raster:
-        return sql.SQL("'null'")
+        return sql.SQL("NULL::text")
     digits = target.decimals(layer.survey)
-    return sql.SQL("coalesce(ST_AsGeoJSON({}, {}, 0), 'null')").format(coordinates(target), sql.Literal(digits))
-
-
-def feature(layer: Layer, columns: list[str], target: Target, *, geometry: bool = True) -> sql.Composable:
-    """A row of `f` as the text of a GeoJSON feature."""
-    if columns:
-        properties = sql.SQL("(SELECT row_to_json(p)::text FROM (SELECT {}) AS p)").format(
-            sql.SQL(", ").join(sql.Identifier("f", name) for name in columns)
-        )
-    else:
-        properties = sql.SQL("'{}'")
-    return sql.SQL("""'{{"type":"Feature","id":' || to_json({}) || ',"geometry":' || {} || ',"properties":' || {} || '}}'""").format(
-        feature_id(layer), geojson(layer, target, geometry=geometry), properties
-    )
+    return sql.SQL("ST_AsGeoJSON({}, {}, 0)").format(coordinates(target), sql.Literal(digits))
 
 
 def page(
     wanted: Wanted,
     sort: paging.Sort,
-    feature_sql: sql.Composable,
+    columns: sql.Composable,
     statement: Statement,
     *,
     limit: int,
     offset: int = 0,
     after: list | None = None,
 ) -> sql.Composable:
-    """The statement of one page: rows (feature text, position as text[]), one row more than the limit where there is more."""
+    """The statement of one page: rows of `columns` (a select list over `f`), one row more than the limit where there is more."""
     where = condition(wanted, statement)
     if after is not None:
         where = sql.SQL("{} AND {}").format(where, paging.behind(sort, after, wanted.columns, statement.bind))
     # Only columns that the role may read: the grants are per column, `*` would be refused.
     read = sql.SQL(", ").join(sql.Identifier(name) for name in (*wanted.columns, "geom"))
-    return sql.SQL("SELECT {}, {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}) AS f ORDER BY {}").format(
-        feature_sql,
-        sort.position(),
+    return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}) AS f ORDER BY {}").format(
+        columns,
         read,
         relation(wanted.layer, wanted.as_of),
         where,
         sort.order_by(),
         sql.Literal(limit + 1),
         sql.Literal(offset),
-        sort.order_by(),
+        sort.order_by("f"),
     )
 
 
@@ -208,30 +194,30 @@ def rows(wanted: Wanted, statement: Statement) -> sql.Composable:
 
 
 def one(
-    layer: Layer, columns: dict[str, Column], identifier: str, as_of: dt.datetime | None, feature_sql: sql.Composable, statement: Statement
+    layer: Layer, seen: dict[str, Column], identifier: str, as_of: dt.datetime | None, columns: sql.Composable, statement: Statement
 ) -> sql.Composable | None:
     """The statement of the feature with this id; None where no key can be read from it. A key value may itself hold a ':', so
     every way to cut the id is asked for (there is seldom more than one)."""
     ways = []
     for values in cuts(identifier, len(layer.key)):
         try:
-            known = [typed(name, columns[name], value) for name, value in zip(layer.key, values, strict=True)]
+            known = [typed(name, seen[name], value) for name, value in zip(layer.key, values, strict=True)]
         except InputError:
             continue
         ways.append(
             sql.SQL("({})").format(
                 sql.SQL(" AND ").join(
-                    sql.SQL("{} = {}").format(sql.Identifier(name), statement.bind(value, paging.SQL_TYPE[columns[name].type]))
+                    sql.SQL("{} = {}").format(sql.Identifier(name), statement.bind(value, paging.SQL_TYPE[seen[name].type]))
                     for name, value in zip(layer.key, known, strict=True)
                 )
             )
         )
     if not ways:
         return None
-    wanted = Wanted(layer, columns, as_of=as_of)
-    read = sql.SQL(", ").join(sql.Identifier(name) for name in (*columns, "geom"))
+    wanted = Wanted(layer, seen, as_of=as_of)
+    read = sql.SQL(", ").join(sql.Identifier(name) for name in (*seen, "geom"))
     return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE ({}) AND {} LIMIT 1) AS f").format(
-        feature_sql, read, relation(layer, as_of), sql.SQL(" OR ").join(ways), condition(wanted, statement)
+        columns, read, relation(layer, as_of), sql.SQL(" OR ").join(ways), condition(wanted, statement)
     )
 
 

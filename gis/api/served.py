@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from functools import lru_cache
 from http import HTTPStatus
 
 from flask import g, has_request_context, request
@@ -105,6 +106,12 @@ def _view() -> tuple[str, ...]:
 
 
 def _rasters() -> tuple[str, ...]:
+    """The rasters that were loaded by now: looked up when their folder changes, which costs a request one look at the disk."""
+    return _rasters_of(id(catalog()), raster.folder_version())
+
+
+@lru_cache(maxsize=8)
+def _rasters_of(_catalog: int, _folder: tuple) -> tuple[str, ...]:
     return tuple(layer.id for layer in catalog().layers.values() if layer.is_raster and raster.is_loaded(layer.id))
 
 

@@ -15,14 +15,21 @@ from pydantic import BaseModel, ValidationError
 from gis.catalog.model import GROUPS, Catalog, City, Layer
 from gis.catalog.validate import faults
 from gis.errors import DefinitionError
-from gis.settings import settings
+from gis.settings import Settings, settings
 
 Loc = tuple[str | int, ...]
 
 
 def catalog() -> Catalog:
     """The catalogue of this installation, read once for its settings. Raises DefinitionError."""
-    return _catalog(settings().layers, settings().city_file)
+    global _current
+    now = settings()
+    if _current is None or _current[0] is not now:  # asked several times per request: hashing two paths each time is felt
+        _current = (now, _catalog(now.layers, now.city_file))
+    return _current[1]
+
+
+_current: tuple[Settings, Catalog] | None = None
 
 
 @lru_cache

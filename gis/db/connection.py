@@ -18,6 +18,7 @@ import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 import psycopg2.pool
+from psycopg2 import sql
 
 from gis.catalog.model import Role
 from gis.db import cluster
@@ -31,8 +32,8 @@ ROLES: tuple[str, ...] = (*get_args(Role), "identity")
 """The roles a transaction may take: those of the layer files, and `identity`, which may only look up who holds a key
 or password."""
 
-SERVING_OPTIONS = "-c max_parallel_workers_per_gather=0 -c jit=off -c idle_in_transaction_session_timeout=120000"
-"""Parallel plans make tiles slower, and a reader that hangs must not keep old rows alive."""
+SERVING_OPTIONS = "-c max_parallel_workers_per_gather=0 -c jit=off -c idle_in_transaction_session_timeout=120000 -c datestyle=ISO"
+"""Parallel plans make tiles slower, a reader that hangs must not keep old rows alive, and dates go out as JSON writes them."""
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -234,6 +235,56 @@ def reading(role: str, user: str = "", *, timeout_s: float | None = None):
     are stopped.
     """
     return _transaction(role, user, timeout_s, readonly=True)
+
+
+_ALONE = sql.SQL(
+    "SELECT set_config('role', %(_role)s, true), set_config('app.user', %(_user)s, true),"
+    " set_config('statement_timeout', %(_timeout)s, true), set_config('transaction_read_only', 'on', true); "
+)
+
+
+def fetch(
+    role: str, user: str, statement: sql.Composable, parameters: dict | None = None, *, timeout_s: float | None = None
+) -> list[tuple]:
+    """The rows of one reading statement, in a read-only transaction of its own as `onemap_<role>`.
+
+    What `reading` does in four round trips this does in one: statements sent together are one transaction of the server, in which the
+    settings hold to its end (PostgreSQL, Message Flow, 55.2.2.1). Bound parameters have names.
+    """
+    if role not in ROLES:
+        raise AccessDenied(f"There is no role {role!r}", remedy="One of " + ", ".join(ROLES))
+    milliseconds = str(round(settings().statement_timeout_s * 1000))
+    given = (parameters or {}) | {"_role": f"onemap_{role}", "_user": user, "_timeout": milliseconds}
+    with translating():
+        pool = _current_pool()
+        for _ in range(pool.size):
+            try:
+                return _fetched(pool, _ALONE + statement, given)
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                if isinstance(error, psycopg2.extensions.QueryCanceledError) or error.pgcode not in (None, *_SERVER_GONE):
+                    raise
+        return _fetched(pool, _ALONE + statement, given)
+
+
+_SERVER_GONE = ("57P01", "57P02", "57P03")
+"""admin_shutdown, crash_shutdown, cannot_connect_now: the server was restarted under an idle connection."""
+
+
+def _fetched(pool: Pool, statement: sql.Composable, parameters: dict) -> list[tuple]:
+    connection = pool.take()
+    broken = True
+    try:
+        connection.autocommit = True  # no BEGIN of psycopg2's own
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            rows = cursor.fetchall()
+        broken = False
+        return rows
+    except psycopg2.Error:
+        broken = bool(connection.closed)
+        raise
+    finally:
+        pool.give_back(connection, broken=broken)
 
 
 def writing(role: str, user: str = "", *, timeout_s: float | None = None):
