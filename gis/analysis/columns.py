@@ -158,7 +158,7 @@ def from_wkb(shapes: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     first = bounds[drawn].astype(np.int64)
     head = data[first[:, None] + np.arange(9)]
     kind = np.ascontiguousarray(head[:, 1:5]).view("<u4").ravel()
-    if (head[:, 0] != _LITTLE).any() or len(np.unique(kind)) > 1 or (kind[0] & 0xFF) not in (_POINT, _LINE) or kind[0] & 0xFFFFFF > 0xFF:
+    if (head[:, 0] != _LITTLE).any() or (kind != kind[0]).any() or (kind[0] & 0xFF) not in (_POINT, _LINE) or kind[0] & 0xFFFFFF > 0xFF:
         return _by_shapely(shapes)
     start = first + (9 if kind[0] & _SRID else 5)
     width = 24 if kind[0] & _Z else 16

@@ -14,14 +14,18 @@ import pyarrow.compute as pc
 
 from gis.analysis.columns import Columns, codes
 from gis.analysis.isolation import Engine
-from gis.analysis.network import Network, Table, encoded, offsets, ranges
+from gis.analysis.network import Network, Table, encoded, grouped, offsets, ranges
 from gis.errors import NotOnNetwork
+
+
+WASHOUT = b"washout"
+"""The kind of hydrant (onemap.hydrant_kind) that only empties a main: no fire brigade misses it."""
 
 
 @dataclass(frozen=True)
 class Consumers:
     """connection_*: sorted by id; on_pipe/on_pipe_at: the connections of each pipe. plate/plate_at: the ids of the door-plates of
-    each building. hydrant_*: sorted by id; by_pipe, by_node: the hydrants of each pipe, and those that hang on a node alone."""
+    each building. hydrant_*: sorted by id, washouts among them; by_pipe, by_node: those of each pipe, and those that hang on a node alone."""
 
     connection_id: np.ndarray
     connection_pipe: np.ndarray
@@ -39,6 +43,8 @@ class Consumers:
     plate: np.ndarray
     hydrant_id: np.ndarray
     hydrant_xy: np.ndarray
+    hydrant_kind: np.ndarray
+    hydrant_usable: np.ndarray
     by_pipe_at: np.ndarray
     by_pipe: np.ndarray
     by_node_at: np.ndarray
@@ -72,7 +78,7 @@ class Consumers:
 
 def consumers(network: Network, connections: Table, plates: Table, hydrants: Table) -> Consumers:
     """The consumers of a network from tables with the columns of the layers: connections (connection_id, pipe_id, building_id,
-    customers, priority, curb_*), plates (plate_id, building_id), hydrants (hydrant_id, pipe_id, node_id)."""
+    customers, priority, curb_*), plates (plate_id, building_id), hydrants (hydrant_id, pipe_id, node_id, kind, operable)."""
     pipe_ids, node_ids = (pa.array(ids.tolist(), pa.binary()).cast(pa.string()) for ids in (network.pipe_id, network.node_id))
     lines = Columns(connections).sorted("connection_id")
     pipe = codes(lines.text("pipe_id"), pipe_ids)
@@ -91,8 +97,8 @@ def consumers(network: Network, connections: Table, plates: Table, hydrants: Tab
     tables = {}
     for name, (owner, count) in members.items():
         rows = np.flatnonzero(owner >= 0)
-        tables[name] = rows[np.argsort(owner[rows], kind="stable")].astype(np.int32)
-        tables[f"{name}_at"] = offsets(owner[rows], count)
+        tables[f"{name}_at"], order = grouped(owner[rows], count)
+        tables[name] = rows[order].astype(np.int32)
     return Consumers(
         connection_id=encoded(lines.text("connection_id")), connection_pipe=pipe,
         connection_building=codes(lines.text("building_id"), buildings), connection_customers=lines.numbers("customers").astype(np.int64),
@@ -100,6 +106,7 @@ def consumers(network: Network, connections: Table, plates: Table, hydrants: Tab
         curb_id=encoded(lines.text("curb_valve")), curb_open=curb_open(lines), curb_usable=lines.flags("curb_operable", True),
         building_id=encoded(buildings), plate_at=offsets(plate_building[used], len(buildings)),
         plate=encoded(doors.take(used).text("plate_id")), hydrant_id=encoded(points.text("hydrant_id")), hydrant_xy=points.points(),
+        hydrant_kind=encoded(points.text("kind").fill_null("")), hydrant_usable=points.flags("operable", True),
         unattached=unattached, **tables,
     )  # fmt: skip
 
@@ -134,6 +141,7 @@ def outage(engine: Engine, supplied: Consumers, segments: np.ndarray) -> Outage:
         supplied.by_pipe[ranges(supplied.by_pipe_at[pipes], supplied.by_pipe_at[pipes + 1])],
         supplied.by_node[ranges(supplied.by_node_at[nodes], supplied.by_node_at[nodes + 1])],
     ))  # fmt: skip
+    hydrants = hydrants[supplied.hydrant_kind[hydrants] != WASHOUT]
     urgent = connections[~np.isin(supplied.connection_priority[connections], (b"none", b""))]
     return Outage(
         pipes, float(net.pipe_length[pipes].sum()), net.volume(pipes), customers, connections, urgent,

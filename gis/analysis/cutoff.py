@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, depth_first_order
 
 from gis.analysis.feed import depths, open_edges, subtrees
-from gis.analysis.network import Network, States, offsets
+from gis.analysis.network import Network, States, grouped
 from gis.analysis.segments import Segments
 
 
@@ -88,8 +88,8 @@ def dominators(origin: np.ndarray, target: np.ndarray, root: int) -> np.ndarray:
 def _by_semidominators(up: np.ndarray, origin: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Dominators of a directed graph, vertices in depth-first order with parents `up`: semidominators from the last vertex to the
     first, then each dominator is the nearest one above that is no later than the semidominator."""
-    order = np.argsort(target, kind="stable")
-    into, at = origin[order].tolist(), offsets(target, len(up)).tolist()
+    at, order = grouped(target, len(up))
+    into, at = origin[order].tolist(), at.tolist()
     parent, semi = up.tolist(), list(range(len(up)))
     link, least = parent.copy(), semi.copy()
     for w in range(len(parent) - 1, 0, -1):
@@ -134,7 +134,7 @@ def _laid_out(parent: np.ndarray, cell: np.ndarray, count: int) -> Cutoff:
     rank = np.empty(count + 1, np.int64)
     rank[walked] = np.arange(len(walked))
     rank[dry] = len(walked) + np.arange(len(dry))
-    order = np.argsort(rank[cell], kind="stable")
+    order = grouped(rank[cell], count + 1)[1]
     size = np.bincount(rank[cell], minlength=count + 1)
     before = np.concatenate(([0], np.cumsum(size)))
     here = rank[cell]

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order
 
-from gis.analysis.network import Network, States, offsets, ranges
+from gis.analysis.network import Network, States, grouped, ranges
 from gis.analysis.segments import Segments
 
 
@@ -57,12 +57,12 @@ def feed(network: Network, segments: Segments, states: States) -> Feed:
     fed[reached] = True
     depth = depths(parent, reached, count)
     place, stop, order = subtrees(parent, reached, count)
-    by_target = np.argsort(target, kind="stable")
+    inflow_at, by_target = grouped(target, count)
     parent = np.where((parent == count) | (parent < 0), -1, parent)[:count].astype(np.int32)
     return Feed(
         fed=fed[:count], depth=np.where(fed, depth - 1, -1)[:count].astype(np.int32), parent=parent,
         place=place[:count], stop=stop[:count], order=order,
-        inflow_at=offsets(target, count), inflow=origin[by_target], inflow_valve=valve[by_target],
+        inflow_at=inflow_at, inflow=origin[by_target], inflow_valve=valve[by_target],
     )  # fmt: skip
 
 

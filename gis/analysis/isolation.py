@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import connected_components
 
 from gis.analysis.cutoff import Cutoff, cutoff
 from gis.analysis.feed import Feed, feed, lost
-from gis.analysis.network import Network, States, offsets, ranges
-from gis.analysis.segments import Segments, segments
+from gis.analysis.network import AS_LINK, Network, States, grouped, ranges
+from gis.analysis.segments import Segments, segments, span_segment
 
 _INSIDE, _LOST = 1, 2
 
@@ -61,7 +61,8 @@ def _leaks(network: Network, part: Segments, states: States) -> tuple[np.ndarray
     back = edges[~part.edge_directed[edges]]
     target = np.concatenate((part.edge_b[edges], part.edge_a[back]))
     origin = np.concatenate((part.edge_a[edges], part.edge_b[back]))
-    return offsets(target, part.count), origin[np.argsort(target, kind="stable")]
+    at, order = grouped(target, part.count)
+    return at, origin[order]
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Engine:
         if self.segments.real[own]:
             return np.array([own])
         edges = self._edges(own)
-        return np.unique(np.concatenate((self.segments.edge_a[edges], self.segments.edge_b[edges])))
+        return np.unique(np.concatenate(([own], self.segments.edge_a[edges], self.segments.edge_b[edges]))).astype(np.int64)
 
     def segments_at_valve(self, valve: int) -> np.ndarray:
         """The segments on the sides of a valve or device; of one that joins its ends, the segment it lies in."""
@@ -118,6 +119,8 @@ class Engine:
         end = int(self.network.valve_end[valve])
         if end >= 0:
             return self.segments.of_pipe[[end // 2]].astype(np.int64)
+        if self.network.valve_place[valve] == AS_LINK:
+            return np.array([span_segment(self.network, valve)], np.int64)
         return self.segments_at_node(int(self.network.valve_node[valve]))
 
     def burst(self, start: np.ndarray, stuck: np.ndarray = (), burst_valve: int = -1) -> Isolation:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import coo_matrix
 
 from gis.analysis.columns import Columns, byte_order, codes, fixed_width
 from gis.errors import NotOnNetwork
@@ -164,6 +165,23 @@ def ranges(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
 def offsets(groups: np.ndarray, count: int) -> np.ndarray:
     """Where each of `count` groups starts in an array sorted by group; shape (count + 1,)."""
     return np.concatenate(([0], np.cumsum(np.bincount(groups, minlength=count)))).astype(np.int64)
+
+
+def grouped(group: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The members of each of `count` groups as a compressed table: offsets (count + 1,) and indices in order. A counting sort, as
+    SciPy does it for matrices by row: linear, where sorting a million numbers is not."""
+    table = coo_matrix((np.ones(len(group), np.int8), (group, np.arange(len(group), dtype=np.int32))), shape=(count, max(len(group), 1)))
+    table.has_canonical_format = True  # each member stands in one group: nothing to add up
+    table = table.tocsr()
+    return table.indptr.astype(np.int64), table.indices
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """Each value once, sorted; by sorting, which for a million numbers that hardly repeat is many times as fast as by a hash."""
+    values = np.sort(values)
+    kept = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=kept[1:])
+    return values[kept]
 
 
 def save(table, folder, prefix: str) -> None:

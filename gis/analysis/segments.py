@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from gis.analysis.network import AS_LINK, AT_JUNCTION, AT_PIPE_END, Network, offsets
+from gis.analysis.network import AS_LINK, AT_JUNCTION, AT_PIPE_END, Network, distinct, grouped, offsets
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def segments(network: Network) -> Segments:
     """The segments of a network: O(pipes + valves)."""
     count, label, anchor, drawing, source_vertex = components(network)
     a, b, valve, directed = (np.concatenate([e[k] for e in drawing.edges]) for k in range(4))
-    by_valve = np.argsort(valve, kind="stable")  # so that the edges of a valve are found by binary search
+    by_valve = grouped(valve, network.n_valves)[1]  # so that the edges of a valve are found by binary search
     a, b, valve, directed = a[by_valve], b[by_valve], valve[by_valve], directed[by_valve]
     a, b = label[a], label[b]
     of_node, of_pipe = label[: network.n_nodes], label[anchor]
@@ -90,19 +90,20 @@ def segments(network: Network) -> Segments:
     kept = a != b
     side_valve, side = _sides(network, a, b, valve, center, of_node)
     side_at = offsets(side_valve, network.n_valves)
-    standing = np.unique(valve)
-    bypassed = standing[np.diff(side_at)[standing] < 2]
+    standing = np.zeros(network.n_valves, bool)
+    standing[valve] = True
+    bypassed = np.flatnonzero(standing & (np.diff(side_at) < 2))
     a, b, valve, directed = (
         a[kept].astype(np.int32),
         b[kept].astype(np.int32),
         valve[kept].astype(np.int32),
         directed[kept],
     )
-    half_at, half = _grouped(np.concatenate((a, b)), count)
+    half_at, half = grouped(np.concatenate((a, b)), count)
     of_source = label[source_vertex]
     tables = {}
     for name, members in (("pipe", of_pipe), ("node", of_node), ("source", of_source)):
-        tables[f"{name}_at"], tables[name] = _grouped(members, count)
+        tables[f"{name}_at"], tables[name] = grouped(members, count)
     return Segments(
         of_node=of_node, of_pipe=of_pipe, of_source=of_source, edge_a=a, edge_b=b, edge_valve=valve, edge_directed=directed,
         half_at=half_at, half=(half % max(len(a), 1)).astype(np.int32), side_at=side_at, side=side, real=real,
@@ -117,22 +118,29 @@ def _junction_valves(network: Network) -> np.ndarray:
 @dataclass(frozen=True)
 class Labels:
     """The pieces of the network: their number, the piece of each vertex (nodes, then loose pipe ends), per span (pipes, then plain
-    links) its two ends, whether something stands at each, and the vertex that stands for it; -1 where both ends are cut: such a span
-    is a piece of its own, numbered after the others in order (`alone`)."""
+    links) the vertices at its start and end, per end (start and end of each span in turn) whether something stands there, and the
+    spans cut at both ends (`alone`): each is a piece of its own, numbered after the others in order."""
 
     count: int
     of_vertex: np.ndarray
-    ends: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
     cut: np.ndarray
-    anchor: np.ndarray
     alone: np.ndarray
 
     @property
     def of_span(self) -> np.ndarray:
         """The piece of each span."""
-        found = self.of_vertex[self.anchor]
+        found = self.of_vertex.take(self.start)
+        turned = np.flatnonzero(_both(self.cut) & 1)
+        found[turned] = self.of_vertex.take(self.end.take(turned))
         found[self.alone] = self.count - len(self.alone) + np.arange(len(self.alone), dtype=found.dtype)
         return found
+
+
+def _both(cut: np.ndarray) -> np.ndarray:
+    """The two flags of each span as one number: 1 at its start, 256 at its end; one pass instead of two over every other byte."""
+    return cut.view("<u2")
 
 
 def labels(network: Network) -> Labels:
@@ -143,28 +151,43 @@ def labels(network: Network) -> Labels:
     start, end = network.pipe_from, network.pipe_to
     if len(plain):
         start, end = np.concatenate((start, network.valve_node[plain])), np.concatenate((end, network.valve_to[plain]))
-    ends = np.column_stack((start, end))
     size = network.n_nodes
-    if len(ends) and ends.min() < 0:
-        loose = ends < 0
-        ends[loose] = size + np.arange(loose.sum())
-        size += int(loose.sum())
-    cut = np.zeros(ends.shape, bool)
-    cut.reshape(-1)[network.valve_end[(network.valve_place == AT_PIPE_END) & cutting]] = True
+    if len(start) and min(start.min(), end.min()) < 0:
+        start, end, size = _loose_ends(start, end, size)
+    cut = np.zeros(2 * len(start), np.uint8)
+    cut[network.valve_end[(network.valve_place == AT_PIPE_END) & cutting]] = 1
     junction = _junction_valves(network)
     if junction.any():
         center = np.zeros(size, bool)
         center[network.valve_node[junction]] = True
-        cut |= center[ends]
-    first, last = cut[:, 0], cut[:, 1]
-    through = np.flatnonzero(~(first | last))
-    i, j = ends[through, 0], ends[through, 1]
-    graph = coo_matrix((np.ones(len(i)), (i, j)), shape=(size, size)).tocsr()
-    count, of_vertex = connected_components(graph, directed=False)
-    alone = np.flatnonzero(first & last)
-    anchor = np.where(first, ends[:, 1], ends[:, 0])
-    anchor[alone] = -1
-    return Labels(count + len(alone), of_vertex, ends, cut, anchor, alone)
+        cut[0::2] |= center[start]
+        cut[1::2] |= center[end]
+    both = _both(cut)
+    through = np.flatnonzero(both == 0)
+    one, other = start.take(through), end.take(through)
+    # from the lower vertex to the higher: SciPy walks such a matrix and its transpose with fewer jumps through memory
+    pairs = coo_matrix((np.ones(len(through), np.int8), (np.minimum(one, other), np.maximum(one, other))), shape=(size, size))
+    count, of_vertex = connected_components(pairs.tocsr(), directed=False)
+    alone = np.flatnonzero(both == _BOTH_CUT)
+    return Labels(count + len(alone), of_vertex, start, end, cut, alone)
+
+
+_BOTH_CUT = 0x0101
+
+
+def _loose_ends(start: np.ndarray, end: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The ends of the spans with a vertex of its own for each end that names none, and how many vertices there are then."""
+    ends = np.column_stack((start, end))
+    loose = ends < 0
+    ends[loose] = size + np.arange(loose.sum())
+    return ends[:, 0].copy(), ends[:, 1].copy(), size + int(loose.sum())
+
+
+def span_segment(network: Network, link: int) -> int:
+    """The segment in which a plain link (index of its valve) lies; where a valve stands at a junction at its end, that is not the
+    junction's. O(pipes): labelled anew, because only a burst at such a link asks."""
+    plain = np.flatnonzero((network.valve_place == AS_LINK) & ~(network.valve_isolating | network.valve_directed))
+    return int(labels(network).of_span[network.n_pipes + np.searchsorted(plain, link)])
 
 
 def components(network: Network) -> tuple[int, np.ndarray, np.ndarray, _Drawing, np.ndarray]:
@@ -175,11 +198,11 @@ def components(network: Network) -> tuple[int, np.ndarray, np.ndarray, _Drawing,
     found = labels(network)
     size = len(found.of_vertex)
     drawing = _Drawing(size + len(found.alone), [])
-    anchor = found.anchor.astype(np.int64)
+    anchor = np.where(_both(found.cut) & 1, found.end, found.start).astype(np.int64)
     anchor[found.alone] = size + np.arange(len(found.alone))
     center = np.zeros(size, bool)
     center[network.valve_node[_junction_valves(network)]] = True
-    _end_edges(network, drawing, found.ends, found.cut, anchor, center)
+    _end_edges(network, drawing, found, anchor, center)
     cutting = network.valve_isolating | network.valve_directed
     _link_edges(network, drawing, np.flatnonzero((network.valve_place == AS_LINK) & cutting), center)
     source_vertex = _source_edges(network, drawing, center)
@@ -188,16 +211,17 @@ def components(network: Network) -> tuple[int, np.ndarray, np.ndarray, _Drawing,
     return base + drawing.size - size, label, anchor[: network.n_pipes], drawing, source_vertex
 
 
-def _end_edges(network: Network, drawing: _Drawing, ends: np.ndarray, cut: np.ndarray, anchor: np.ndarray, center: np.ndarray) -> None:
+def _end_edges(network: Network, drawing: _Drawing, found: Labels, anchor: np.ndarray, center: np.ndarray) -> None:
     """The devices at pipe ends, in a row from the pipe to the junction: isolation valves, directed devices, valve at the junction.
 
     Several isolation valves at one end are parallel, each under its id; so are several directed devices. Only the ends at which
     something stands are looked at: `site` says which of them each end is.
     """
-    sites = np.flatnonzero(cut)
-    site = np.full(cut.size, -1, np.int32)
+    sites = np.flatnonzero(found.cut)
+    site = np.full(found.cut.size, -1, np.int32)
     site[sites] = np.arange(len(sites))
-    inner, outer = anchor[sites // 2], ends.reshape(-1)[sites].astype(np.int64)
+    span = sites // 2
+    inner, outer = anchor[span], np.where(sites % 2, found.end[span], found.start[span]).astype(np.int64)
     here = (network.valve_place == AT_PIPE_END) & (network.valve_isolating | network.valve_directed)
     valves, devices = np.flatnonzero(here & ~network.valve_directed), np.flatnonzero(here & network.valve_directed)
     valve_at, device_at = site[network.valve_end[valves]], site[network.valve_end[devices]]
@@ -245,16 +269,11 @@ def _source_edges(network: Network, drawing: _Drawing, center: np.ndarray) -> np
     return np.where(stub >= 0, stub, node)
 
 
-def _grouped(group: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The members of each group as a compressed table: offsets (count + 1,) and indices in order."""
-    return offsets(group, count), np.argsort(group, kind="stable").astype(np.int32)
-
-
 def _sides(network, a, b, valve, center, of_node) -> tuple[np.ndarray, np.ndarray]:
     """(valve, segment) pairs, each once, sorted: the arms of a valve at a junction, both sides of any other."""
     two_sided = ~_junction_valves(network)[valve] if len(valve) else np.zeros(0, bool)
     pair_valve = np.concatenate((valve, valve[two_sided])).astype(np.int64)
     pair_side = np.concatenate((a, b[two_sided])).astype(np.int64)
     size = max(int(pair_side.max(initial=0)) + 1, 1)
-    pairs = np.unique(pair_valve * size + pair_side)
+    pairs = distinct(pair_valve * size + pair_side)
     return pairs // size, (pairs % size).astype(np.int32)
