@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,6 +32,9 @@ class Settings(BaseSettings):
     city: Path | None = None
     """The city file; without it `city.yaml` in the folder of layer files."""
 
+    jobs: Path | None = None
+    """The file of scheduled loads; without it `jobs.yaml` in the folder of layer files, if it is there."""
+
     pool_size: int = 8
     """Connections to the database per process."""
 
@@ -39,6 +43,18 @@ class Settings(BaseSettings):
 
     sources_max_bytes: int = 2 << 30
     """Delivered files larger than this are loaded but not kept."""
+
+    read_memory_bytes: int = 3 << 30
+    """Memory that the reading of one delivered file may take."""
+
+    read_stall_s: float = 300.0
+    """How long a file's reader may be silent before it is stopped."""
+
+    read_cpu_s: int = 7200
+    """Seconds of computing that the reading of one file may take."""
+
+    read_unpacked_bytes: int = 16 << 30
+    """Bytes that the content of one archive may unpack to."""
 
     jobs_poll_s: float = 1.0
     """How often the worker looks for a job when nothing wakes it."""
@@ -51,7 +67,7 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """The URL that clients see (behind a proxy); without it http://host:port."""
 
-    @field_validator("home", "layers", "city")
+    @field_validator("home", "layers", "city", "jobs")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.absolute() if path else None
@@ -60,8 +76,20 @@ class Settings(BaseSettings):
     def city_file(self) -> Path:
         return self.city or self.layers / "city.yaml"
 
+    @property
+    def jobs_file(self) -> Path:
+        return self.jobs or self.layers / "jobs.yaml"
+
 
 @lru_cache
 def settings() -> Settings:
     """The settings of this process, read once. Tests that change the environment call `settings.cache_clear()`."""
     return Settings()
+
+
+def library_environment() -> dict[str, str]:
+    """The variables that say where programs and libraries are: what a process may know that must not know who enters the database."""
+    return {name: os.environ[name] for name in _LIBRARIES if name in os.environ}
+
+
+_LIBRARIES = ("PATH", "LD_LIBRARY_PATH", "PROJ_DATA", "PROJ_LIB", "GDAL_DATA", "TMPDIR")

@@ -18,6 +18,7 @@ from gis.catalog.model import Column, Layer
 from gis.ingest import values, wkb
 from gis.ingest.findings import Findings
 from gis.ingest.read import Batch, Source
+from gis.ingest.values import plain
 
 _TYPE_NAMES = {
     "int": "a whole number",
@@ -29,11 +30,6 @@ _TYPE_NAMES = {
 }
 _DBF_NAME = 10
 """Bytes that a dBase field name can have."""
-
-
-def plain(name: str) -> str:
-    """A column name as names are compared: width, case, blanks, hyphens and underscores do not matter."""
-    return values.fold(name).replace(" ", "").replace("_", "").replace("-", "")
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ def mapped(layer: Layer, source: Source, how: Mapping, batch: Batch, findings: F
     columns = [_column(layer, name, how, batch, findings) for name in layer.columns]
     rows = pa.table(columns, names=list(layer.columns))
     if batch.broken is not None and batch.broken.any():
-        _report_broken(layer, batch.numbers[batch.broken], batch.broken_texts, findings, tabular=source.format == "csv")
+        _report_broken(layer, batch.numbers[batch.broken], batch.broken_texts, findings, tabular=source.tabular)
     if batch.geometry is None:
         return Mapped(rows, batch.numbers, pa.nulls(len(batch.numbers), pa.binary()))
     geometry = _points(layer, source.crs, batch.geometry, rows, swapped)

@@ -1,22 +1,28 @@
 """The sources: what a delivered file holds, read in batches of Arrow tables, whatever its format, encoding and CRS.
 
-Nothing is opened that the allow-list below does not name, and only when its first bytes are what its name says: a VRT or a
-GDAL pipeline under another name could read any file of the server.
+Files come from outside: they are opened in a process of their own (`gis.ingest.sandbox`), which streams the rows back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from gis.catalog.model import Layer
-from gis.errors import SourceError
 from gis.ingest import wkb
-from gis.ingest.findings import Findings
+from gis.ingest.formats import TABULAR, format_of
+from gis.ingest.wanted import Notes, Wanted, write_down
+
+if TYPE_CHECKING:
+    from gis.catalog.model import Layer
+    from gis.ingest.findings import Findings
+
+__all__ = ["BATCH", "Batch", "Source", "format_of", "open_source"]
 
 BATCH = 65_536
 """Rows per batch: bounds the memory of a load."""
@@ -52,7 +58,7 @@ class Source:
     crs_declared: bool
     encoding: str
     count: int | None
-    findings: Findings
+    findings: Findings | Notes
     batches: Callable[[], Iterator[Batch]]
     layer_name: str | None = None
     survey_axes: bool = False
@@ -60,69 +66,59 @@ class Source:
     parts: tuple[Path, ...] = field(default=())
     """All files that belong to it (a shapefile has several); the first is `path`."""
 
+    @property
+    def tabular(self) -> bool:
+        """Whether its positions are columns of a table, where numbers may be no numbers."""
+        return self.format in TABULAR
+
+    def peek(self) -> Batch | None:
+        """The first rows, None where there are none; they come again when the rows are taken, and the file is opened but once."""
+        rows = self.batches()
+        first = next(rows, None)
+        again = self.batches
+
+        def whole() -> Iterator[Batch]:
+            self.batches = again
+            return chain(() if first is None else (first,), rows)
+
+        self.batches = whole
+        return first
+
 
 def open_source(
-    path: Path | str, layer: Layer, *, encoding: str | None = None, crs: str | int | None = None, source_layer: str | None = None
+    path: Path | str,
+    layer: Layer,
+    *,
+    encoding: str | None = None,
+    crs: str | int | None = None,
+    source_layer: str | None = None,
+    positions: bool = True,
 ) -> Source:
-    """Opens a delivered file for one layer.
+    """Opens a delivered file (or the one file of an archive, or a file geodatabase's folder) for one layer.
 
     encoding, crs: what the operator says, before what the file declares, before what the layer file assumes. source_layer: which
-    layer of a file that holds several. Raises SourceError (unreadable, not allowed, wrong encoding, no CRS) or InputError
-    (several layers and none named).
+    layer, sheet, table or file where there are several. positions: False for tables that are read without coordinates and CRS.
+    Raises SourceError (unreadable, not allowed, wrong encoding, no CRS, beyond a limit) or InputError (several and none named).
     """
-    from gis.ingest import table, vector
+    from gis.ingest import sandbox
+    from gis.ingest.findings import Findings
 
     path = Path(path)
-    format_ = format_of(path)
-    if format_ == "csv":
-        return table.open_table(path, layer, encoding=encoding, crs=crs)
-    if format_ in ("gpkg", "shp", "geojson"):
-        return vector.open_vector(path, layer, format_, encoding=encoding, crs=crs, source_layer=source_layer)
-    other = {"osm": "onemap load osm", "tiff": "onemap load raster", "epanet": "onemap load epanet"}[format_]
-    raise SourceError(f"{path.name} is not read into one layer", remedy=f"Use `{other}`")
+    format_of(path)
+    what = {
+        "path": str(path.absolute()), "wanted": Wanted.of(layer, positions=positions).as_dict(), "encoding": encoding,
+        "crs": None if crs is None else str(crs), "source_layer": source_layer,
+    }  # fmt: skip
+    reading = sandbox.open_source(what, path)
+    said, findings, opened = reading.header, Findings(), [reading]
+    write_down(said["notes"], findings)
 
+    def batches() -> Iterator[Batch]:
+        reading = opened.pop() if opened else sandbox.open_source(what, path)
+        return reading.batches(lambda notes: write_down(notes, findings))
 
-FORMATS = {
-    ".gpkg": "gpkg", ".shp": "shp", ".geojson": "geojson", ".json": "geojson", ".csv": "csv", ".tsv": "csv", ".txt": "csv",
-    ".pbf": "osm", ".tif": "tiff", ".tiff": "tiff", ".inp": "epanet",
-}  # fmt: skip
-"""What may come in, by the end of its name."""
-
-
-def format_of(path: Path) -> str:
-    """The format of a file by its name, after its first bytes agreed. Raises SourceError."""
-    if not path.exists():
-        raise SourceError(f"there is no file {path.name}", remedy="Check the name and the folder")
-    if path.is_dir():
-        raise SourceError(f"{path.name} is a folder", remedy="Name the files in it")
-    suffixes = [s.lower() for s in path.suffixes]
-    zipped = suffixes[-1:] == [".gz"] and suffixes[-2:-1] in ([".csv"], [".tsv"], [".txt"])
-    format_ = "csv" if zipped else FORMATS.get(suffixes[-1] if suffixes else "")
-    if format_ is None:
-        raise SourceError(
-            f"files like {path.name} are not accepted",
-            remedy="Accepted are GeoPackage, Shapefile, GeoJSON, CSV, OSM PBF, EPANET .inp and GeoTIFF",
-        )
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise SourceError(f"{path.name} cannot be opened: {error.strerror}", remedy="Check its permissions") from None
-    if not _agrees(format_, head, zipped):
-        what = "empty" if not head else f"not a {format_} file inside"
-        raise SourceError(f"{path.name} is {what}", remedy="Deliver the file as its format's own program writes it")
-    return format_
-
-
-def _agrees(format_: str, head: bytes, zipped: bool) -> bool:
-    """Whether the first bytes are those of the format."""
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return {
-        "gpkg": head.startswith(b"SQLite format 3\0"),
-        "shp": head.startswith(b"\x00\x00\x27\x0a"),
-        "geojson": text.startswith(b"{") and b"gdal_streamed_alg" not in head,
-        "csv": head.startswith(b"\x1f\x8b") if zipped else bool(head) and not text.startswith((b"<OGRVRT", b"<VRTDataset", b"SQLite")),
-        "osm": b"OSMHeader" in head[:64],
-        "tiff": head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-        "epanet": bool(head) and b"\0" not in head,
-    }[format_]
+    return Source(
+        name=path.name, path=path, format=said["format"], columns=tuple(said["columns"]), crs=said["crs"],
+        crs_declared=said["crs_declared"], encoding=said["encoding"], count=said["count"], findings=findings, batches=batches,
+        layer_name=said["layer_name"], survey_axes=said["survey_axes"], parts=tuple(Path(part) for part in said["parts"]),
+    )  # fmt: skip

@@ -15,28 +15,26 @@ import pyarrow.csv as pacsv
 import shapely
 
 from gis import crs as reference
-from gis.catalog.model import Layer
 from gis.errors import SourceError
 from gis.ingest import encoding as texts
 from gis.ingest import wkb
-from gis.ingest.findings import Findings
-from gis.ingest.map import plain
 from gis.ingest.read import Batch, Source
-from gis.ingest.values import numbers
+from gis.ingest.values import numbers, plain
 from gis.ingest.vector import _source_crs as source_crs
+from gis.ingest.wanted import Notes, Wanted
 
 _WKT = ("wkt", "geometry", "geom", "the_geom", "几何", "图形")
 _BLOCK = 16 << 20
 _HEAD = 8 << 20
 
 
-def open_table(path: Path, layer: Layer, *, encoding: str | None, crs: str | int | None) -> Source:
+def open_table(path: Path, layer: Wanted, *, encoding: str | None, crs: str | int | None) -> Source:
     """Opens a text table for one layer; see `gis.ingest.read.open_source`.
 
     Positions come from a WKT column or from the layer file's `lon` and `lat` columns. Without a CRS, numbers that are degrees are
     taken as EPSG:4490 (reported).
     """
-    findings = Findings()
+    findings = Notes()
     head = _head(path)
     if encoding is not None:
         used = texts.canonical(encoding)
@@ -99,7 +97,7 @@ def _header(path: Path, sample: str, separator: str) -> list[str]:
     return names
 
 
-def _degrees(path, names, where, sample, separator, layer: Layer, findings: Findings) -> str | None:
+def _degrees(path, names, where, sample, separator, layer: Wanted, findings: Notes) -> str | None:
     """`EPSG:4490` where the first rows' coordinates are degrees, which is reported; else None."""
     rows = [row for row in csv.reader(io.StringIO(sample[:200_000]), delimiter=separator) if len(row) == len(names)][1:]
     if len(where) == 1:
@@ -118,7 +116,7 @@ def _degrees(path, names, where, sample, separator, layer: Layer, findings: Find
     return None
 
 
-def _batches(path, layer: Layer, encoding, separator, names, where, findings: Findings) -> Iterator[Batch]:
+def _batches(path, layer: Wanted, encoding, separator, names, where, findings: Notes) -> Iterator[Batch]:
     """The rows in order; a line with the wrong number of columns becomes a rejected row (`SRC02`), never a shifted one."""
     wrong: list[tuple[int, str]] = []
 

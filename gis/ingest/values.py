@@ -11,13 +11,16 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gis.catalog.model import Column
 from gis.standards import CodeList, codes
+
+if TYPE_CHECKING:
+    from gis.catalog.model import Column
 
 Cast = tuple[pa.Array, np.ndarray]
 
@@ -48,6 +51,11 @@ _FALSE = frozenset({"0", "false", "f", "no", "n", "否", "无", "没有", "假",
 def fold(text: str) -> str:
     """Full-width forms made half-width, case folded, space at the ends removed: how values are compared."""
     return unicodedata.normalize("NFKC", text).strip().casefold()
+
+
+def plain(name: str) -> str:
+    """A column name as names are compared: width, case, blanks, hyphens and underscores do not matter."""
+    return fold(name).replace(" ", "").replace("_", "").replace("-", "")
 
 
 def cast(column: pa.Array, field: Column) -> Cast:

@@ -14,12 +14,11 @@ import pyogrio
 from pyogrio.raw import open_arrow
 
 from gis import crs as reference
-from gis.catalog.model import Layer
 from gis.errors import InputError, SourceError
 from gis.ingest import encoding as texts
 from gis.ingest import wkb
-from gis.ingest.findings import Findings
 from gis.ingest.read import BATCH, Batch, Source
+from gis.ingest.wanted import Notes, Wanted
 
 _DRIVERS = {"gpkg": "GPKG", "shp": "ESRI Shapefile", "geojson": "GeoJSON"}
 _UNREADABLE = (
@@ -38,9 +37,11 @@ _UNREADABLE = (
 """What GDAL, pyogrio and Arrow raise over damaged bytes (the last one is pyogrio's own, over a CRS that is no text)."""
 
 
-def open_vector(path: Path, layer: Layer, format_: str, *, encoding: str | None, crs: str | int | None, source_layer: str | None) -> Source:
+def open_vector(
+    path: Path, layer: Wanted, format_: str, *, encoding: str | None, crs: str | int | None, source_layer: str | None
+) -> Source:
     """Opens a vector file for one layer; see `gis.ingest.read.open_source`."""
-    findings = Findings()
+    findings = Notes()
     dbf = _companion(path, ".dbf") if format_ == "shp" else None
     if format_ == "shp":
         _require_complete(path, dbf)
@@ -83,7 +84,7 @@ def _unreadable(path: Path) -> SourceError:
     )
 
 
-def _choose_layer(path: Path, layer: Layer, asked: str | None) -> str | None:
+def _choose_layer(path: Path, layer: Wanted, asked: str | None) -> str | None:
     """The layer of the file to read: the one asked for, the only one, or the one that the layer file names."""
     try:
         with warnings.catch_warnings():
@@ -97,13 +98,13 @@ def _choose_layer(path: Path, layer: Layer, asked: str | None) -> str | None:
         return asked
     if len(names) <= 1:
         return names[0] if names else None
-    for wanted in (layer.source.layer, layer.id, layer.title.zh):
+    for wanted in (layer.source.layer, layer.id, layer.title):
         if wanted in names:
             return wanted
     raise InputError(f"{path.name} holds {len(names)} layers", remedy=f"Choose one with --source-layer: {', '.join(names)}")
 
 
-def _source_crs(path: Path, layer: Layer, asked: str | int | None, declared: str | None, findings: Findings) -> str | None:
+def _source_crs(path: Path, layer: Wanted, asked: str | int | None, declared: str | None, findings: Notes) -> str | None:
     """The CRS to read in: asked for, declared, or assumed by the layer file (reported). Raises SourceError where none is known."""
     if asked is not None:
         chosen = str(asked)
@@ -158,7 +159,7 @@ def _bytes(path: Path, start: int, length: int) -> bytes:
         return file.read(length)
 
 
-def _shapefile_encoding(path: Path, dbf: Path, layer: Layer, asked: str | None, findings: Findings) -> str:
+def _shapefile_encoding(path: Path, dbf: Path, layer: Wanted, asked: str | None, findings: Notes) -> str:
     """The encoding of a shapefile's texts: asked for (refused where the bytes contradict), declared in .cpg, or found by decoding."""
     table = texts.Dbf(dbf)
     if asked is not None:

@@ -51,7 +51,7 @@ def axes_swapped(layer: Layer, source: Source, extent: Extent | None) -> bool:
     That is reported (`CRS03`), not guessed."""
     if not source.survey_axes or extent is None or source.crs is None or crs.chinese_offset(source.crs):
         return False
-    first = next(iter(source.batches()), None)
+    first = source.peek()
     if first is None or first.geometry is None:
         return False
     geometry, _ = wkb.shapes(first.geometry.drop_null()[:2000])
