@@ -32,6 +32,8 @@ class Delivery:
     findings: Findings = field(default_factory=Findings)
     extent: tuple[float, float, float, float] | None = None
     scopes: tuple[str, ...] = ()
+    judged: bool = False
+    """The errors among the findings made before are the last word on their rows: no other check looks at them again."""
 
 
 @dataclass

@@ -4,8 +4,10 @@ Codes of the road in itself (a code never changes its meaning; the checks of a l
 
 SRC01 the source holds no rows            SRC02 a line of a text file has the wrong number of columns
 SRC03 the encoding was detected           SRC04 the declared encoding is not the one the bytes are in
+SRC05 a table of the delivery was not read
 CRS01 the CRS was assumed                 CRS02 the declared CRS cannot be true for this city
 CRS03 X was taken as northing             CRS04 converted from GCJ-02 or BD-09: not survey grade
+CRS05 X holds the easting: exchanged      CRS06 displaced against the base map, as GCJ-02 or BD-09 are
 MAP01 source columns without a field      MAP02 a required field has no source column
 TYP01 a value is not of its field's type  TYP02 a coordinate is not a number    TYP03 a geometry cannot be read
 LOD01 the old row of a rejected key stays LOD02 the key is there already (append)
@@ -23,10 +25,13 @@ TITLES = {
     "SRC02": "该行列数不对",
     "SRC03": "已识别字符编码",
     "SRC04": "声明的编码与实际不符",
+    "SRC05": "有未读取的表",
     "CRS01": "未声明坐标系，已采用默认值",
     "CRS02": "坐标系与本市不符",
     "CRS03": "X 按北坐标、Y 按东坐标处理",
     "CRS04": "由偏移坐标系换算，非测量精度",
+    "CRS05": "X 列为东坐标，已对调",
+    "CRS06": "与底图整体偏移，疑为 GCJ-02 或 BD-09 坐标",
     "MAP01": "源数据有未对应的列",
     "MAP02": "缺少必填字段的列",
     "TYP01": "值的类型不对",
@@ -56,7 +61,7 @@ class Findings:
         layer: str,
         code: str,
         level: str,
-        message: str,
+        message: str | list[str],
         remedy: str = "",
         *,
         rows,
@@ -64,7 +69,8 @@ class Findings:
         values=None,
         geometries=None,
     ) -> None:
-        """One finding per source row (1-based); `values` are the raw values, `geometries` shapely objects in EPSG:4490."""
+        """One finding per source row (1-based); `values` are the raw values, `geometries` shapely objects in EPSG:4490; the message is one
+        for all, or one per row."""
         rows = list(rows)
         if not rows:
             return
@@ -84,7 +90,7 @@ class Findings:
                     "key": None,
                     "field": field,
                     "value": values,
-                    "message": f"{TITLES[code]} / {message}" if code in TITLES else message,
+                    "message": f"{TITLES[code]} / {message}" if code in TITLES and isinstance(message, str) else message,
                     "remedy": remedy,
                     "geom": geom,
                 },

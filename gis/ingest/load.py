@@ -97,6 +97,8 @@ def load_frames(
         deliveries.append(Delivery(layer, [opened], {layer.scope: scope} if scopes else {}, extent=extent, scopes=scopes))
     if deliveries and findings is not None:
         deliveries[0].findings = findings
+        for delivery in deliveries:
+            delivery.judged = True
     return load(deliveries, mode=mode, operator=operator, dry_run=dry_run, progress=progress)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from psycopg2 import sql
 
 from gis.catalog.model import Layer
-from gis.ingest import check, publish, sources, stage, whereabouts
+from gis.ingest import check, evidence, publish, sources, stage, whereabouts
 from gis.ingest import map as mapping
 from gis.ingest.delivery import Delivery, LoadResult, Progress, Rejected
 from gis.ingest.publish import Outcome
@@ -35,6 +35,7 @@ class Run:
             self._stage(delivery)
         self.connection.commit()
         self._check()
+        evidence.gather(self.cursor, self.deliveries)
         for _ in range(_ROUNDS):
             self._refuse_or_keep()
             outcomes = self._publish()
@@ -77,8 +78,11 @@ class Run:
     def _check(self) -> None:
         """All checks. Rejected rows leave the stage before references are looked at, so that nothing refers to a row that is not loaded."""
         for delivery in self.deliveries:
-            self.progress(f"checking {delivery.layer.id}", 0, self.read[delivery.layer.id])
             check.keep(self.cursor, delivery.findings)
+        for delivery in self.deliveries:
+            self.progress(f"checking {delivery.layer.id}", 0, self.read[delivery.layer.id])
+            if delivery.judged:
+                self._set_aside(delivery.layer)
             check.check(self.cursor, delivery.layer, self.mode)
             whereabouts.implausible(self.cursor, delivery.layer, delivery.sources, delivery.extent)
             self._set_aside(delivery.layer)
