@@ -7,6 +7,8 @@ import os
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from gis.api.metrics_of_jobs import Jobs
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client itself; `onemap serve` sets it before the workers start."""
 
@@ -21,7 +23,13 @@ AT_ONCE = Gauge("onemap_http_requests_in_progress", "Requests being answered", m
 
 
 def exposition() -> bytes:
-    """All figures in Prometheus' text format."""
+    """All figures in Prometheus' text format: of the web processes, and of the scheduled loads."""
+    jobs = CollectorRegistry()
+    jobs.register(Jobs())
+    return _of_this_server() + generate_latest(jobs)
+
+
+def _of_this_server() -> bytes:
     if FOLDER_VARIABLE in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from etl import history, jobs
 from gis.catalog import read
 from gis.cli import layers
 from gis.cli.output import emit, paper
@@ -215,6 +216,19 @@ def closed() -> str:
         )
         seen = cursor.fetchone()[0]
     return _require(not seen, ", ".join(seen or []) or f"{len(pipes)} layers closed")
+
+
+@check("Look at `onemap jobs list` and `onemap jobs check`; run `onemap serve` or `onemap worker` so that somebody keeps the times")
+def scheduled() -> str:
+    """The scheduled loads run, and the last runs went well."""
+    found = jobs.read(settings().jobs_file)
+    if not found.jobs:
+        return "none"
+    listed, clock = history.jobs(found), history.scheduler()
+    failing = [one["job"] for one in listed if one["failing"]]
+    due = any(one["next"] for one in listed)
+    _require(not failing, f"failed: {', '.join(failing)}")
+    return _require(not due or (clock["alive"] and not clock["fault"]), f"{len(listed)} jobs" if clock["alive"] else "no worker runs")
 
 
 def examine() -> list[dict]:

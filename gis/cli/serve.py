@@ -62,7 +62,8 @@ def _start_worker() -> subprocess.Popen:
 
 
 def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden=True)] = False) -> None:
-    """Run long work from the queue until stopped (SIGTERM ends it, and what it was doing goes back into the queue)."""
+    """Run long work from the queue and scheduled loads until stopped (SIGTERM ends it; what it was doing is done again later)."""
+    from etl.schedule import Scheduler
     from gis.api.worker import Worker
 
     logging.getLogger("onemap").setLevel(logging.INFO)
@@ -71,7 +72,13 @@ def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden
         signal.signal(number, lambda *_: one.stop.set())
     if beside_server:
         threading.Thread(target=_follow, args=(os.getppid(), one.stop), daemon=True).start()
-    one.run()
+    clock = threading.Thread(target=Scheduler(one.stop, one.name).run, name="schedule")
+    clock.start()
+    try:
+        one.run()
+    finally:
+        one.stop.set()
+        clock.join()
 
 
 def _follow(parent: int, stop: threading.Event) -> None:
