@@ -35,7 +35,7 @@ class FeatureRows:
         at = {name: len(names) + 1 + i for i, name in enumerate(besides)} | {n: names.index(n) for n in texts if n not in besides}
         self._id_at = tuple(at[name] for name in layer.key)
         self._position_at = tuple(at[name] for name in sort)
-        self.columns = sql.SQL("{}").format(
+        self.columns = select.fixed(
             sql.SQL(", ").join(
                 [
                     *(sql.SQL(_value(layer.columns[name], quote.name("f", name))) for name in names),

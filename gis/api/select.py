@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from psycopg2 import sql
 
@@ -13,6 +14,7 @@ from gis import crs as systems
 from gis.api import cursor as paging
 from gis.api.boxes import Area, Target
 from gis.api.temporal import Span
+from gis.catalog import quote
 from gis.catalog.model import Column, Layer
 from gis.errors import InputError
 
@@ -30,6 +32,25 @@ class Statement:
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
         return sql.SQL("{}::" + sql_type).format(sql.Placeholder(name))
+
+
+def fixed(composed: sql.Composable) -> sql.SQL:
+    """A part of statements that never changes, written out once: identifiers are the layer files' own plain names."""
+    if isinstance(composed, sql.Composed):
+        return sql.SQL("".join(fixed(part).string for part in composed.seq))
+    if isinstance(composed, sql.Identifier):
+        return sql.SQL(quote.name(*composed.strings))
+    if isinstance(composed, sql.Literal) and isinstance(composed.wrapped, int):
+        return sql.SQL(str(composed.wrapped))
+    if isinstance(composed, sql.SQL):
+        return composed
+    raise TypeError(f"{type(composed).__name__} is not fixed")
+
+
+@lru_cache(maxsize=512)
+def _read(names: tuple[str, ...]) -> sql.SQL:
+    """The columns that a role may read: the grants are per column, `*` would be refused."""
+    return sql.SQL(quote.names((*names, "geom")))
 
 
 @dataclass
@@ -169,11 +190,9 @@ def page(
     where = condition(wanted, statement)
     if after is not None:
         where = sql.SQL("{} AND {}").format(where, paging.behind(sort, after, wanted.columns, statement.bind))
-    # Only columns that the role may read: the grants are per column, `*` would be refused.
-    read = sql.SQL(", ").join(sql.Identifier(name) for name in (*wanted.columns, "geom"))
     return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}) AS f ORDER BY {}").format(
         columns,
-        read,
+        _read(tuple(wanted.columns)),
         relation(wanted.layer, wanted.as_of),
         where,
         sort.order_by(),
@@ -215,9 +234,8 @@ def one(
     if not ways:
         return None
     wanted = Wanted(layer, seen, as_of=as_of)
-    read = sql.SQL(", ").join(sql.Identifier(name) for name in (*seen, "geom"))
     return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE ({}) AND {} LIMIT 1) AS f").format(
-        columns, read, relation(layer, as_of), sql.SQL(" OR ").join(ways), condition(wanted, statement)
+        columns, _read(tuple(seen)), relation(layer, as_of), sql.SQL(" OR ").join(ways), condition(wanted, statement)
     )
 
 

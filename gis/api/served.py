@@ -41,9 +41,11 @@ class ServedAPI(adapt.core.API):
     def base_url(self) -> str:
         """Where the caller found the platform: the public URL where one is set, else what he wrote himself, so that a machine is
         found under each of its names."""
-        if settings().public_url or not has_request_context() or not _HOST.match(request.host):
+        if settings().public_url or not has_request_context():
             return self._base_url
-        return f"{request.scheme}://{request.host}"
+        if "found_at" not in g:  # asked eight times per request
+            g.found_at = f"{request.scheme}://{request.host}" if _HOST.match(request.host) else self._base_url
+        return g.found_at
 
     @base_url.setter
     def base_url(self, value: str) -> None:
