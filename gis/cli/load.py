@@ -26,7 +26,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything, then und
 
 
 def load(
-    layer: Annotated[str, typer.Argument(help="A layer's id, or epanet, osm, raster, doorplates, facilities.")],
+    layer: Annotated[str, typer.Argument(help="A layer's id, or survey, epanet, osm, raster, doorplates, facilities.")],
     source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files (for raster: the layer's id first).")],
     mode: Mode = "replace",
     crs: Annotated[str | None, typer.Option(help="The source's CRS: EPSG:4548, GCJ-02, BD-09 …")] = None,
@@ -44,6 +44,9 @@ def load(
     kind: Annotated[str | None, typer.Option(help="facilities: the kind of all rows.")] = None,
     isolation: Annotated[str | None, typer.Option(metavar="TCV[,GPV…]", help="EPANET: valve types that isolate.")] = None,
     valve_layer: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="EPANET: a CSV with columns link,node.")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0.001, max=10, help="survey: metres within which ends without a point are joined.")
+    ] = None,
     report_dir: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Write the findings there (CSV, GeoPackage, GeoJSON).")
     ] = None,
@@ -58,6 +61,13 @@ def load(
             result = _epanet(
                 catalog, source, network, None if where is None else where[:2], crs, isolation, valve_layer, mode, dry_run, progress
             )
+        elif layer == "survey":
+            from etl import pipe_survey
+
+            result = pipe_survey.load(
+                catalog, source, network=network or "city", crs=crs, encoding=encoding, tolerance=tolerance, mode=mode, dry_run=dry_run,
+                progress=progress,
+            )  # fmt: skip
         elif layer == "osm":
             from etl import basemap
 

@@ -1,4 +1,5 @@
-"""What an acceptance report needs beside the findings, taken from a load while its rows are staged: how complete each attribute is, what was delivered
+"""What an acceptance report needs beside the findings, taken from a load while its rows are staged: how complete each attribute is,
+what was delivered
 (for the drawing), and the statistics of a job. Nothing is taken unless somebody gathers."""
 
 from __future__ import annotations
@@ -79,5 +80,7 @@ def gather(cursor, deliveries: Sequence[Delivery]) -> None:
         for (name, column), n in zip(layer.columns.items(), filled, strict=True):
             found.completeness.append(Completeness(layer.id, name, column.required, n, total))
         every = max(1, -(-total // DRAWN))
-        cursor.execute(sql.SQL("SELECT ST_AsBinary(ST_Force2D(geom)) FROM {} WHERE geom IS NOT NULL AND src_row %% %s = 0").format(rows), (every,))
+        cursor.execute(
+            sql.SQL("SELECT ST_AsBinary(ST_Force2D(geom)) FROM {} WHERE geom IS NOT NULL AND src_row %% %s = 0").format(rows), (every,)
+        )
         found.drawn[layer.id] = shapely.from_wkb([bytes(row[0]) for row in cursor.fetchall()], on_invalid="ignore")
