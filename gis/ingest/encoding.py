@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from gis.errors import SourceError
 
@@ -78,15 +77,21 @@ class Dbf:
             self.language = head[29]
             fields = file.read(max(0, self.start - 32))
         self.fields: list[tuple[bytes, str, int, int]] = []
+        self._decimals: list[int] = []
         offset = 1
         for i in range(0, len(fields) - 31, 32):
             if fields[i] == 0x0D:
                 break
             name, kind, width = fields[i : i + 11].split(b"\0")[0], chr(fields[i + 11]), fields[i + 16]
             self.fields.append((name, kind, offset, width))
+            self._decimals.append(fields[i + 17])
             offset += width
         self.complete = path.stat().st_size >= self.start + self.rows * self.width
         self.sound = self.width >= 1 and offset <= self.width + 1 and self.start >= 33
+
+    def described(self) -> list[tuple[bytes, str, int, int, int]]:
+        """Name, type, start, width and decimals of each field."""
+        return [(*field, decimals) for field, decimals in zip(self.fields, self._decimals, strict=True)]
 
     def living(self) -> int:
         """The rows that are not marked as deleted."""
@@ -95,8 +100,13 @@ class Dbf:
         rows = np.memmap(self.path, np.uint8, "r", self.start, (self.rows, self.width))
         return int(np.count_nonzero(rows[:, 0] != ord("*")))
 
+    @cached_property
+    def sample(self) -> list[bytes]:
+        """The distinct values of the character fields and the field names, trailing blanks removed; of the first rows."""
+        return self.texts()
+
     def texts(self, limit: int = 200_000) -> list[bytes]:
-        """The distinct values of the character fields and the field names, trailing blanks removed; of at most `limit` rows."""
+        """The same of at most `limit` rows."""
         names = [name for name, *_ in self.fields]
         if not self.sound or not self.rows:
             return names
@@ -116,7 +126,7 @@ class Dbf:
 def of_dbf(dbf: Dbf) -> tuple[str | None, bool]:
     """(encoding, ambiguous) of a dBase file by trial decoding; None where it is plain ASCII. A last character may be cut off by the
     field's width. Ambiguous where the bytes are valid in UTF-8 and in GB18030 (UTF-8 is then taken: chance makes few such texts)."""
-    texts = [text for text in dbf.texts() if any(byte > 127 for byte in text)]
+    texts = [text for text in dbf.sample if not text.isascii()]
     if not texts:
         return None, False
     fitting = [candidate for candidate in _CANDIDATES if all(_decodes_field(text, candidate) for text in texts)]
@@ -140,49 +150,4 @@ def _decodes_field(text: bytes, encoding: str) -> bool:
 
 def fits(dbf: Dbf, encoding: str) -> bool:
     """Whether all texts of a dBase file are valid in an encoding."""
-    return all(_decodes_field(text, encoding) for text in dbf.texts())
-
-
-@dataclass(frozen=True)
-class Recoding:
-    """How GDAL reads a dBase file's texts, and what is to be mended afterwards: names and values cut off in the middle of a character,
-    which GDAL itself writes. `read_as` is the encoding given to GDAL; with `raw` it is Latin-1, which keeps every byte."""
-
-    encoding: str
-    raw: bool
-
-    @classmethod
-    def of(cls, dbf: Dbf, encoding: str) -> Recoding:
-        def whole(name: bytes) -> bool:
-            try:
-                return name.decode(encoding) is not None
-            except UnicodeDecodeError:
-                return False
-
-        return cls(encoding, not all(whole(name) for name, *_ in dbf.fields))
-
-    @property
-    def read_as(self) -> str:
-        return "ISO-8859-1" if self.raw else self.encoding
-
-    def name(self, name: str) -> str:
-        """A field's name, without half a character at its end."""
-        return str(name).encode("latin-1", "replace").decode(self.encoding, "ignore") if self.raw else str(name)
-
-    def table(self, table: pa.Table) -> pa.Table:
-        """The rows with their names and texts mended."""
-        columns = [self._texts(c) if pa.types.is_string(c.type) else c for c in table.columns]
-        return pa.table(columns, names=[self.name(n) for n in table.column_names])
-
-    def _texts(self, column: pa.ChunkedArray) -> pa.Array:
-        column = pa.chunked_array(column).combine_chunks()
-        if not self.raw:
-            try:
-                column.validate(full=True)
-                return column
-            except pa.ArrowInvalid:
-                values = column.cast(pa.binary()).to_pylist()
-                return pa.array([None if v is None else v.decode("utf-8", "ignore") for v in values], pa.string())
-        values = column.dictionary_encode()
-        mended = [v.encode("latin-1", "replace").decode(self.encoding, "ignore") for v in values.dictionary.to_pylist()]
-        return pa.array([*mended, None], pa.string()).take(values.indices.fill_null(len(mended)))
+    return all(_decodes_field(text, encoding) for text in dbf.sample)

@@ -20,7 +20,7 @@ SUFFIXES = {
     ".pbf": "osm", ".tif": "tiff", ".tiff": "tiff", ".inp": "inp",
 }  # fmt: skip
 """What may come in, by the end of its name."""
-VECTOR = ("gpkg", "shp", "geojson", "geojsonseq", "gml", "kml", "fgb", "gdb")
+VECTOR = ("gpkg", "geojson", "geojsonseq", "gml", "kml", "fgb", "gdb")
 TABULAR = ("csv", "xlsx", "access")
 _ELSEWHERE = {"osm": "onemap load osm", "tiff": "onemap load raster", "inp": "onemap load epanet` or `onemap load swmm"}
 _SHAPEFILE = "Export it as Shapefile"
@@ -102,16 +102,18 @@ def open_here(path: str, wanted: dict, encoding: str | None, crs: str | None, so
 
 def opened(path: Path, wanted: Wanted, encoding: str | None, crs: str | None, source_layer: str | None):
     """The source that a file is, by the reader of its format."""
-    from gis.ingest import table, vector
+    from gis.ingest import shapefile, table, vector
 
     format_ = format_of(path)
     if format_ in _ELSEWHERE:
         raise SourceError(f"{path.name} is not read into one layer", remedy=f"Use `{_ELSEWHERE[format_]}`")
+    if format_ == "shp":
+        return shapefile.open_shapefile(path, wanted, encoding=encoding)
     if format_ in VECTOR:
-        return vector.open_vector(path, wanted, format_, encoding=encoding, crs=crs, source_layer=source_layer)
+        return vector.open_vector(path, wanted, format_, source_layer=source_layer)
     return table.open_table(path, wanted, encoding=encoding, crs=crs)
 
 
 def preload() -> None:
     """Loads the readers that most files need."""
-    from gis.ingest import table, vector  # noqa: F401
+    from gis.ingest import shapefile, table, vector  # noqa: F401

@@ -67,6 +67,13 @@ class Source:
     """All files that belong to it (a shapefile has several); the first is `path`."""
 
     @property
+    def likely_rows(self) -> int:
+        """How many rows it has, guessed from its size where it does not say."""
+        if self.count is not None:
+            return self.count
+        return self.path.stat().st_size // 150 if self.path.is_file() else 0
+
+    @property
     def tabular(self) -> bool:
         """Whether its positions are columns of a table, where numbers may be no numbers."""
         return self.format in TABULAR
@@ -102,6 +109,7 @@ def open_source(
     """
     from gis.ingest import sandbox
     from gis.ingest.findings import Findings
+    from gis.ingest.system import source_crs
 
     path = Path(path)
     format_of(path)
@@ -118,7 +126,8 @@ def open_source(
         return reading.batches(lambda notes: write_down(notes, findings))
 
     return Source(
-        name=path.name, path=path, format=said["format"], columns=tuple(said["columns"]), crs=said["crs"],
-        crs_declared=said["crs_declared"], encoding=said["encoding"], count=said["count"], findings=findings, batches=batches,
-        layer_name=said["layer_name"], survey_axes=said["survey_axes"], parts=tuple(Path(part) for part in said["parts"]),
+        name=path.name, path=path, format=said["format"], columns=tuple(said["columns"]),
+        crs=source_crs(path.name, layer, crs, said["crs"], findings) if positions else None,
+        crs_declared=said["crs_declared"] and crs is None, encoding=said["encoding"], count=said["count"], findings=findings,
+        batches=batches, layer_name=said["layer_name"], survey_axes=said["survey_axes"], parts=tuple(Path(part) for part in said["parts"]),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""CSV and other text tables with coordinates: encoding, separator and coordinate columns found and reported."""
+"""CSV and other text tables: encoding, separator and coordinate columns found and reported."""
 
 from __future__ import annotations
 
@@ -12,27 +12,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import shapely
 
-from gis import crs as reference
 from gis.errors import SourceError
 from gis.ingest import encoding as texts
-from gis.ingest import wkb
+from gis.ingest import positions
 from gis.ingest.read import Batch, Source
-from gis.ingest.values import numbers, plain
-from gis.ingest.vector import _source_crs as source_crs
 from gis.ingest.wanted import Notes, Wanted
 
-_WKT = ("wkt", "geometry", "geom", "the_geom", "几何", "图形")
 _BLOCK = 16 << 20
 _HEAD = 8 << 20
+_SAMPLE = 500
 
 
 def open_table(path: Path, layer: Wanted, *, encoding: str | None, crs: str | int | None) -> Source:
     """Opens a text table for one layer; see `gis.ingest.read.open_source`.
 
-    Positions come from a WKT column or from the layer file's `lon` and `lat` columns. Without a CRS, numbers that are degrees are
-    taken as EPSG:4490 (reported).
+    Positions come from a WKT column, from the layer file's `lon` and `lat` columns or, of lines, from the columns of both ends.
+    Without a CRS, numbers that are degrees are taken as EPSG:4490 (reported).
     """
     findings = Notes()
     head = _head(path)
@@ -47,26 +43,19 @@ def open_table(path: Path, layer: Wanted, *, encoding: str | None, crs: str | in
     sample = codecs.getincrementaldecoder(used)("strict").decode(head).removeprefix("\ufeff")
     separator = _separator(sample)
     names = _header(path, sample, separator)
-    by_plain = {plain(name): name for name in reversed(names)}
-    wkt = next((by_plain[w] for w in _WKT if w in by_plain), None)
-    lon = next((by_plain[plain(w)] for w in layer.source.lon if plain(w) in by_plain), None)
-    lat = next((by_plain[plain(w)] for w in layer.source.lat if plain(w) in by_plain), None)
-    if wkt is None and (lon is None or lat is None):
-        raise SourceError(
-            f"{path.name} has no columns with coordinates; its columns are {', '.join(names[:30])}",
-            remedy=f"Name them {layer.source.lon[0]} and {layer.source.lat[0]}, or give a column WKT",
-        )
-    where = (wkt,) if wkt else (lon, lat)
-    declared = None
-    if crs is None and layer.source.crs is None:
-        declared = _degrees(path, names, where, sample, separator, layer, findings)
-    source = Source(
-        name=path.name, path=path, format="csv", columns=tuple(n for n in names if n not in where),
-        crs=source_crs(path, layer, crs, declared, findings), crs_declared=False, encoding=used, count=None, findings=findings,
-        batches=lambda: _batches(path, layer, used, separator, names, where, findings), parts=(path,),
-        survey_axes=wkt is None and {plain(lon), plain(lat)} == {"x", "y"},
+    at = positions.where(path, names, layer)
+    rows = [row for row in csv.reader(io.StringIO(sample[:200_000]), delimiter=separator) if len(row) == len(names)][1 : _SAMPLE + 1]
+    declared = positions.declared(path, at, _texts(names, rows), crs, layer, findings)
+    return Source(
+        name=path.name, path=path, format="csv", columns=tuple(n for n in names if n not in at.columns),
+        crs=declared, crs_declared=False, encoding=used, count=None, findings=findings,
+        batches=lambda: _batches(path, layer, used, separator, names, at, findings), parts=(path,), survey_axes=at.survey_axes,
     )  # fmt: skip
-    return source
+
+
+def _texts(names: list[str], rows: list[list[str]]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return pa.table([pa.array([v or None for v in column], pa.string()) for column in columns], names=names)
 
 
 def _open(path: Path):
@@ -87,7 +76,10 @@ def _separator(sample: str) -> str:
 
 
 def _header(path: Path, sample: str, separator: str) -> list[str]:
-    names = next(csv.reader(io.StringIO(sample), delimiter=separator), [])
+    try:
+        names = next(csv.reader(io.StringIO(sample), delimiter=separator), [])
+    except csv.Error:
+        names = []
     names = [name.strip() for name in names]
     if not any(names):
         raise SourceError(f"{path.name} has no header line", remedy="The first line must name the columns")
@@ -97,27 +89,19 @@ def _header(path: Path, sample: str, separator: str) -> list[str]:
     return names
 
 
-def _degrees(path, names, where, sample, separator, layer: Wanted, findings: Notes) -> str | None:
-    """`EPSG:4490` where the first rows' coordinates are degrees, which is reported; else None."""
-    rows = [row for row in csv.reader(io.StringIO(sample[:200_000]), delimiter=separator) if len(row) == len(names)][1:]
-    if len(where) == 1:
-        points = [shapely.from_wkt(row[names.index(where[0])], on_invalid="ignore") for row in rows[:500]]
-        bounds = shapely.bounds([p for p in points if p is not None])
-        x, y = bounds[:, 2], bounds[:, 3]
-    else:
-        x, y = (numbers(pa.array([row[names.index(c)] for row in rows]))[0].to_numpy(zero_copy_only=False) for c in where)
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.any() and np.mean((np.abs(x[known]) <= 180) & (np.abs(y[known]) <= 180)) > 0.9:
-        findings.add(
-            layer.id, "CRS01", "info", f"{path.name} declares no CRS; its coordinates are degrees, taken as EPSG:{reference.STORED}"
-        )
-        return f"EPSG:{reference.STORED}"
-    return None
-
-
-def _batches(path, layer: Wanted, encoding, separator, names, where, findings: Notes) -> Iterator[Batch]:
+def _batches(path, layer: Wanted, encoding, separator, names, at: positions.Where, findings: Notes) -> Iterator[Batch]:
     """The rows in order; a line with the wrong number of columns becomes a rejected row (`SRC02`), never a shifted one."""
+    try:
+        with _open(path) as file:
+            yield from rows(file, names, at, layer, findings, encoding=encoding, separator=separator)
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        raise SourceError(
+            f"{path.name} cannot be read to its end", remedy="A character is not of its encoding, or the file is cut off"
+        ) from error
+
+
+def rows(file, names: list[str], at: positions.Where, layer: Wanted, findings: Notes, *, encoding: str, separator: str) -> Iterator[Batch]:
+    """The rows of comma-separated text below its header line, as texts; empty is missing."""
     wrong: list[tuple[int, str]] = []
 
     def skip(row) -> str:
@@ -125,45 +109,21 @@ def _batches(path, layer: Wanted, encoding, separator, names, where, findings: N
         return "skip"
 
     done = 0
-    try:
-        with _open(path) as file:
-            reader = pacsv.open_csv(
-                file,
-                read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK, encoding=encoding, column_names=names, skip_rows=1),
-                parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=skip),
-                convert_options=pacsv.ConvertOptions(
-                    column_types={n: pa.string() for n in names},
-                    strings_can_be_null=True,
-                    null_values=[""],
-                    quoted_strings_can_be_null=True,
-                ),
-            )
-            for record in reader:
-                bad = [number for number, _ in wrong]
-                mine = np.setdiff1d(np.arange(done + 1, done + len(record) + len(bad) + 1), bad)[: len(record)]
-                done = int(mine[-1]) if len(mine) else done
-                yield _batch(pa.Table.from_batches([record]), mine, where)
-        findings.extend(
-            layer.id, "SRC02", "error", f"the line does not have {len(names)} columns",
-            "Correct the line: a separator or a quotation mark is missing or too many",
-            rows=[number for number, _ in wrong], values=[text for _, text in wrong],
-        )  # fmt: skip
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError):
-        raise SourceError(
-            f"{path.name} cannot be read beyond row {done}", remedy="A character is not of its encoding, or the file is cut off"
-        ) from None
-
-
-def _batch(table: pa.Table, numbers_: np.ndarray, where: tuple[str, ...]) -> Batch:
-    if len(where) == 1:
-        texts_ = table.column(where[0]).to_numpy(zero_copy_only=False)
-        geometry = shapely.from_wkt(texts_, on_invalid="ignore")
-        broken = shapely.is_missing(geometry) & np.array([t is not None for t in texts_], dtype=bool)
-        return Batch(table.drop_columns(list(where)), numbers_, wkb.of(geometry), broken, [str(t) for t in texts_[broken]])
-    (x, bad_x), (y, bad_y) = (numbers(table.column(c).combine_chunks()) for c in where)
-    x, y = (v.to_numpy(zero_copy_only=False).astype(float) for v in (x, y))
-    missing = ~(np.isfinite(x) & np.isfinite(y))
-    geometry = wkb.points(x, y, missing=missing)
-    broken = missing & (bad_x | bad_y)
-    raw = [", ".join(map(str, pair)) for pair in zip(*(table.column(c).filter(pa.array(broken)).to_pylist() for c in where), strict=True)]
-    return Batch(table.drop_columns(list(where)), numbers_, geometry, broken, raw)
+    reader = pacsv.open_csv(
+        file,
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK, encoding=encoding, column_names=names, skip_rows=1),
+        parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=skip),
+        convert_options=pacsv.ConvertOptions(
+            column_types={n: pa.string() for n in names}, strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True
+        ),
+    )
+    for record in reader:
+        bad = [number for number, _ in wrong]
+        mine = np.setdiff1d(np.arange(done + 1, done + len(record) + len(bad) + 1), bad)[: len(record)]
+        done = int(mine[-1]) if len(mine) else done
+        yield positions.batch(pa.Table.from_batches([record]), mine, at)
+    findings.extend(
+        layer.id, "SRC02", "error", f"the line does not have {len(names)} columns",
+        "Correct the line: a separator or a quotation mark is missing or too many",
+        rows=[number for number, _ in wrong], values=[text for _, text in wrong],
+    )  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
+
+from gis.errors import InputError
 
 if TYPE_CHECKING:
     from gis.catalog.model import Layer
@@ -43,6 +46,22 @@ class Wanted:
             layer.id, layer.title.zh, Assumed(said.files, said.layer, said.encoding, said.crs, said.lon, said.lat), tuple(names),
             None if layer.is_raster else layer.dimension, positions,
         )  # fmt: skip
+
+    def choice(self, name: str, among: Sequence[str], asked: str | None, what: str) -> str | None:
+        """Which of a file's layers, sheets or tables to read: the one asked for, the only one, or the one that the layer file names.
+
+        Raises InputError, which lists them, where it cannot be told.
+        """
+        if asked is not None:
+            if asked not in among:
+                raise InputError(f"{name} has no {what.removesuffix('s')} {asked!r}", remedy=f"It has: {', '.join(among)[:2000]}")
+            return asked
+        if len(among) <= 1:
+            return among[0] if among else None
+        for wanted in (self.source.layer, self.id, self.title):
+            if wanted in among:
+                return wanted
+        raise InputError(f"{name} holds {len(among)} {what}", remedy=f"Choose one with --source-layer: {', '.join(among)[:2000]}")
 
     def as_dict(self) -> dict:
         """For JSON; `from_dict` is its inverse."""
