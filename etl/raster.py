@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import time
 from pathlib import Path
 
@@ -10,14 +10,12 @@ import numpy as np
 import rasterio
 import rasterio.errors
 from rasterio.warp import transform_bounds
-from rio_cogeo.cogeo import cog_translate
-from rio_cogeo.profiles import cog_profiles
 
 from gis import crs as reference
 from gis.catalog.model import Catalog, Layer
 from gis.db.connection import owner
-from gis.errors import InputError, SourceError
-from gis.ingest import check, sources
+from gis.errors import InputError, SourceError, StoreError
+from gis.ingest import check, rasters, sources
 from gis.ingest.findings import Findings
 from gis.ingest.load import LoadResult, Rejected, begin, lock, silent
 from gis.ingest.publish import Outcome
@@ -27,15 +25,23 @@ from gis.settings import settings
 
 MAX_PIXELS = 4_000_000_000
 """Pixels × bands that are accepted: a header may claim any size."""
+PACKED = 2_000
+"""How many times smaller than its pixels a file may be: deflate reaches about 1,030, what is beyond was made to fill a disk."""
+SMALL = 1 << 28
+"""Bytes of pixels up to which packing is not looked at."""
+BANDS = {"dem": (1,)}
+"""Bands that a layer takes; images take a grey band, three colours, or three and one of transparency."""
+IMAGE_BANDS = (1, 3, 4)
+SAMPLE = 512
 
 
 def load(
     catalog: Catalog, layer_id: str, path: Path | str, *, crs: str | int | None = None, operator: str | None = None, dry_run: bool = False,
     progress=silent,
 ) -> LoadResult:  # fmt: skip
-    """Loads a GeoTIFF into a raster layer: `raster/<layer>.tif` in the home is replaced in one step.
+    """Loads a GeoTIFF into a raster layer: what `raster/<layer>.tif` in the home shows is replaced in one step; see `gis.ingest.rasters`.
 
-    Raises SourceError (unreadable, no CRS), InputError (no raster layer), Rejected (outside the city, no values).
+    Raises SourceError (unreadable, no CRS, a bomb), InputError (no raster layer), Rejected (outside the city, wrong bands, no values).
     """
     layer, path, begun = catalog.layer(layer_id), Path(path), time.monotonic()
     if not layer.is_raster:
@@ -46,6 +52,7 @@ def load(
     file = sources.digest(path)
     with owner() as connection, connection.cursor() as cursor:
         lock(cursor, [layer_id], progress)
+        rasters.settle(cursor, [layer_id])
         batch = begin(cursor, path.name, [file], "replace", operator)
         cursor.execute(text("found"))
         check.keep(cursor, findings)
@@ -53,98 +60,148 @@ def load(
         counts = findings.counts()
         fatal = findings.frame().query("level == 'fatal'")["message"]
         if len(fatal):
-            reason = f"refused: {fatal.iloc[0]}"
-            cursor.execute(
-                "UPDATE meta.batch SET status = 'rejected', finished_at = clock_timestamp(), message = %s WHERE id = %s", (reason, batch)
-            )
-            outcome = Outcome(layer_id, None, 1, 0, 1)
-            cursor.execute(text("batch_layers"), {"batch": batch} | vars(outcome))
-            connection.commit()
-            raise Rejected(reason, LoadResult(batch, 1, 0, 1, counts, time.monotonic() - begun, "rejected", [outcome]))
+            raise _refused(connection, cursor, batch, layer_id, f"refused: {fatal.iloc[0]}", counts, begun)
         connection.commit()
-        target = settings().home / "raster" / f"{layer_id}.tif"
-        progress(f"overviews of {layer_id}", 0, None)
-        same = _published_already(cursor, layer_id, file.sha256) and target.exists()
-        outcome = Outcome(layer_id, None, 1, 1, 0, updated=int(not same), unchanged=int(same))
-        partial = target if same else optimised(path, target.with_suffix(f".{os.getpid()}.partial.tif"), crs)
         try:
-            if dry_run:
-                cursor.execute("UPDATE meta.batch SET status = 'dry_run', finished_at = clock_timestamp() WHERE id = %s", (batch,))
-            else:
-                cursor.execute(text("record_batch"), {"batch": batch})
-                for kept in sources.keep([file]):
-                    cursor.execute(
-                        "INSERT INTO meta.source (sha256, name, bytes) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO NOTHING",
-                        (kept.sha256, kept.name, kept.bytes),
-                    )
-            cursor.execute(text("batch_layers"), {"batch": batch} | vars(outcome))
-            if not dry_run and not same:
-                partial.replace(target)
+            outcome = _publish(cursor, batch, layer_id, path, file, crs, dry_run, progress)
+        except (SourceError, StoreError) as error:
+            connection.rollback()
+            _fail(cursor, batch, str(error))
             connection.commit()
-        finally:
-            if not same:
-                partial.unlink(missing_ok=True)
+            raise
+        connection.commit()
+        rasters.settle(cursor, [layer_id])
+        rasters.tidy(cursor, layer_id)
     return LoadResult(batch, 1, 1, 0, counts, time.monotonic() - begun, "dry_run" if dry_run else "published", [outcome])
 
 
-def _published_already(cursor, layer_id: str, sha256: str) -> bool:
-    """Whether the layer's last published batch was this very file."""
-    cursor.execute(text("last_source"), {"layer": layer_id})
-    row = cursor.fetchone()
-    return row is not None and row[0] == sha256
+def _refused(connection, cursor, batch: int, layer_id: str, reason: str, counts: dict[str, int], begun: float) -> Rejected:
+    """The batch is refused; what to raise."""
+    cursor.execute(
+        "UPDATE meta.batch SET status = 'rejected', finished_at = clock_timestamp(), message = %s WHERE id = %s", (reason, batch)
+    )
+    outcome = Outcome(layer_id, None, 1, 0, 1)
+    cursor.execute(text("batch_layers"), {"batch": batch} | vars(outcome))
+    connection.commit()
+    return Rejected(reason, LoadResult(batch, 1, 0, 1, counts, time.monotonic() - begun, "rejected", [outcome]))
+
+
+def _fail(cursor, batch: int, message: str) -> None:
+    cursor.execute(
+        "UPDATE meta.batch SET status = 'failed', finished_at = clock_timestamp(), message = %s WHERE id = %s", (message[:1000], batch)
+    )
+
+
+def _publish(cursor, batch: int, layer_id: str, path: Path, file: sources.Kept, crs, dry_run: bool, progress) -> Outcome:
+    """Makes the optimised file (also in a dry run: only then is it known that the source can be read to its end) and records the batch; the
+    caller commits. A file that is shown already is not made again."""
+    given = None if crs is None else str(crs)
+    shown = rasters.believed(cursor, layer_id)
+    same = shown is not None and (shown.source, shown.crs) == (file.sha256, given) and rasters.link(layer_id).exists()
+    outcome = Outcome(layer_id, None, 1, 1, 0, updated=int(not same), unchanged=int(same))
+    if not same:
+        _require_room(path)
+        progress(f"overviews of {layer_id}", 0, None)
+        with rasters.partial(layer_id) as partial:
+            size = rasters.optimised(path, partial, crs).stat().st_size
+            digest = None if dry_run else rasters.keep(partial, layer_id)
+    if dry_run:
+        cursor.execute("UPDATE meta.batch SET status = 'dry_run', finished_at = clock_timestamp() WHERE id = %s", (batch,))
+    else:
+        cursor.execute(text("record_batch"), {"batch": batch})
+        if not same:
+            rasters.record(cursor, batch, layer_id, digest, size, given)
+        for kept in sources.keep([file]):
+            cursor.execute(
+                "INSERT INTO meta.source (sha256, name, bytes) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO NOTHING",
+                (kept.sha256, kept.name, kept.bytes),
+            )
+    cursor.execute(text("batch_layers"), {"batch": batch} | vars(outcome))
+    return outcome
+
+
+def _require_room(path: Path) -> None:
+    """Raises StoreError where the disk has no room for the optimised file beside the present one."""
+    settings().home.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(settings().home).free < 2 * path.stat().st_size + (64 << 20):
+        raise StoreError(f"there is no room on the disk for {path.name}", remedy="Make room in the home folder; nothing was changed")
 
 
 def inspect(layer: Layer, path: Path, extent: tuple[float, float, float, float], crs: str | int | None = None) -> Findings:
-    """What is wrong with a GeoTIFF: no values, wrong place, no nodata value. Raises SourceError where it cannot be read at all."""
+    """What is wrong with a GeoTIFF: bands, types, place, missing data, values. Raises SourceError where it cannot be read at all, or claims
+    more pixels than it can hold."""
     findings = Findings()
     try:
         with rasterio.open(path, driver="GTiff") as raster:
+            _require_plausible_size(path, raster)
             if raster.crs is None and crs is None:
                 raise SourceError(f"{path.name} declares no coordinate reference system", remedy="Give it with --crs")
-            if raster.width * raster.height * raster.count > MAX_PIXELS:
-                raise SourceError(
-                    f"{path.name} claims {raster.width} × {raster.height} pixels, more than is accepted", remedy="Deliver it in tiles"
-                )
             declared = crs if crs is not None else raster.crs.to_wkt()
             reference.require_known_datum(declared)
-            west, south, east, north = transform_bounds(reference.crs(declared).to_wkt(), f"EPSG:{reference.STORED}", *raster.bounds)
-            sample = raster.read(1, out_shape=(min(raster.height, 512), min(raster.width, 512)), masked=True)
-            if raster.nodata is None and layer.id == "dem":
-                findings.add(
-                    layer.id, "RAS02", "warning", f"{path.name} declares no value for missing data", "Declare it (for example -9999)"
-                )
+            if not _form(layer, raster, path, findings):
+                return findings
+            box = transform_bounds(reference.crs(declared).to_wkt(), f"EPSG:{reference.STORED}", *raster.bounds)
+            sample = raster.read(1, out_shape=(min(raster.height, SAMPLE), min(raster.width, SAMPLE)), masked=True)
     except (rasterio.errors.RasterioError, rasterio.errors.CRSError):
         raise SourceError(f"{path.name} cannot be read: it is damaged or cut off", remedy="Deliver the complete file") from None
-    if west > extent[2] or east < extent[0] or south > extent[3] or north < extent[1]:
-        findings.add(layer.id, "RAS01", "fatal", f"{path.name} lies outside the city", "Check its CRS",
-                     value=f"{west:.4f} {south:.4f} {east:.4f} {north:.4f}")  # fmt: skip
-    elif west > extent[0] or east < extent[2] or south > extent[1] or north < extent[3]:
-        findings.add(
-            layer.id, "RAS03", "info", f"{path.name} covers only a part of the city", value=f"{west:.4f} {south:.4f} {east:.4f} {north:.4f}"
-        )
-    values = np.ma.masked_invalid(sample).compressed()
-    if not len(values):
-        findings.add(layer.id, "RAS04", "fatal", f"{path.name} holds no values", "Deliver the data")
-    elif layer.id == "dem" and (values.min() < -500 or values.max() > 9000):
-        findings.add(layer.id, "RAS05", "warning", f"{path.name} has heights that do not occur", "Check the value for missing data",
-                     value=f"{values.min()} … {values.max()}")  # fmt: skip
+    _place(layer, path, box, extent, findings)
+    _values(layer, path, sample, findings)
     return findings
 
 
-def optimised(path: Path, target: Path, crs: str | int | None = None) -> Path:
-    """Writes a cloud-optimised GeoTIFF with overviews beside `target`'s final place and answers where; the values are unchanged."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    profile = cog_profiles.get("deflate")
-    try:
-        with rasterio.open(path, driver="GTiff") as raster:
-            profile["predictor"] = 3 if raster.dtypes[0].startswith("float") else 2
-            kwargs = {} if crs is None else {"additional_cog_metadata": None}
-            cog_translate(raster, target, profile, quiet=True, in_memory=False, nodata=raster.nodata,
-                          overview_resampling="average" if raster.count == 1 else "bilinear", **kwargs)  # fmt: skip
-        if crs is not None:
-            with rasterio.open(target, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as made:
-                made.crs = rasterio.crs.CRS.from_wkt(reference.crs(crs).to_wkt())
-    except (rasterio.errors.RasterioError, rasterio.errors.CRSError):
-        target.unlink(missing_ok=True)
-        raise SourceError(f"{path.name} cannot be read to its end", remedy="Deliver the complete file") from None
-    return target
+def _require_plausible_size(path: Path, raster: rasterio.DatasetReader) -> None:
+    pixels = raster.width * raster.height * raster.count
+    size = sum(raster.width * raster.height * np.dtype(t).itemsize for t in raster.dtypes if not t.startswith("complex_int"))
+    if pixels > MAX_PIXELS:
+        raise SourceError(
+            f"{path.name} claims {raster.width} × {raster.height} × {raster.count} pixels, more than is accepted",
+            remedy="Deliver it in tiles",
+        )
+    if size > SMALL and size > PACKED * path.stat().st_size:
+        raise SourceError(
+            f"{path.name} claims {size >> 20:,} MB of pixels in a file of {path.stat().st_size >> 10:,} KB: no data can be packed so far",
+            remedy="Deliver the data themselves",
+        )
+
+
+def _form(layer: Layer, raster: rasterio.DatasetReader, path: Path, findings: Findings) -> bool:
+    """Bands, type, grid and the value of missing data; False where the pixels need not be looked at."""
+    wanted = BANDS.get(layer.id, IMAGE_BANDS)
+    if raster.count not in wanted:
+        findings.add(layer.id, "RAS06", "fatal", f"{path.name} has {raster.count} bands; {layer.id} has {' or '.join(map(str, wanted))}",
+                     "导出所需波段 / Export the bands that are needed", value=str(raster.count))  # fmt: skip
+    if any("complex" in kind for kind in raster.dtypes) or len(set(raster.dtypes)) > 1:
+        findings.add(layer.id, "RAS08", "fatal", f"the pixels of {path.name} are of the type {', '.join(sorted(set(raster.dtypes)))}",
+                     "转换为同一种实数类型 / Convert them to one type of real numbers", value=raster.dtypes[0])  # fmt: skip
+    grid = raster.transform
+    if grid.is_identity or grid.b or grid.d or grid.e >= 0 or grid.a <= 0:
+        findings.add(layer.id, "RAS07", "fatal", f"{path.name} has no grid that runs east and south: it is not georeferenced, or turned",
+                     "配准并重采样为正北向上 / Georeference it and resample it with north up",
+                     value=" ".join(f"{v:g}" for v in grid[:6]))  # fmt: skip
+    if raster.nodata is None and layer.id == "dem":
+        findings.add(layer.id, "RAS02", "warning", f"{path.name} declares no value for missing data",
+                     "声明无数据值（如 -9999） / Declare it (for example -9999)")  # fmt: skip
+    return not len(findings.frame().query("level == 'fatal'"))
+
+
+def _place(layer: Layer, path: Path, box, extent, findings: Findings) -> None:
+    west, south, east, north = box
+    value = f"{west:.4f} {south:.4f} {east:.4f} {north:.4f}"
+    if not np.isfinite(box).all() or west > extent[2] or east < extent[0] or south > extent[3] or north < extent[1]:
+        findings.add(layer.id, "RAS01", "fatal", f"{path.name} lies outside the city", "核对坐标系 / Check its CRS", value=value)
+    elif west > extent[0] or east < extent[2] or south > extent[1] or north < extent[3]:
+        findings.add(layer.id, "RAS03", "info", f"{path.name} covers only a part of the city", value=value)
+
+
+def _values(layer: Layer, path: Path, sample: np.ma.MaskedArray, findings: Findings) -> None:
+    values = np.ma.masked_invalid(sample).compressed()
+    if not len(values):
+        findings.add(layer.id, "RAS04", "fatal", f"{path.name} holds no values", "提交有数据的文件 / Deliver the data")
+        return
+    missing = 1 - len(values) / sample.size
+    if missing > 0.2:
+        findings.add(layer.id, "RAS09", "info", f"{missing:.0%} of {path.name} has no values", "核对范围 / Check the area that it covers",
+                     value=f"{missing:.2f}")  # fmt: skip
+    if layer.id == "dem" and (values.min() < -500 or values.max() > 9000):
+        findings.add(layer.id, "RAS05", "warning", f"{path.name} has heights that do not occur",
+                     "核对无数据值 / Check the value for missing data", value=f"{values.min()} … {values.max()}")  # fmt: skip

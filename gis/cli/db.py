@@ -12,6 +12,7 @@ from gis.db import backup as backups
 from gis.db import cluster, migrations
 from gis.db.connection import owner
 from gis.errors import InputError
+from gis.ingest import rasters
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -35,6 +36,7 @@ def start(json: Json = False) -> None:
     applied = migrations.migrate()
     for name in applied:
         console.print(f"migration {name}")
+    _settle_rasters()
     emit({"state": done, "migrations": applied} | _place(), json, table="")
 
 
@@ -75,7 +77,7 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 @db.command()
 def backup(folder: Annotated[Path, typer.Argument(metavar="DIR")], json: Json = False) -> None:
-    """Write the database, the kept sources and a ledger into DIR."""
+    """Write the database, the kept sources and rasters, and a ledger into DIR."""
     emit(backups.backup(folder), json)
 
 
@@ -89,7 +91,15 @@ def restore(
     if not yes and not (console.is_terminal and typer.confirm("Replace the present database by the backup?", err=True)):
         raise InputError("Nothing was replaced", remedy="Confirm, or say --yes")
     cluster.start()
-    emit(backups.restore(folder), json)
+    answer = backups.restore(folder)
+    _settle_rasters()
+    emit(answer, json)
+
+
+def _settle_rasters() -> None:
+    """Every raster layer shows the file that the database believes in: a crash or a restoration may have left another."""
+    with owner() as connection, connection.cursor() as cursor:
+        rasters.settle(cursor)
 
 
 def _place() -> dict:

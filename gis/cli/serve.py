@@ -68,6 +68,7 @@ def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden
 
     logging.getLogger("onemap").setLevel(logging.INFO)
     one = Worker()
+    _settle_rasters()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: one.stop.set())
     if beside_server:
@@ -79,6 +80,16 @@ def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden
     finally:
         one.stop.set()
         clock.join()
+
+
+def _settle_rasters() -> None:
+    """After a crash: every raster layer shows the file that the database believes in. A database that is away is waited for later."""
+    from gis.db.connection import owner
+    from gis.errors import StoreError
+    from gis.ingest import rasters
+
+    with contextlib.suppress(StoreError), owner() as connection, connection.cursor() as cursor:
+        rasters.settle(cursor)
 
 
 def _follow(parent: int, stop: threading.Event) -> None:

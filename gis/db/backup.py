@@ -1,11 +1,11 @@
-"""Backup and restore: the database as one pg_dump archive, the roles, the kept source files and a ledger of row
-counts."""
+"""Backup and restore: the database as one pg_dump archive, the kept source files and rasters, and a ledger of row counts and digests."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -54,10 +54,11 @@ def _tool(name: str, *arguments: str | Path, database: str | None = None) -> Non
 
 
 def backup(folder: Path) -> dict:
-    """Write database.dump, sources/ and backup.json into an empty or new folder.
+    """Write database.dump, sources/, raster/ and backup.json into an empty or new folder.
 
-    Dump and row counts are of one snapshot, taken while others read and write.
-    Raises InputError where the folder is not empty.
+    Dump and row counts are of one snapshot, taken while others read and write. Sources and rasters are kept under their digests and
+    before the batch that needs them is published, so those of the snapshot are there when it has been taken.
+    Raises InputError where the folder is not empty, StoreError where the disk is full or a kept file is damaged.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
@@ -70,15 +71,64 @@ def backup(folder: Path) -> dict:
         snapshot = f"--snapshot={cursor.fetchone()[0]}"
         counts = row_counts(connection)
         _tool("pg_dump", "--format=custom", "--compress=3", "--exclude-table-data=stage.*", snapshot, "--file", dump)
-    sources = settings().home / "sources"
-    if sources.is_dir():
-        shutil.copytree(sources, folder / "sources")
+    files = _copy(settings().home, folder)
     ledger = {
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"), "rows": counts, "sha256": _digest(dump),
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"), "rows": counts, "sha256": _digest(dump), "files": files,
         "migrations": [m.name for m in migrations.migrations()],
     }  # fmt: skip
     (folder / "backup.json").write_text(json.dumps(ledger, indent=1))
-    return {"folder": str(folder), "tables": len(counts), "rows": sum(counts.values()), "bytes": dump.stat().st_size}
+    size = dump.stat().st_size + sum(files.values())
+    return {"folder": str(folder), "tables": len(counts), "rows": sum(counts.values()), "files": len(files), "bytes": size}
+
+
+def _files(root: Path) -> list[Path]:
+    """The kept sources and rasters below a home or a backup, but not what is still being made."""
+    return sorted(
+        path
+        for path in (*(root / "sources").glob("*"), *(root / "raster").glob("*.tif"), *(root / "raster").glob("*/*.tif"))
+        if path.is_file() and not path.is_symlink() and ".partial" not in path.name
+    )
+
+
+def _copy(from_: Path, to: Path) -> dict[str, int]:
+    """Copies the kept files that are not there yet; {path below the home: bytes}. A file that is named after its digest is checked on the
+    way. Raises StoreError where one is damaged or the disk is full."""
+    copied = {}
+    for path in _files(from_):
+        name = path.relative_to(from_)
+        target = to / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (target.exists() and target.stat().st_size == path.stat().st_size and re.fullmatch("[0-9a-f]{64}", path.stem)):
+            try:
+                digest = _copied(path, target)
+            except FileNotFoundError:
+                continue  # a raster that nothing shows any more has gone meanwhile
+            except OSError as error:
+                raise StoreError(f"the kept file {name} cannot be copied: {error.strerror}", remedy="Make room, then begin anew") from None
+            if re.fullmatch("[0-9a-f]{64}", path.stem) and digest != path.stem:
+                target.unlink()
+                raise StoreError(
+                    f"the kept file {name} is damaged: its digest differs", remedy="Fetch it from an older backup, or remove it"
+                )
+        copied[str(name)] = target.stat().st_size
+    return copied
+
+
+def _copied(path: Path, target: Path) -> str:
+    """Copies one file so that it is there whole or not at all; its SHA-256."""
+    partial, made = target.with_name(f"{target.name}.{os.getpid()}.partial"), hashlib.sha256()
+    try:
+        with path.open("rb") as source, partial.open("wb") as copy:
+            while block := source.read(1 << 20):
+                made.update(block)
+                copy.write(block)
+            copy.flush()
+            os.fsync(copy.fileno())
+        shutil.copystat(path, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return made.hexdigest()
 
 
 def _digest(path: Path) -> str:
@@ -89,8 +139,9 @@ def _digest(path: Path) -> str:
 def restore(folder: Path) -> dict:
     """Put a backup in the place of the database, verified by its digest beforehand and its row counts afterwards.
 
-    It is restored beside the present database and takes its name only when every count agrees; before that nothing is
-    lost.
+    It is restored beside the present database and takes its name only when every count agrees; before that nothing is lost. The kept files
+    are added before, checked by their digests; which of them the raster layers show is for the caller to settle
+    (`gis.ingest.rasters.settle`).
     Raises SourceError where the backup is incomplete or damaged.
     """
     folder = Path(folder)
@@ -112,11 +163,10 @@ def restore(folder: Path) -> dict:
             where=", ".join(list(wrong)[:5]),
             remedy="The present database is untouched; use another backup",
         )
+    files = _copy(folder, settings().home)
     _swap(name, fresh)
-    if (folder / "sources").is_dir():
-        shutil.copytree(folder / "sources", settings().home / "sources", dirs_exist_ok=True)
     migrations.migrate()
-    return {"tables": len(found), "rows": sum(found.values()), "made_at": ledger["made_at"]}
+    return {"tables": len(found), "rows": sum(found.values()), "files": len(files), "made_at": ledger["made_at"]}
 
 
 def _read_ledger(folder: Path) -> dict:
@@ -124,6 +174,10 @@ def _read_ledger(folder: Path) -> dict:
         ledger = json.loads((folder / "backup.json").read_text())
         if _digest(folder / "database.dump") != ledger["sha256"]:
             raise SourceError("The backup is damaged: its digest differs", where=str(folder), remedy="Use another backup")
+        present = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
+        lacking = [name for name, size in ledger.get("files", {}).items() if present.get(name) != size]
+        if lacking:
+            raise SourceError(f"The backup lacks {len(lacking)} of its files", where=lacking[0], remedy="Use another backup")
     except (OSError, KeyError, ValueError) as error:
         raise SourceError(
             "This folder is no complete backup", where=str(folder), remedy="Name a folder that `onemap db backup` made"

@@ -11,6 +11,15 @@ CRS05 X holds the easting: exchanged      CRS06 displaced against the base map, 
 MAP01 source columns without a field      MAP02 a required field has no source column
 TYP01 a value is not of its field's type  TYP02 a coordinate is not a number    TYP03 a geometry cannot be read
 LOD01 the old row of a rejected key stays LOD02 the key is there already (append)
+
+Of the jobs for rasters, lists of facilities, and OpenStreetMap:
+
+RAS01 the raster lies outside the city    RAS02 no value for missing data is declared
+RAS03 it covers a part of the city        RAS04 it holds no values      RAS05 it has heights that do not occur
+RAS06 it has the wrong number of bands    RAS07 it is not georeferenced or not north up
+RAS08 its pixels are of a wrong type      RAS09 much of it has no values
+FAC90 the row is no public facility       OSM01 an area without a code was left out
+OSM02 the geometry is incomplete          OSM03 a road that nobody may use was left out
 """
 
 from __future__ import annotations
@@ -37,6 +46,19 @@ TITLES = {
     "TYP01": "值的类型不对",
     "TYP02": "坐标不是数",
     "TYP03": "几何无法读取",
+    "RAS01": "栅格不在本市范围内",
+    "RAS02": "未声明无数据值",
+    "RAS03": "栅格只覆盖本市一部分",
+    "RAS04": "栅格没有数据",
+    "RAS05": "高程值不合理",
+    "RAS06": "波段数不对",
+    "RAS07": "没有地理配准或不是正北向上",
+    "RAS08": "像元类型不对",
+    "RAS09": "大片没有数据",
+    "FAC90": "不是公共服务设施",
+    "OSM01": "行政区没有代码，未装入",
+    "OSM02": "几何不完整",
+    "OSM03": "禁止通行的道路，未装入",
     "LOD01": "被拒记录的原有记录保留",
     "LOD02": "编号已存在且内容不同",
 }

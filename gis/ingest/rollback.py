@@ -7,6 +7,7 @@ import time
 from gis.catalog.model import Catalog
 from gis.db.connection import owner
 from gis.errors import InputError, NotFound
+from gis.ingest import rasters
 from gis.ingest.load import LoadResult, begin_rollback, lock, silent
 from gis.ingest.publish import Outcome
 from gis.ingest.statements import statement, text
@@ -30,11 +31,11 @@ def rollback(catalog: Catalog, batch: int, *, operator: str | None = None, progr
         bound = {"of": batch, "recorded_at": cursor.fetchone()[0], "superseded_at": superseded_at}
         outcomes = []
         for layer in layers:
-            if layer.is_raster:
-                raise InputError(
-                    f"batch {batch} loaded the raster {layer.id}", remedy="Load the raster of before again; it is kept by its digest"
-                )
             progress(f"taking back {layer.id}", 0, None)
+            if layer.is_raster:
+                back = int(rasters.take_back(cursor, layer.id, batch))
+                outcomes.append(Outcome(layer.id, None, back, back, 0, inserted=back, retired=1))
+                continue
             cursor.execute(statement("rollback_to_history", layer), bound)
             retired = cursor.rowcount
             cursor.execute(statement("rollback_to_core", layer), bound)
@@ -45,6 +46,8 @@ def rollback(catalog: Catalog, batch: int, *, operator: str | None = None, progr
             cursor.execute(text("batch_layers"), {"batch": undo} | vars(outcome))
         cursor.execute("UPDATE meta.batch SET rolled_back_by = %s WHERE id = %s", (undo, batch))
         rows = sum(o.inserted for o in outcomes)
+        connection.commit()
+        rasters.settle(cursor, [layer.id for layer in layers if layer.is_raster])
     return LoadResult(undo, rows, rows, 0, {}, time.monotonic() - begun, "published", outcomes)
 
 

@@ -6,13 +6,20 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import from_bounds
 
+from etl import raster
 from gis.catalog import read
+from gis.cli import db as commands
 from gis.db import backup as backups
 from gis.db import cluster, connection, migrations, plan
 from gis.db.store import Store
-from gis.errors import InputError, SourceError
+from gis.errors import InputError, SourceError, StoreError
+from gis.ingest import report
+from gis.ingest.rollback import rollback
 from gis.settings import settings
 
 
@@ -65,8 +72,9 @@ def test_a_backup_comes_back_in_another_cluster_with_rows_rights_and_sources(hom
     _add_place("1", "府前街")
     (home / "sources").mkdir()
     (home / "sources" / "abc").write_bytes(b"delivered")
+    (home / "sources" / "def.1.partial").write_bytes(b"half")
     made = backups.backup(tmp_path / "backup")
-    assert made["rows"] > 1
+    assert made["rows"] > 1 and made["files"] == 1
     with pytest.raises(InputError, match="not empty"):
         backups.backup(tmp_path / "backup")
 
@@ -86,6 +94,52 @@ def test_a_backup_comes_back_in_another_cluster_with_rows_rights_and_sources(hom
     _add_place("2", "人民路")
     backups.restore(tmp_path / "backup")
     assert _places() == ["府前街"]
+
+
+def _dem(path: Path, height: float) -> Path:
+    with rasterio.open(path, "w", driver="GTiff", width=64, height=64, count=1, dtype="float32", crs="EPSG:4490", nodata=-9999.0,
+                       transform=from_bounds(116.8, 31.82, 117.2, 32.18, 64, 64)) as file:  # fmt: skip
+        file.write(np.full((1, 64, 64), height, "float32"))
+    return path
+
+
+def _height() -> float | None:
+    link = settings().home / "raster" / "dem.tif"
+    if not link.exists():
+        return None
+    with rasterio.open(link) as file:
+        return float(file.read(1).max())
+
+
+def test_rasters_come_back_with_the_batch_that_is_believed_and_can_be_rolled_back_there(homes, tmp_path: Path, capsys):
+    home = homes()
+    migrations.migrate()
+    catalog = read.catalog()
+    plan.apply(catalog)
+    raster.load(catalog, "dem", _dem(tmp_path / "1.tif", 1.0))
+    batch = raster.load(catalog, "dem", _dem(tmp_path / "2.tif", 2.0)).batch
+    assert backups.backup(tmp_path / "backup")["files"] == 4  # two sources, two rasters
+    raster.load(catalog, "dem", _dem(tmp_path / "3.tif", 3.0))
+
+    for name in ("raster", "sources"):
+        shutil.rmtree(home / name)
+    commands.restore(tmp_path / "backup", yes=True)
+    assert _height() == 2.0
+    rollback(catalog, batch)
+    assert _height() == 1.0
+    raster.load(catalog, "dem", _dem(tmp_path / "4.tif", 4.0))
+    commands.restore(tmp_path / "backup", yes=True)
+    assert _height() == 2.0
+    kept = next((tmp_path / "backup" / "raster" / "dem").glob("*.tif"))
+    whole = kept.read_bytes()
+    kept.write_bytes(bytes(len(whole)))
+    (settings().home / "raster" / "dem" / kept.name).unlink()
+    with pytest.raises(StoreError, match="damaged"):
+        backups.restore(tmp_path / "backup")
+    kept.unlink()
+    with pytest.raises(SourceError, match="lacks 1"):
+        backups.restore(tmp_path / "backup")
+    assert [batch["status"] for batch in report.batches()] == ["published", "published"], "the database is as it was"
 
 
 def test_a_damaged_or_incomplete_backup_is_refused_before_anything_is_touched(homes, tmp_path: Path):

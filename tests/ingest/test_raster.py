@@ -1,15 +1,24 @@
 """GeoTIFFs: checked, optimised with unchanged values, recorded."""
 
+import shutil
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import rasterio
+from rasterio import Affine
 from rasterio.transform import from_bounds
 from rio_cogeo.cogeo import cog_validate
 
 from etl import raster
-from gis.errors import InputError, SourceError
+from gis.db.connection import owner
+from gis.errors import InputError, SourceError, StoreError
+from gis.ingest import rasters
 from gis.ingest.load import Rejected
-from gis.settings import settings
+from gis.ingest.rollback import rollback
+from gis.settings import ROOT, settings
 
 
 def write(path, *, bounds=(116.8, 31.82, 117.2, 32.18), crs="EPSG:4490", fill=None, nodata=-9999.0, size=700, dtype="float32"):
@@ -72,7 +81,7 @@ def test_no_value_for_missing_data_and_impossible_heights_are_said(catalog, tmp_
 def test_a_dry_run_leaves_no_file(catalog, tmp_path):
     path, _ = write(tmp_path / "a.tif", size=300)
     assert raster.load(catalog, "dem", path, dry_run=True).status == "dry_run"
-    assert not list((settings().home / "raster").glob("*"))
+    assert not [path for path in (settings().home / "raster").rglob("*") if not path.is_dir()]
 
 
 @pytest.mark.parametrize("content", [b"II*\0" + b"\0" * 100, b"<VRTDataset/>", b"", b"MM\0*garbage"])
@@ -99,3 +108,176 @@ def test_a_raster_cut_off_is_refused_and_the_old_one_stays(catalog, tmp_path):
 def test_a_vector_layer_is_no_raster_layer(catalog, tmp_path):
     with pytest.raises(InputError, match="no raster layer"):
         raster.load(catalog, "road", tmp_path / "a.tif")
+
+
+# --- which file is shown ----------------------------------------------------------------------------------------------
+
+
+def shown():
+    with rasterio.open(settings().home / "raster" / "dem.tif") as file:
+        return file.read(1)
+
+
+def kept():
+    return sorted(path.name for path in (settings().home / "raster" / "dem").glob("*.tif"))
+
+
+@pytest.mark.usefixtures("store_db")
+def test_a_rollback_shows_the_raster_of_before_and_at_last_none(catalog, tmp_path, query):
+    first, values = write(tmp_path / "a.tif", size=300)
+    second, _ = write(tmp_path / "b.tif", size=300, fill=7.0)
+    one = raster.load(catalog, "dem", first).batch
+    raster.load(catalog, "dem", first)  # changes nothing, so it stands in nobody's way
+    two = raster.load(catalog, "dem", second).batch
+    assert (shown() == 7).all() and len(kept()) == 2
+    with pytest.raises(InputError, match=str(two)):
+        rollback(catalog, one)
+    undone = rollback(catalog, two)
+    assert np.array_equal(shown(), values)
+    assert [(o.layer, o.rows_read, o.inserted, o.retired) for o in undone.layers] == [("dem", 1, 1, 1)]
+    gone = rollback(catalog, one)
+    assert not (settings().home / "raster" / "dem.tif").exists() and (gone.layers[0].inserted, gone.layers[0].retired) == (0, 1)
+    assert raster.load(catalog, "dem", second).layers[0].updated == 1 and (shown() == 7).all(), "what was taken back may come again"
+    assert query("SELECT count(*) FROM meta.batch WHERE kind = 'rollback' AND status = 'published'") == [(2,)]
+
+
+@pytest.mark.usefixtures("store_db")
+def test_older_files_go_and_are_made_again_from_their_source(catalog, tmp_path):
+    batches = []
+    for n in range(4):
+        path, _ = write(tmp_path / f"{n}.tif", size=64, fill=float(n))
+        batches.append(raster.load(catalog, "dem", path).batch)
+        path.unlink()
+    assert len(kept()) == 2
+    for n in (2, 1, 0):
+        rollback(catalog, batches[n + 1])
+        assert (shown() == n).all()
+
+
+@pytest.mark.usefixtures("store_db")
+def test_a_raster_from_before_there_were_links_is_kept_shown_and_can_be_come_back_to(catalog, tmp_path, query):
+    old, values = write(tmp_path / "a.tif", size=64)
+    raster.load(catalog, "dem", old)
+    link = settings().home / "raster" / "dem.tif"
+    plain = link.read_bytes()
+    query("DELETE FROM meta.raster RETURNING 1")
+    link.unlink(), shutil.rmtree(link.parent / "dem")
+    link.write_bytes(plain)
+    assert raster.load(catalog, "dem", old).layers[0].unchanged == 1 and not link.is_symlink()
+    new, _ = write(tmp_path / "b.tif", size=64, fill=3.0)
+    batch = raster.load(catalog, "dem", new).batch
+    assert link.is_symlink() and (shown() == 3).all()
+    rollback(catalog, batch)
+    assert np.array_equal(shown(), values)
+
+
+@pytest.mark.usefixtures("store_db")
+def test_a_source_that_is_not_kept_is_not_come_back_to(catalog, tmp_path, monkeypatch):
+    batches = [raster.load(catalog, "dem", write(tmp_path / f"{n}.tif", size=64, fill=float(n))[0]).batch for n in range(2)]
+    for path in (*(settings().home / "sources").glob("*"), *(settings().home / "raster" / "dem").glob("*.tif")):
+        if path.resolve() != (settings().home / "raster" / "dem.tif").resolve():
+            path.unlink()
+    with pytest.raises(StoreError, match=f"batch {batches[0]} is not kept"):
+        rollback(catalog, batches[1])
+    assert (shown() == 1).all()
+
+
+KILLED = """
+import os, signal, sys
+from etl import raster
+from gis.catalog import read
+from gis.ingest import rasters
+from rio_cogeo import cogeo
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+target, name = {"optimised": (cogeo, "cog_translate"), "keep": (rasters, "keep"), "settle": (rasters, "_point"),
+                "tidy": (rasters, "tidy")}[sys.argv[2]]
+original = getattr(target, name)
+if sys.argv[2] == "settle":  # the first is before the load
+    calls = iter((original, die))
+    setattr(target, name, lambda *given: next(calls)(*given))
+else:
+    setattr(target, name, die)
+raster.load(read.catalog(), "dem", sys.argv[1])
+"""
+
+
+@pytest.mark.usefixtures("store_db")
+@pytest.mark.parametrize("step", ["optimised", "keep", "settle", "tidy"])
+def test_killed_at_any_step_the_old_or_the_new_raster_is_shown_whole(catalog, tmp_path, query, step):
+    old, values = write(tmp_path / "a.tif", size=64)
+    new, _ = write(tmp_path / "b.tif", size=64, fill=5.0)
+    raster.load(catalog, "dem", old)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(new), step], cwd=ROOT, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert np.array_equal(shown(), values) or (shown() == 5).all()
+    published = query("SELECT count(*) FROM meta.batch WHERE status = 'published'")[0][0]
+    with owner() as connection, connection.cursor() as cursor:
+        rasters.settle(cursor, ["dem"])
+    assert (shown() == 5).all() if published == 2 else np.array_equal(shown(), values), "the file is that of the believed batch"
+    assert raster.load(catalog, "dem", new).status == "published" and (shown() == 5).all()
+    assert not list((settings().home / "raster" / "dem").glob("*.partial"))
+    assert query("SELECT DISTINCT status FROM meta.batch WHERE status NOT IN ('published', 'failed')") == []
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def made(path, *, count=1, dtype="float32", transform=None, size=64, sparse=False):
+    transform = from_bounds(116.8, 31.82, 117.2, 32.18, size, size) if transform is None else transform
+    with rasterio.open(path, "w", driver="GTiff", width=size, height=size, count=count, dtype=dtype, crs="EPSG:4490", nodata=None,
+                       transform=transform, **({"SPARSE_OK": True, "tiled": True} if sparse else {})) as file:  # fmt: skip
+        if not sparse:
+            file.write(np.ones((count, size, size), dtype))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "code"),
+    [
+        ("dem", {"count": 3}, "RAS06"),
+        ("image", {"count": 2, "dtype": "uint8"}, "RAS06"),
+        ("dem", {"dtype": "complex64"}, "RAS08"),
+        ("dem", {"transform": Affine(0.01, 0.002, 116.8, 0.002, -0.01, 32.1)}, "RAS07"),
+        ("dem", {"transform": Affine(0.01, 0, 116.8, 0, 0.01, 31.8)}, "RAS07"),
+        ("dem", {"transform": Affine.identity()}, "RAS07"),
+    ],
+)
+def test_bands_types_and_grids(catalog, tmp_path, layer, options, code):
+    found = raster.inspect(catalog.layer(layer), made(tmp_path / "a.tif", **options), catalog.city.extent)
+    frame = found.frame().set_index("code")
+    assert frame.loc[code, "level"] == "fatal" and " / " in frame.loc[code, "message"] and " / " in frame.loc[code, "remedy"]
+
+
+@pytest.mark.parametrize(("layer", "count"), [("dem", 1), ("image", 1), ("image", 3), ("image", 4)])
+def test_the_bands_that_are_taken(catalog, tmp_path, layer, count):
+    path = made(tmp_path / "a.tif", count=count, dtype="uint8")
+    assert not {"RAS06", "RAS07", "RAS08"} & set(raster.inspect(catalog.layer(layer), path, catalog.city.extent).counts())
+
+
+def test_a_bomb_is_refused_before_a_pixel_is_read(catalog, tmp_path):
+    for size, said in ((40_000, "packed"), (80_000, "more than is accepted")):
+        path = made(tmp_path / f"{size}.tif", size=size, sparse=True)
+        assert path.stat().st_size < 2_000_000
+        with pytest.raises(SourceError, match=said):
+            raster.inspect(catalog.layer("dem"), path, catalog.city.extent)
+
+
+def test_missing_data_are_told(catalog, tmp_path):
+    path, values = write(tmp_path / "a.tif", size=100)
+    with rasterio.open(path, "r+") as file:
+        values[:50] = -9999
+        file.write(values, 1)
+    assert raster.inspect(catalog.layer("dem"), path, catalog.city.extent).counts() == {"RAS09": 1}
+
+
+@pytest.mark.usefixtures("store_db")
+def test_a_full_disk_changes_nothing(catalog, tmp_path, monkeypatch, query):
+    path, values = write(tmp_path / "a.tif", size=64)
+    raster.load(catalog, "dem", path)
+    monkeypatch.setattr(raster.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    with pytest.raises(StoreError, match="no room"):
+        raster.load(catalog, "dem", write(tmp_path / "b.tif", size=64, fill=2.0)[0])
+    assert np.array_equal(shown(), values) and query("SELECT status FROM meta.batch ORDER BY id") == [("published",), ("failed",)]
