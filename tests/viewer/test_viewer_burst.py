@@ -69,37 +69,39 @@ def test_stuck_valve_asks_again_and_can_be_undone(answered, burst, served_city):
     if more:
         expect(page.locator(".strip.warning")).to_contain_text(f"多停 {more:,} 户")
     fresh = set(after["valves"]["close"]) - set(before["valves"]["close"])
+    assert set(after["added"]["valves"]) == fresh
     assert {row.get_attribute("data-valve") for row in page.locator(".valve.fresh").all()} == fresh
     seen.keep("burst-stuck")
     page.click(".undo")
     expect(page.locator(".verdict")).to_have_text(f"请关这 {len(before['valves']['close'])} 个阀门")
-    expect(page.locator("[data-stuck]")).to_have_count(0)
+    expect(page.locator(f"[data-stuck='{valve}']")).to_have_count(0)
 
 
 def test_doorplates_are_listed_and_saved(answered, burst, tmp_path):
     page = answered().page
     plates = burst["answer"]["doorplate_list"]
     page.click("[data-block=doorplates] summary")
-    expect(page.locator(".plates li").first).to_have_text(plates[0]["address"])
+    known = sorted({plate["community"] for plate in plates})
+    assert page.locator(".plates h4").count() == len(known) > 0
     with page.expect_download() as download:
         page.get_by_role("button", name="下载名单").click()
     file = tmp_path / "plates.csv"
     download.value.save_as(file)
     assert file.read_bytes().startswith(b"\xef\xbb\xbf")
     rows = list(csv.reader(file.read_text("utf-8-sig").splitlines()))
-    assert rows[0] == ["编号", "地址"]
-    assert [row[1] for row in rows[1:]] == [plate["address"] for plate in plates]
+    assert rows[0] == ["社区", "编号", "地址"]
+    assert sorted(row[0::2] for row in rows[1:]) == sorted([plate["community"], plate["address"]] for plate in plates)
 
 
 def test_notice_is_printed_with_every_valve(answered, burst):
     seen = answered()
     page = seen.page
     page.evaluate("() => { window.print = () => { window.printed = true } }")
-    page.get_by_role("button", name="打印通知单").click()
+    page.get_by_role("button", name="打印关阀单").click()
     seen.until("window.printed === true")
     page.emulate_media(media="print")
     notice = page.locator("#notice")
-    expect(notice.locator("h1")).to_contain_text("停水通知与关阀作业单")
+    expect(notice.locator("h1")).to_contain_text("爆管关阀单")
     assert [row.inner_text() for row in notice.locator(".notice-valves td:nth-child(2)").all()] == burst["answer"]["valves"]["close"]
     assert notice.locator("img").evaluate("image => image.naturalWidth") > 500
     page.set_viewport_size({"width": 794, "height": 1123})

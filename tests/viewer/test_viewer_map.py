@@ -74,7 +74,7 @@ def test_search_goes_to_the_address(visit, served_city):
     expect(page.locator(".maplibregl-marker")).to_have_count(1)
     seen.until(
         f"(([z, y, x]) => z >= 17 && Math.abs(x - {wanted['lon']}) < 0.003 && Math.abs(y - {wanted['lat']}) < 0.003)"
-        "(location.hash.slice(1).split('/').map(Number))"
+        "(location.hash.match(/map=([^&]*)/)[1].split('/').map(Number))"
     )
 
 

@@ -1,6 +1,5 @@
 /** The platform's HTTP interface as the map uses it: the catalogue, the style, one feature, the processes. */
 
-import type { FeatureCollection } from "geojson";
 import type { StyleSpecification } from "maplibre-gl";
 
 import type { Catalog } from "./catalog.ts";
@@ -76,6 +75,9 @@ export function mistake(status: number, body: ErrorBody): string {
 }
 
 interface Options {
+  method?: "DELETE";
+  /** A preference of RFC 7240: `respond-async` makes a job of an execution. */
+  prefer?: string;
   body?: unknown;
   who?: Credentials | null;
   signal?: AbortSignal;
@@ -95,11 +97,12 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
   let response: Response;
   try {
     response = await fetch(ROOT + path, {
-      method: post ? "POST" : "GET",
+      method: options.method ?? (post ? "POST" : "GET"),
       headers: {
         Accept: "application/json",
         "Accept-Language": language(),
         ...(post ? { "Content-Type": "application/json" } : {}),
+        ...(options.prefer ? { Prefer: options.prefer } : {}),
         ...authHeaders(options.who === undefined ? credentials() : options.who),
       },
       body: post ? JSON.stringify(options.body) : undefined,
@@ -141,6 +144,23 @@ export function readItem(layer: string, id: string, signal?: AbortSignal): Promi
   });
 }
 
+/** Several features of a network's layer by their ids, in one request; those that are not there are left out. */
+export async function readItems(layer: string, network: string | null, key: string, ids: string[], signal?: AbortSignal): Promise<Item[]> {
+  if (!ids.length) return [];
+  const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+  const own = `${key} IN (${ids.map(quoted).join(",")})`;
+  const filter = network === null ? own : `network = ${quoted(network)} AND ${own}`;
+  const query = new URLSearchParams({ f: "json", limit: String(ids.length), filter });
+  const found = await request<{ features: Item[] }>(`collections/${encodeURIComponent(layer)}/items?${query}`, { signal, seconds: 20 });
+  return found.features;
+}
+
+/** The ids of the processes that the caller may run. */
+export async function readProcesses(): Promise<Set<string>> {
+  const found = await request<{ processes: Array<{ id: string }> }>("processes?f=json", { seconds: 20 });
+  return new Set(found.processes.map((process) => process.id));
+}
+
 /** Run a process and wait for its answer. A process that does not exist for the caller is one that he may not run. */
 export async function execute<T>(process: string, inputs: object, signal?: AbortSignal): Promise<T> {
   try {
@@ -150,79 +170,4 @@ export async function execute<T>(process: string, inputs: object, signal?: Abort
     if (!credentials()) throw new RequestError(401, error.code, t("needLogin"));
     throw new RequestError(403, error.code, t("forbidden", roleTitle(role)));
   }
-}
-
-export interface AddressHit {
-  full_text: string;
-  lon: number;
-  lat: number;
-  score: number;
-  level?: string;
-}
-
-export interface Geocoded {
-  results: AddressHit[];
-  ambiguous?: boolean;
-}
-
-export type AnswerFeatures = FeatureCollection<GeoJSON.Geometry, AnswerProperties>;
-
-/** What each feature of an analysis' answer plays for the map. */
-export interface AnswerProperties {
-  layer: string;
-  id: string;
-  part: string;
-  order?: number;
-  [more: string]: unknown;
-}
-
-export interface DoorPlate {
-  id: string;
-  address?: string | null;
-}
-
-/** The answer of `pipe-burst`. */
-export interface BurstAnswer {
-  network: string;
-  burst: { pipe?: string; node?: string; valve?: string; connection?: string; lon?: number; lat?: number };
-  isolated: boolean;
-  segments: Array<string | number>;
-  valves: { close: string[]; optional: string[]; already_closed: string[]; stuck: string[] };
-  sources_to_shut: string[];
-  affected: Affected;
-  unintended: { pipes: string[]; customers: number };
-  feeds_to_open: string[];
-  data_version: string;
-  as_of?: string | null;
-  seconds: number;
-  features?: AnswerFeatures;
-  doorplate_list?: DoorPlate[];
-  findings?: Finding[];
-}
-
-/** Who must be told first: the service connection, why, how many hang on it, and the building behind it. */
-export interface PriorityUser {
-  connection: string;
-  priority: string;
-  customers: number;
-  building?: string | null;
-}
-
-/** What an answer rests on that the data do not say. */
-export interface Finding {
-  code: string;
-  message: string;
-  message_zh?: string;
-  n: number;
-  ids: string[];
-}
-
-export interface Affected {
-  pipes: string[];
-  length_m: number;
-  volume_m3?: number;
-  customers: number;
-  doorplates?: string[];
-  priority?: PriorityUser[];
-  hydrants?: string[];
 }

@@ -30,6 +30,7 @@ export class Attributes {
   constructor(
     private readonly app: App,
     private readonly burstHere: BurstHere,
+    private readonly reportValve: (id: string) => void,
   ) {}
 
   /** Whether a thing, and not only an area around it, lies at this point of the screen. */
@@ -89,6 +90,7 @@ export class Attributes {
       title: titleOf(layer?.title, feature.layer),
       body: [this.found.length > 1 && back, rows.length ? table : h("p", { class: "muted" }, t("noAttributes"))],
       actions: [
+        feature.layer === "water_valve" && this.app.may("valve-state") && button({ class: "primary", "data-action": "report", click: () => this.reportValve(feature.id) }, "valve", t("valveReport")),
         burst && button({ class: "danger", click: () => this.burstHere(feature.layer, feature.id) }, "burst", t("burstHere")),
         button({ click: () => this.look(feature) }, "target", t("locate")),
       ],

@@ -24,6 +24,7 @@ export class Bar {
   constructor(
     private readonly actions: BarActions,
     search: HTMLElement,
+    private readonly network: HTMLElement,
   ) {
     this.menu = button({ class: "bar-button icon-only", click: () => actions.layers() }, "layers");
     this.element = h("header", { class: "bar" }, this.menu, this.brand, search, this.tools);
@@ -38,6 +39,7 @@ export class Bar {
     const night = this.actions.isNight();
     replace(
       this.tools,
+      this.network,
       this.dateBox(),
       button({ class: "bar-button icon-only night", "aria-label": t(night ? "day" : "night"), title: t(night ? "day" : "night"), click: () => this.actions.night() }, night ? "sun" : "moon"),
       button({ class: "bar-button language", lang: other === "zh" ? "zh-CN" : "en", click: () => setLanguage(other) }, null, t("otherLanguage")),

@@ -14,9 +14,9 @@ export function csv(rows: unknown[][]): string {
   return "\ufeff" + rows.map((row) => row.map(cell).join(",") + "\r\n").join("");
 }
 
-/** Hand the reader this text as a file. */
-export function download(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+/** Hand the reader this text, or these bytes, as a file. */
+export function download(name: string, content: string | Uint8Array, type = "text/csv;charset=utf-8"): void {
+  const url = URL.createObjectURL(new Blob([content as BlobPart], { type }));
   const link = document.createElement("a");
   link.href = url;
   link.download = name;

@@ -2,25 +2,35 @@
 
 import type { MapMouseEvent } from "maplibre-gl";
 
-import { readCatalog, readStyle, RequestError, setRole } from "./api.ts";
+import { readCatalog, readProcesses, readStyle, RequestError, setRole } from "./api.ts";
 import type { App } from "./app.ts";
 import { Attributes } from "./attributes.ts";
 import { Bar } from "./bar.ts";
+import { BookTool } from "./book.ts";
 import { BurstTool } from "./burst.ts";
 import { layerOf, type Catalog } from "./catalog.ts";
 import { ClosureTool } from "./closure.ts";
+import { CriticalityTool } from "./criticality.ts";
 import { button, h, replace } from "./dom.ts";
 import { LayerTree } from "./layers.ts";
 import { askLogin } from "./login.ts";
 import { coordinateReadout, MapView } from "./map.ts";
+import { Networks, networkTitle } from "./networks.ts";
 import { Panel } from "./panel.ts";
 import { pickedOf } from "./pick.ts";
+import { parts, words } from "./place.ts";
+import { QualityTool } from "./quality.ts";
 import { Search } from "./search.ts";
 import { credentials, setCredentials } from "./session.ts";
 import { onLanguage, roleTitle, setLanguage, language, t } from "./text.ts";
 import { TraceTool } from "./trace.ts";
 import type { Tool } from "./tools.ts";
+import { ToolStrip } from "./toolstrip.ts";
+import { splitId } from "./features.ts";
+import { ValveReport } from "./valve_report.ts";
+import { WorksTool } from "./works.ts";
 import "./look.css";
+import "./look_water.css";
 
 const NIGHT = "onemap.night";
 const NARROW = matchMedia("(max-width: 760px)");
@@ -30,7 +40,8 @@ class Page implements App {
   readonly view: MapView;
   private readonly root = document.getElementById("app")!;
   private readonly canvas = h("div", { class: "map" });
-  private readonly strip = h("div", { class: "tools", role: "toolbar" });
+  readonly networks: Networks;
+  private readonly strip: ToolStrip;
   private readonly banner = h("div", { class: "banner", hidden: true });
   private readonly toast = h("div", { class: "toast", role: "status", hidden: true });
   private readonly search: Search;
@@ -40,8 +51,11 @@ class Page implements App {
   private readonly tools: Tool[];
   private readonly burst: BurstTool;
   private known: Catalog | null = null;
+  private processes = new Set<string>();
   private active: Tool | null = null;
   private used: Tool | null = null;
+  /** The address that was opened last, so that the log-in within does not open it twice. */
+  private restored: string | undefined;
   private toastTimer = 0;
   private hovering = 0;
   private night = localStorage.getItem(NIGHT) ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "yes" : "no");
@@ -49,7 +63,8 @@ class Page implements App {
   constructor() {
     const stage = h("main", { class: "stage" }, this.canvas);
     this.search = new Search(this);
-    this.bar = new Bar(this.choices(), this.search.element);
+    this.networks = new Networks((network) => this.turnTo(network.bbox));
+    this.bar = new Bar(this.choices(), this.search.element, this.networks.element);
     this.root.append(this.bar.element, stage);
     // The bar has its final height before the map measures what is left for it.
     this.bar.redraw(null);
@@ -58,9 +73,10 @@ class Page implements App {
     this.burst = new BurstTool(this, () => void this.begin(this.burst));
     const closure: ClosureTool = new ClosureTool(this, () => void this.begin(closure));
     const trace: TraceTool = new TraceTool(this, () => void this.begin(trace));
-    this.tools = [this.burst, closure, trace];
-    this.attributes = new Attributes(this, (layer, id) => this.burstHere(layer, id));
-    stage.append(this.tree.element, this.strip, this.banner, this.panel.element, coordinateReadout(this.view.map), this.toast);
+    this.tools = [this.burst, closure, trace, new WorksTool(this), new CriticalityTool(this), new QualityTool(this), new BookTool(this)];
+    this.strip = new ToolStrip({ tools: () => this.usable(), active: () => this.active, begin: (tool) => void this.begin(tool), stop: () => this.stop() }, NARROW);
+    this.attributes = new Attributes(this, (layer, id) => this.burstHere(layer, id), (id) => this.reportValve(id));
+    stage.append(this.tree.element, this.strip.element, this.banner, this.panel.element, coordinateReadout(this.view.map), this.toast);
     this.view.padding = () => this.padding();
     this.listen();
   }
@@ -71,6 +87,7 @@ class Page implements App {
     this.view.map.on("error", ({ error }) => this.mapError(error));
     document.addEventListener("keydown", (event) => this.key(event));
     onLanguage(() => this.redraw());
+    addEventListener("hashchange", () => void this.restore());
   }
 
   /** Read the catalogue and the style and show the map; what fails is said with a way to try again. */
@@ -79,11 +96,13 @@ class Page implements App {
       const [known, style] = await Promise.all([catalog ?? readCatalog(), readStyle()]);
       this.known = known;
       setRole(known.user.role);
+      await this.readWater(known);
       this.view.open(known, style);
       this.showTree(!NARROW.matches && localStorage.getItem("onemap.tree") !== "closed");
       this.redraw();
       this.banner.hidden = true;
       this.drawBanner();
+      await this.restore();
     } catch (error) {
       this.openFailed(error as RequestError);
     }
@@ -101,6 +120,46 @@ class Page implements App {
     replace(this.banner, h("span", {}, t("mapFailed", error.message)), button({ click: () => void this.open() }, null, t("retry")));
     this.banner.className = "banner failed";
     this.banner.hidden = false;
+  }
+
+  /** What the caller may do with the water network, and which networks there are; nothing of it is for visitors. */
+  private async readWater(known: Catalog): Promise<void> {
+    this.processes = new Set();
+    if (!layerOf(known, "water_pipe")) this.networks.forget();
+    else [this.processes] = await Promise.all([readProcesses().catch(() => new Set<string>()), this.networks.read()]);
+    this.view.setNetwork(this.networks.several ? this.networks.current : null);
+  }
+
+  /** Open what the address names; whoever may not see it is asked to log in. */
+  private async restore(): Promise<void> {
+    const { net, open, stuck } = parts();
+    if (net) this.networks.choose(words(net)[0] ?? "");
+    const [id, ...more] = words(open);
+    const tool = this.tools.find((one) => one.id === id);
+    if (!tool?.restore || open === this.restored) return;
+    this.restored = open;
+    if (!this.sees(tool) && !(await this.login(tool.loginReason()))) return;
+    if (!this.sees(tool) || (tool.process && !this.may(tool.process))) return;
+    this.used = tool;
+    tool.restore(more, words(stuck, ","));
+  }
+
+  may(process: string): boolean {
+    return this.processes.has(process);
+  }
+
+  valvesChanged(): void {
+    this.view.reload("water_valve");
+    this.tools.forEach((tool) => tool.valvesChanged?.());
+  }
+
+  /** Another network was chosen: what was answered is of the one before. */
+  private turnTo(box: [number, number, number, number]): void {
+    this.stop();
+    this.panel.closeAll();
+    this.view.setNetwork(this.networks.current);
+    if (!this.view.shows(box)) this.view.look(box);
+    this.say(t("networkChosen", networkTitle(this.networks.current)));
   }
 
   catalog(): Catalog {
@@ -170,8 +229,9 @@ class Page implements App {
   private redraw(): void {
     this.bar.redraw(this.known);
     this.search.redraw();
+    this.networks.redraw();
     if (this.known) this.tree.redraw();
-    this.drawTools();
+    this.strip.redraw();
     this.drawBanner();
     this.panel.redraw();
   }
@@ -189,29 +249,19 @@ class Page implements App {
     void this.open();
   }
 
-  private drawTools(): void {
-    this.strip.setAttribute("aria-label", t("tools"));
-    const short = { burst: "burstShort", closure: "closureShort", trace: "traceShort" } as const;
-    const icons = { burst: "burst", closure: "valve", trace: "trace" };
-    const tools = this.tools.map((tool) => {
-      const pressed = this.active === tool;
-      const start = button(
-        { class: `tool ${tool.id === "burst" ? "danger" : ""}`, "data-tool": tool.id, "aria-pressed": String(pressed), title: t(tool.id), click: () => (pressed ? this.stop() : void this.begin(tool)) },
-        icons[tool.id],
-      );
-      start.append(h("span", { class: "long" }, t(tool.id)), h("span", { class: "short" }, t(short[tool.id])));
-      return start;
-    });
-    replace(this.strip, ...tools);
+  /** The tools that the reader may use; a visitor sees those that tell him to log in. */
+  private usable(): Tool[] {
+    return this.tools.filter((tool) => !tool.process || this.may(tool.process));
   }
 
   private drawBanner(): void {
     if (this.banner.classList.contains("failed") && !this.banner.hidden) return;
     const { date } = this.view;
-    this.banner.className = this.active ? "banner prompt" : "banner";
-    this.banner.hidden = !this.active && !date;
-    if (this.active) {
-      const { text, hint } = this.active.prompt();
+    const prompt = this.active?.prompt?.();
+    this.banner.className = prompt ? "banner prompt" : "banner";
+    this.banner.hidden = !prompt && !date;
+    if (prompt) {
+      const { text, hint } = prompt;
       replace(this.banner, h("div", {}, h("strong", {}, text), h("small", {}, hint)), button({ click: () => this.stop() }, null, t("cancel")));
     } else if (date) replace(this.banner, h("span", {}, t("asOn", date)), button({ click: () => this.setDate(null) }, null, t("today")));
   }
@@ -219,26 +269,34 @@ class Page implements App {
   /** Let this tool wait for clicks; a reader who cannot see its layers is asked to log in first. */
   private async begin(tool: Tool): Promise<void> {
     if (!this.known) return;
-    const sees = (): boolean => tool.layers.some((id) => layerOf(this.catalog(), id));
     const reason = credentials() ? t("forbidden", roleTitle(this.catalog().user.role)) : tool.loginReason();
-    if (!sees() && !(await this.login(reason))) return;
-    if (!sees()) return this.say(t("forbidden", roleTitle(this.catalog().user.role)), "error");
+    if (!this.sees(tool) && !(await this.login(reason))) return;
+    if (!this.sees(tool)) return this.say(t("forbidden", roleTitle(this.catalog().user.role)), "error");
     if (this.used && this.used !== tool) this.panel.closeAll();
+    this.used = tool;
+    if (!tool.click) {
+      this.stop();
+      return tool.begin?.();
+    }
     const hidden = tool.layers.filter((id) => !this.view.visible(id));
     if (hidden.length) this.view.setVisible(hidden, true);
     if (hidden.length) this.tree.redraw();
-    this.active = this.used = tool;
+    this.active = tool;
     tool.begin?.();
     if (NARROW.matches) this.showTree(false);
     this.canvas.classList.add("picking");
-    this.drawTools();
+    this.strip.redraw();
     this.drawBanner();
+  }
+
+  private sees(tool: Tool): boolean {
+    return tool.layers.some((id) => layerOf(this.catalog(), id));
   }
 
   private stop(): void {
     this.active = null;
     this.canvas.classList.remove("picking");
-    this.drawTools();
+    this.strip.redraw();
     this.drawBanner();
   }
 
@@ -248,15 +306,20 @@ class Page implements App {
     this.burst.start(pickedOf(layer, id));
   }
 
+  private reportValve(featureId: string): void {
+    const { network, id } = splitId(featureId);
+    void new ValveReport(this, network, id).open();
+  }
+
   private clicked(event: MapMouseEvent): void {
     if (!this.known) return;
     const { point, lngLat } = event;
     if (this.active) {
-      if (this.active.click(point, [lngLat.lng, lngLat.lat])) this.stop();
+      if (this.active.click?.(point, [lngLat.lng, lngLat.lat])) this.stop();
       return;
     }
-    const symbol = this.view.overlay.symbolAt(point);
-    if (symbol && this.used === this.burst && this.burst.pickedSymbol(symbol)) return;
+    const drawn = this.view.overlay.at(point);
+    if (drawn && this.panel.open && this.used?.pickedSymbol?.(drawn)) return;
     this.attributes.at(point);
   }
 
@@ -275,9 +338,10 @@ class Page implements App {
   }
 
   private key(event: KeyboardEvent): void {
-    const typing = event.target instanceof HTMLInputElement;
+    const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
+    if (document.querySelector("dialog[open]")) return;
     if (event.key === "Escape" && this.active) this.stop();
-    else if (event.key === "Escape" && !typing) this.panel.closeAttributes();
+    else if (event.key === "Escape" && !typing) this.panel.back();
     else if (event.key === "/" && !typing) {
       event.preventDefault();
       this.search.focus();

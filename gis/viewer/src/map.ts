@@ -9,8 +9,9 @@ import { groupOf, layerOf, type Catalog } from "./catalog.ts";
 import { h } from "./dom.ts";
 import { idOf } from "./features.ts";
 import { Overlay, boundsOf } from "./overlay.ts";
+import { renewed } from "./place.ts";
 import { authHeaders } from "./session.ts";
-import { layerIdOf, readyStyle, withDate } from "./style.ts";
+import { layerIdOf, ofNetwork, readyStyle, withDate } from "./style.ts";
 
 maplibregl.setWorkerUrl(new URL(workerUrl, document.baseURI).href);
 
@@ -27,11 +28,13 @@ export class MapView {
   private chosen: Record<string, boolean>;
   private night = false;
   date: string | null = null;
-  /** The reader came with a place in the address (`#zoom/lat/lon`): he wants to see that, not the city's middle. */
-  private readonly placed = /^#\d/.test(location.hash);
+  /** The reader came with a place in the address (`#map=zoom/lat/lon`): he wants to see that, not the city's middle. */
+  private readonly placed = /[#&]map=\d/.test(renewed(location.hash));
+  private network: string | null = null;
   padding: () => Padding = () => ({ top: 60, right: 60, bottom: 60, left: 60 });
 
   constructor(container: HTMLElement) {
+    if (renewed(location.hash) !== location.hash) history.replaceState(history.state, "", renewed(location.hash));
     this.chosen = JSON.parse(localStorage.getItem(HIDDEN) ?? "{}");
     this.map = new maplibregl.Map({
       container,
@@ -42,7 +45,7 @@ export class MapView {
       dragRotate: false,
       pitchWithRotate: false,
       attributionControl: false,
-      hash: true,
+      hash: "map",
       transformRequest: (url) => ({ url, headers: url.startsWith(ROOT) ? authHeaders() : {} }),
     });
     this.map.touchZoomRotate.disableRotation();
@@ -69,8 +72,30 @@ export class MapView {
       date: this.date,
       groupOf: (id) => groupOf(catalog, id),
       visible: (id) => this.visible(id),
+      networkOf: (id) => this.networkOf(id),
     });
     this.map.setStyle(style, { diff: false });
+  }
+
+  /** The network that a layer's features are narrowed to: layers of networks have a field that names it. */
+  private networkOf(layerId: string): string | null {
+    const layer = this.catalog && layerOf(this.catalog, layerId);
+    return layer?.fields?.some((field) => field.name === "network") ? this.network : null;
+  }
+
+  /** Draw the features of this network only, null for all; what is not drawn is not clicked either. */
+  setNetwork(network: string | null): void {
+    if (network === this.network) return;
+    this.network = network;
+    for (const layer of this.style?.layers ?? []) {
+      if (this.map.getLayer(layer.id)) this.map.setFilter(layer.id, ofNetwork((layer as any).filter, this.networkOf(layerIdOf(layer))) ?? null);
+    }
+  }
+
+  /** Ask the server again for the tiles of a layer whose features changed. */
+  reload(layerId: string): void {
+    const source = this.map.getSource(layerId) as maplibregl.VectorTileSource | undefined;
+    if (source?.type === "vector" && source.tiles) source.setTiles(source.tiles);
   }
 
   setNight(night: boolean): void {
@@ -131,7 +156,17 @@ export class MapView {
   /** Look at all of these features. */
   fit(features: GeoJSON.Feature[]): void {
     const box = boundsOf(features);
-    if (box) this.map.fitBounds(box, { padding: this.padding(), maxZoom: 17.5, duration: 900 });
+    if (box) this.look(box);
+  }
+
+  /** Whether some of a box (west, south, east, north) is on the screen. */
+  shows([west, south, east, north]: [number, number, number, number]): boolean {
+    const seen = this.map.getBounds();
+    return seen.getWest() < east && seen.getEast() > west && seen.getSouth() < north && seen.getNorth() > south;
+  }
+
+  look(box: [number, number, number, number]): void {
+    this.map.fitBounds(box, { padding: this.padding(), maxZoom: 17.5, duration: 900 });
   }
 
   marker(at: [number, number], element?: HTMLElement): maplibregl.Marker {

@@ -1,19 +1,13 @@
 /** The outage notice and valve-closing order on paper: what the crew takes along. */
 
-import type { BurstAnswer } from "./api.ts";
+import type { BurstAnswer } from "./answers.ts";
 import type { App } from "./app.ts";
 import { lengthText } from "./blocks.ts";
 import { burstPlace } from "./burst_page.ts";
 import { h, replace, type Child } from "./dom.ts";
 import { plates, priorityLines, valveNotes, type ValveFacts } from "./facts.ts";
 import { count, t, titleOf } from "./text.ts";
-
-/** This moment on the reader's clock, to the minute. */
-function now(): string {
-  const two = (n: number): string => String(n).padStart(2, "0");
-  const d = new Date();
-  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}`;
-}
+import { timeText } from "./times.ts";
 
 function table(head: string[], rows: Child[][], classes = ""): HTMLElement {
   return h(
@@ -30,7 +24,7 @@ function facts(app: App, answer: BurstAnswer): HTMLElement {
   const { user } = app.catalog();
   const rows: Array<[string, string]> = [
     [t("burstAt"), burstPlace(answer) + at],
-    [t("noticeTime"), now()],
+    [t("noticeTime"), timeText(new Date())],
     [t("noticeOperator"), user.role === "anonymous" ? "" : (user.name ?? "")],
     [t("customers"), count(affected.customers)],
     [t("doorplates"), count(affected.doorplates?.length)],
@@ -55,7 +49,7 @@ function lists(app: App, answer: BurstAnswer, names: Map<string, string>): Child
     line(t("stuckList"), answer.valves.stuck),
     line(t("alreadyClosed"), answer.valves.already_closed),
     line(t("feedsToOpen"), answer.feeds_to_open),
-    line(t("priorityUsers"), priorityLines(app.catalog(), answer, names).map(({ kind, name }) => `${kind} ${name}`.trim())),
+    line(t("priorityUsers"), priorityLines(app.catalog(), answer.affected.priority ?? [], names).map(({ kind, name }) => `${kind} ${name}`.trim())),
     list.length > 0 && h("h2", {}, t("noticePlates", count(list.length))),
     list.length > 0 && h("ul", { class: "notice-plates" }, ...list.map((plate) => h("li", {}, plate.address || plate.id))),
   ];

@@ -2,7 +2,8 @@
 
 import type maplibregl from "maplibre-gl";
 
-import { execute, type AddressHit, type Geocoded } from "./api.ts";
+import { execute } from "./api.ts";
+import type { AddressHit, Geocoded } from "./answers.ts";
 import type { App } from "./app.ts";
 import { coordinatesOf } from "./coordinates.ts";
 import { button, h, icon, replace } from "./dom.ts";

@@ -34,6 +34,15 @@ interface Ready {
   date: string | null;
   groupOf: (layerId: string) => string | undefined;
   visible: (layerId: string) => boolean;
+  /** The network whose features alone are drawn of this layer; null for layers of no network. */
+  networkOf: (layerId: string) => string | null;
+}
+
+/** A style layer's filter narrowed to the features of one network; features that name none stay. */
+export function ofNetwork(filter: unknown, network: string | null): any {
+  if (network === null) return filter;
+  const own = ["any", ["!", ["has", "network"]], ["==", ["get", "network"], network]];
+  return filter ? ["all", filter, own] : own;
 }
 
 /** A copy of the server's style for this page. */
@@ -54,6 +63,10 @@ export function readyStyle(original: StyleSpecification, ready: Ready): StyleSpe
   for (const layer of style.layers) {
     if (layer.type === "symbol" && layer.layout?.["text-field"]) layer.layout["text-font"] = [FONTS.join(",")];
     if (layer.source) layer.layout = { ...layer.layout, visibility: ready.visible(layerIdOf(layer)) ? "visible" : "none" };
+    if (layer.source) {
+      const filter = ofNetwork(layer.filter, ready.networkOf(layerIdOf(layer)));
+      if (filter) layer.filter = filter;
+    }
     if (ready.night) darken(layer, ready.groupOf(layerIdOf(layer)));
   }
   return style;

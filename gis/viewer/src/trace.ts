@@ -1,11 +1,14 @@
 /** The trace tool: from a pipe upstream, downstream, or to everything connected. */
 
-import { execute, type AnswerFeatures } from "./api.ts";
+import { execute } from "./api.ts";
+import type { AnswerFeatures } from "./answers.ts";
 import type { App } from "./app.ts";
-import { figures, idList, lengthText, section, strip, working } from "./blocks.ts";
+import { Asking } from "./asking.ts";
+import { figures, idList, lengthText, section } from "./blocks.ts";
 import { button, h, type Child } from "./dom.ts";
 import type { Page } from "./panel.ts";
-import { pick, type Picked } from "./pick.ts";
+import { pick } from "./pick.ts";
+import { joined, remember } from "./place.ts";
 import { count, t } from "./text.ts";
 import type { Tool } from "./tools.ts";
 
@@ -24,17 +27,20 @@ const TITLES = { up: "traceUp", down: "traceDown", connected: "traceConnected" }
 
 export class TraceTool implements Tool {
   readonly id = "trace";
+  readonly title = "trace";
+  readonly short = "traceShort";
+  readonly icon = "trace";
   readonly layers = TRACED;
-  private from: Picked | null = null;
+  private from: { network: string; id: string } | null = null;
   private direction: Direction = "up";
-  private answer: TraceAnswer | null = null;
-  private error: string | null = null;
-  private pending: AbortController | null = null;
+  private readonly asking: Asking<TraceAnswer>;
 
   constructor(
     private readonly app: App,
     private readonly pickAgain: () => void,
-  ) {}
+  ) {
+    this.asking = new Asking(() => app.panel.redraw());
+  }
 
   prompt(): { text: string; hint: string } {
     return { text: t("tracePick"), hint: t("burstZoom") };
@@ -55,44 +61,45 @@ export class TraceTool implements Tool {
     return true;
   }
 
-  private async run(): Promise<void> {
-    if (!this.from) return;
-    this.pending?.abort();
-    const request = (this.pending = new AbortController());
-    this.answer = null;
-    this.error = null;
-    this.app.showToday();
-    this.app.panel.show(this.page);
-    try {
-      const inputs = { network: this.from.network, from: this.from.id, kind: "pipe", direction: this.direction, features: true };
-      this.answer = await execute<TraceAnswer>("trace", inputs, request.signal);
-      this.app.view.overlay.show(this.answer.features ?? null);
-      const features = this.answer.features?.features ?? [];
-      const start = features.find((feature) => feature.properties.id === this.from?.id);
-      if (start) this.app.view.overlay.select(start.geometry);
-      this.app.view.fit(features);
-    } catch (error) {
-      if (request.signal.aborted) return;
-      this.error = (error as Error).message;
-    }
-    this.app.panel.redraw();
+  restore([network, id, direction]: string[]): void {
+    if (!network || !id) return;
+    this.from = { network, id };
+    if (DIRECTIONS.includes(direction as Direction)) this.direction = direction as Direction;
+    void this.run();
   }
 
-  clear(): void {
-    this.pending?.abort();
+  private async run(): Promise<void> {
+    const from = this.from;
+    if (!from) return;
+    this.app.showToday();
+    this.app.panel.show(this.page);
+    const inputs = { network: from.network, from: from.id, kind: "pipe", direction: this.direction, features: true };
+    const answer = await this.asking.ask((signal) => execute<TraceAnswer>("trace", inputs, signal));
+    if (!answer) return;
+    this.draw();
+    this.app.view.fit(answer.features?.features ?? []);
+  }
+
+  private draw(): void {
+    const features = this.asking.answer?.features;
+    this.app.view.overlay.show(features ?? null);
+    this.app.view.overlay.select(features?.features.find((feature) => feature.properties.id === this.from?.id)?.geometry ?? null);
+    remember({ open: this.from ? joined(["trace", this.from.network, this.from.id, this.direction]) : "", stuck: "" });
+  }
+
+  private clear(): void {
+    this.asking.stop();
     this.from = null;
-    this.answer = null;
-    this.error = null;
-    this.app.view.overlay.show(null);
-    this.app.view.overlay.select(null);
+    this.draw();
   }
 
   private readonly page: Page = {
     kind: "analysis",
     closed: () => this.clear(),
+    seenAgain: () => this.draw(),
     render: () => ({
       title: `${t("trace")} · ${this.from?.id ?? ""}`,
-      body: [this.choice(), ...this.result()],
+      body: [this.choice(), ...this.asking.waiting(), ...this.result()],
       actions: [button({ click: () => this.pickAgain() }, "trace", t("again")), button({ click: () => this.app.panel.close(this.page) }, "close", t("clear"))],
     }),
   };
@@ -104,11 +111,10 @@ export class TraceTool implements Tool {
   }
 
   private result(): Child[] {
-    if (this.error) return [strip("danger", this.error)];
-    if (!this.answer) return [working()];
-    const { pipes, length_m, sources } = this.answer;
-    const entries: Array<[string, string, string]> = [[t("tracePipes"), count(pipes.length), "pipes"]];
-    if (length_m !== undefined) entries.push([t("traceLength"), lengthText(length_m), "length"]);
-    return [figures(entries), sources?.length ? section(t("sources"), idList(sources)) : null];
+    const answer = this.asking.answer;
+    if (!answer) return [];
+    const entries: Array<[string, string, string]> = [[t("tracePipes"), count(answer.pipes.length), "pipes"]];
+    if (answer.length_m !== undefined) entries.push([t("traceLength"), lengthText(answer.length_m), "length"]);
+    return [figures(entries), answer.sources?.length ? section(t("sources"), idList(answer.sources)) : null];
   }
 }

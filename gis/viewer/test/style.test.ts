@@ -15,7 +15,7 @@ const style: any = {
     { id: "gas", type: "line", source: "gas", "source-layer": "gas", paint: { "line-color": "#ff00ff" } },
   ],
 };
-const ready = { root: "http://host/", night: false, date: null, groupOf: (id: string) => (id === "road" ? "base" : "pipe"), visible: (id: string) => id !== "gas" };
+const ready = { root: "http://host/", night: false, date: null, groupOf: (id: string) => (id === "road" ? "base" : "pipe"), visible: (id: string) => id !== "gas", networkOf: () => null };
 
 test("tiles come from the server that gave the page, whatever name the style was written for", () => {
   assert.equal(localUrl(TILES, "http://host/prefix/"), "http://host/prefix/collections/road/tiles/WebMercatorQuad/{z}/{y}/{x}?f=mvt");

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { mistake, ROOT, type BurstAnswer } from "../src/api.ts";
+import { mistake, ROOT } from "../src/api.ts";
 import { attributeRows, valueText, type LayerEntry } from "../src/catalog.ts";
 import { coordinatesOf } from "../src/coordinates.ts";
 import { cell, csv } from "../src/csv.ts";
-import { difference, ownId } from "../src/facts.ts";
+import { byCommunity } from "../src/blocks.ts";
+import { ownId } from "../src/facts.ts";
 import { boundsOf } from "../src/overlay.ts";
 import { splitId } from "../src/features.ts";
 import { authHeaders } from "../src/session.ts";
@@ -73,13 +74,15 @@ test("names and passwords in any script make a header", () => {
   assert.deepEqual(authHeaders(null), {});
 });
 
-test("a stuck valve is told by what it adds", () => {
-  const answer = (close: string[], pipes: string[], customers: number) => ({ valves: { close }, affected: { pipes, customers } }) as unknown as BurstAnswer;
-  assert.deepEqual(difference(answer(["a", "b"], ["p"], 10), answer(["b", "c", "d"], ["p", "q"], 25)), { valves: ["c", "d"], pipes: 1, customers: 15 });
-});
 
 test("bounds hold all geometries", () => {
   const at = (geometry: any) => ({ type: "Feature" as const, properties: {}, geometry });
   assert.deepEqual(boundsOf([at({ type: "Point", coordinates: [1, 2, 9] }), at({ type: "LineString", coordinates: [[0, 5], [3, 4]] })]), [0, 2, 3, 5]);
   assert.equal(boundsOf([]), null);
+});
+
+test("door-plates are listed by community, in the order of their numbers, those of none at the end", () => {
+  const plate = (id: string, community: string | null, address: string) => ({ id, community, address });
+  const found = byCommunity([plate("1", null, "无名路1号"), plate("2", "太平社区", "太平大街10号"), plate("3", "太平社区", "太平大街9号"), plate("4", "古城社区", "古城路1号")]);
+  assert.deepEqual(found.map(([name, plates]) => [name, plates.map(({ id }) => id)]), [["古城社区", ["4"]], ["太平社区", ["3", "2"]], ["", ["1"]]]);
 });
