@@ -117,12 +117,11 @@ def _points(place: np.ndarray, z: np.ndarray) -> np.ndarray:
 def _systems(points: pd.DataFrame, ends: pd.DataFrame) -> np.ndarray:
     """sewage, storm or combined for each drainage point: as it says, else as its pipes."""
     word = {"WS": "sewage", "YS": "storm", "HS": "combined"}
-    kinds = (
-        ends.groupby("at")["subtype"].agg(lambda s: word.get(s.iloc[0]) if s.nunique() == 1 else "combined")
-        if len(ends)
-        else pd.Series(dtype=object)
-    )
-    joined = kinds.reindex(range(len(points))).to_numpy(dtype=object)
+    number = {"WS": 0, "YS": 1, "HS": 2}
+    kinds = pd.Series(ends["subtype"].map(number).to_numpy(dtype=float), index=ends["at"]).dropna().groupby(level=0)
+    low, high = (getattr(kinds, of)().reindex(range(len(points))).to_numpy(dtype=float) for of in ("min", "max"))
+    mixed = np.where(low == high, low, 2.0)  # pipes of both kinds make it combined
+    joined = np.array([*word.values(), None], dtype=object)[np.where(np.isfinite(low), mixed, 3).astype(int)]
     own = points["subtype"].map(word).to_numpy(dtype=object)
     return np.where(pd.notna(own), own, np.where(pd.notna(joined), joined, "combined"))
 
