@@ -25,7 +25,7 @@ WASHOUT = b"washout"
 @dataclass(frozen=True)
 class Consumers:
     """connection_*: sorted by id; on_pipe/on_pipe_at: the connections of each pipe. plate/plate_at: the ids of the door-plates of
-    each building. hydrant_*: sorted by id, washouts among them; by_pipe, by_node: those of each pipe, and those that hang on a node alone."""
+    each building. hydrant_*: sorted by id, washouts among them; by_pipe, by_node: those of each pipe, and those that hang on a node."""
 
     connection_id: np.ndarray
     connection_pipe: np.ndarray

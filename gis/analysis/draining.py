@@ -1,4 +1,4 @@
-"""Draining what has been closed off: how much water stands in it, where it is lowest, and which hydrants let it out."""
+"""Draining what has been closed off: how much water stands in it, where it is lowest, and which washouts and hydrants let it out."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gis.analysis.consumers import Consumers
+from gis.analysis.consumers import WASHOUT, Consumers
 from gis.analysis.isolation import Engine
 from gis.analysis.network import ranges
 
 
 @dataclass(frozen=True)
 class Draining:
-    """volume_m3 in the closed pipes; lowest: nodes (indices) from which every closed pipe leads upwards, the deepest first; hydrants on
-    the closed pipes, the lowest first and those of unknown level last; their levels in metres (NaN unknown)."""
+    """volume_m3 in the closed pipes; lowest: nodes (indices) from which every closed pipe leads upwards, the deepest first; hydrants:
+    washouts and hydrants in working order on the closed pipes, the lowest first, at one level washouts before hydrants, and those of
+    unknown level last; their levels in metres (NaN unknown)."""
 
     volume_m3: float
     lowest: np.ndarray
@@ -37,7 +38,7 @@ def draining(engine: Engine, supplied: Consumers, region: np.ndarray) -> Drainin
     lowest = np.flatnonzero(level <= beside)  # a node of unknown level is none
     lowest = lowest[np.argsort(level[lowest], kind="stable")]
     hydrants, at = _hydrants(engine, supplied, pipes, part.node[ranges(part.node_at[region], part.node_at[region + 1])])
-    order = np.argsort(at, kind="stable")
+    order = np.lexsort((supplied.hydrant_kind[hydrants] != WASHOUT, at))
     return Draining(net.volume(pipes), nodes[lowest], level[lowest], hydrants[order], at[order])
 
 
@@ -49,4 +50,6 @@ def _hydrants(engine: Engine, supplied: Consumers, pipes: np.ndarray, nodes: np.
     lower = np.fmin(level[net.pipe_from[pipes]], level[net.pipe_to[pipes]])
     many = np.diff(supplied.by_node_at)[nodes]
     of_node = supplied.by_node[ranges(supplied.by_node_at[nodes], supplied.by_node_at[nodes + 1])]
-    return np.concatenate((of_pipe, of_node)), np.concatenate((np.repeat(lower, count), np.repeat(level[nodes], many)))
+    found, at = np.concatenate((of_pipe, of_node)), np.concatenate((np.repeat(lower, count), np.repeat(level[nodes], many)))
+    usable = supplied.hydrant_usable[found]
+    return found[usable], at[usable]

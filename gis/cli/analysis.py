@@ -74,9 +74,9 @@ def burst(
     })  # fmt: skip
     with Store("admin") as store:
         answer = pipe_burst.run(store, inputs, _silent)
-    if out:
-        _write(answer, out)
-        answer.pop("features")
+        if out:
+            _write(store, answer, out)
+            answer.pop("features")
     emit(answer, json, table=lambda: _burst_table(answer))
 
 
@@ -188,7 +188,7 @@ def _closure_table(answer: dict) -> Table:
     })  # fmt: skip
 
 
-def _write(answer: dict, out: Path) -> None:
+def _write(store, answer: dict, out: Path) -> None:
     """The answer as a file: GeoJSON (the answer without the map under `answer`), HTML or PDF."""
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent}", where="--out", remedy="Make it first")
@@ -196,13 +196,9 @@ def _write(answer: dict, out: Path) -> None:
         rest = {k: v for k, v in answer.items() if k != "features"}
         out.write_bytes(orjson.dumps(answer["features"] | {"answer": rest}))
     else:
-        from gis.cli import burst_sheet
+        from gis.processes import pipe_burst
 
-        html = burst_sheet.html(answer)
-        if out.suffix.lower() == ".html":
-            out.write_text(html, encoding="utf-8")
-        else:
-            burst_sheet.write_pdf(html, out)
+        out.write_bytes(pipe_burst.document(store, answer, out.suffix.lower()[1:]).data)
     console.print(f"written: {out.name}", markup=False)
 
 

@@ -27,9 +27,11 @@ def register(app: typer.Typer) -> None:
 
 
 def burst_book(
-    out: Annotated[Path, typer.Option(metavar="BOOK.pdf", help="The PDF to write.")],
+    out: Annotated[Path, typer.Option(metavar="BOOK.pdf", help="The PDF to write; of a large book the volumes BOOK-1.pdf, BOOK-2.pdf …")],
     network: Annotated[str, typer.Option("--network", help="The network's name. 管网名称")] = "city",
     by: Annotated[By, typer.Option(help="Sheets by grid cell, or by supply zone.")] = By.grid,
+    area: Annotated[list[str] | None, typer.Option(help="Only this cell (or what begins so), or this zone; may be repeated.")] = None,
+    volume: Annotated[int, typer.Option(min=1, help="Sheets in one volume.")] = 60,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many sheets, to look at.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -48,34 +50,8 @@ def burst_book(
             bar.update(task, completed=share, description=what)
 
         with Store("admin", timeout_s=JOB_TIMEOUT_S) as store:
-            made = process.book(store, network, by.value, progress, limit)
-        pages = write(made, out, progress)
-    emit({
-        "network": network, "by": by.value, "sheets": len(made.pages), "segments": len(made.entries), "pages": pages,
-        "valves": int((made.valve_number > 0).sum()), "data_version": made.version, "out": out.name,
-        "seconds": round(time.perf_counter() - begun, 1),
-    }, json)  # fmt: skip
-
-
-def write(book, out: Path, progress) -> int:
-    """The book as PDF, whole or not at all; the number of its pages. Sheet by sheet, so that a large book needs little memory at a time."""
-    from weasyprint import HTML
-    from weasyprint.text.fonts import FontConfiguration
-
-    from gis.cli import burst_book_page as page
-
-    def nothing_outside(url: str, *_, **__):
-        raise ValueError("the book fetches nothing")
-
-    fonts = FontConfiguration()
-    parts = [(page.cover, ())] + [(page.sheet, (one,)) for one in book.pages] + [(page.indexes, ())]
-    documents = []
-    for i, (render, arguments) in enumerate(parts):
-        progress(0.35 + 0.5 * i / len(parts), f"sheets {i}/{len(parts)}")
-        documents.append(HTML(string=render(book, *arguments), url_fetcher=nothing_outside).render(font_config=fonts))
-    pages = [p for document in documents for p in document.pages]
-    progress(0.88, "writing")
-    draft = out.with_name(out.name + ".part")
-    documents[0].copy(pages).write_pdf(draft)
-    draft.replace(out)
-    return len(pages)
+            made = process.book(store, network, by.value, progress, limit, area or [])
+        parts = list(process.volumes(made, volume))
+        files = [out] if len(parts) == 1 else [out.with_stem(f"{out.stem}-{i}") for i in range(1, len(parts) + 1)]
+        pages = sum(process.write(part, file, progress) for part, file in zip(parts, files, strict=True))
+    emit(process.about(made, pages) | {"out": [file.name for file in files], "seconds": round(time.perf_counter() - begun, 1)}, json)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from gis.cli import burst_sheet, customer_list, notice_sheet
 from gis.cli.output import console, emit, pairs
 from gis.cli.typed import inputs_of, moment, operator, position
 from gis.db.store import Store
@@ -52,27 +51,17 @@ def notice(
     })  # fmt: skip
     with Store("admin", operator()) as store:
         answer = outage_notice.run(store, inputs)
-    if out is not None:
-        write(answer, out)
+        made = outage_notice.document(store, answer, out.suffix.lower()[1:]) if out is not None else None
+    if made is not None:
+        out.write_bytes(made.data)
+        console.print(f"written: {out.name}", markup=False)
         answer.pop("features")
     emit(answer, json, table=lambda: pairs(_told(answer)))
 
 
-def write(answer: dict, out: Path) -> None:
-    """The notice in the format that the file's name asks for."""
-    suffix = out.suffix.lower()
-    if suffix == ".csv":
-        customer_list.write_csv(answer["customers"], out)
-    elif suffix == ".xlsx":
-        customer_list.write_xlsx(answer, out)
-    elif suffix == ".html":
-        out.write_text(notice_sheet.html(answer), encoding="utf-8")
-    else:
-        burst_sheet.write_pdf(notice_sheet.html(answer), out)
-    console.print(f"written: {out.name}", markup=False)
-
-
 def _told(answer: dict) -> dict:
+    from gis.processes.paper import notice_sheet
+
     dry = answer["affected"]
     return {
         "编号 number": answer["number"], "原因 reason": answer["reason"],

@@ -39,16 +39,28 @@ def _named(known: Water, more: Added) -> dict:
 
 
 def drain(known: Water, region: np.ndarray) -> dict:
-    """How the closed part is emptied: its volume, lowest points and hydrants, the lowest first."""
-    net, found = known.engine.network, draining(known.engine, known.consumers, region)
+    """How the closed part is emptied: volume, lowest points, washouts and hydrants, the lowest first; `n` counts them all."""
+    net, supplied = known.engine.network, known.consumers
+    found = draining(known.engine, supplied, region)
+    lowest, outlets = found.lowest[:_MOST].tolist(), found.hydrants[:_MOST].tolist()
     return {
-        "volume_m3": round(found.volume_m3, 4),
+        "volume_m3": round(found.volume_m3, 4), "n": {"lowest": len(found.lowest), "hydrants": len(found.hydrants)},
         "lowest": [
-            {"node": net.node_id[n].decode(), "level_m": round(float(z), 3)}
-            for n, z in zip(found.lowest[:_MOST].tolist(), found.lowest_m, strict=False)
+            {"node": net.node_id[n].decode(), "level_m": _level(z)} | _place(net.node_xy[n])
+            for n, z in zip(lowest, found.lowest_m, strict=False)
         ],
         "hydrants": [
-            {"hydrant": known.consumers.hydrant_id[h].decode(), "level_m": round(float(z), 3) if np.isfinite(z) else None}
-            for h, z in zip(found.hydrants[:_MOST].tolist(), found.hydrants_m, strict=False)
+            {"hydrant": supplied.hydrant_id[h].decode(), "kind": supplied.hydrant_kind[h].decode() or None, "level_m": _level(z)}
+            | _place(supplied.hydrant_xy[h])
+            for h, z in zip(outlets, found.hydrants_m, strict=False)
         ],
     }  # fmt: skip
+
+
+def _level(metres: float) -> float | None:
+    return round(float(metres), 3) if np.isfinite(metres) else None
+
+
+def _place(xy: np.ndarray) -> dict:
+    lon, lat = (round(float(v), 7) if np.isfinite(v) else None for v in xy)
+    return {"lon": lon, "lat": lat}

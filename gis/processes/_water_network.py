@@ -43,11 +43,11 @@ _COLUMNS = {
     "water_valve": ("valve_id", "kind", "isolating", "node_id", "pipe_id", "from_node", "to_node", "flow", "normal_status", "live_status",
                     "operable", "accessible", "remote", "diameter_mm"),
     "water_source": ("source_id", "node_id"),
-    "hydrant": ("hydrant_id", "node_id", "pipe_id"),
+    "hydrant": ("hydrant_id", "node_id", "pipe_id", "kind", "operable"),
     "water_connection": ("connection_id", "pipe_id", "building_id", "customers", "priority", "curb_valve", "curb_status", "curb_operable"),
     "door_plate": ("plate_id", "building_id"),
 }  # fmt: skip
-_FORMAT = 4
+_FORMAT = 5
 """Raised when the arrays change their meaning, so that older files are built anew."""
 _FOR_EVER = "9999-12-31"
 _KEPT = 3

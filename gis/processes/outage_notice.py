@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Literal
 
 import numpy as np
-import pandas as pd
-import shapely
 from pydantic import AwareDatetime, Field, model_validator
 
 from gis.analysis import outage_area
 from gis.catalog.model import Text
 from gis.errors import InputError
 from gis.processes import Inputs, Process, pipe_burst, works
+from gis.processes._customers import customers
 from gis.processes._water_answer import affected
 from gis.processes._water_network import LAYERS, water
+from gis.processes.paper import ASKED, Document, customer_list, facts, notice_sheet, page
 
 _DEFAULT_REASON = {"burst": "供水管道突发故障，需停水抢修", "emergency": "供水管道突发故障，需停水抢修", "planned": "供水设施检修施工"}
-_MARGIN = 0.18
-"""How much of the streets is drawn around what is without water, as a share of its size."""
-_MOST_BUILDINGS = 4000
+
+
+Kind = Literal["html", "pdf", "csv", "xlsx"]
 
 
 class OutageNoticeInputs(Inputs):
@@ -38,6 +39,9 @@ class OutageNoticeInputs(Inputs):
     reason: str = Field("", title="原因 Reason", description="停水原因 / Why", max_length=1000)
     contact: str = Field("", title="咨询 Contact", description="咨询电话或方式 / Whom to ask", max_length=200)
     number: str = Field("", title="编号 Number", description="通知单编号 / The notice's number", max_length=60)
+    document: Kind | None = Field(
+        None, title="文件 Document", description="html、pdf 通知单，csv、xlsx 用户表 / The notice, or its customers. " + ASKED
+    )
 
     @model_validator(mode="after")
     def _one_cause(self):
@@ -53,30 +57,35 @@ class OutageNoticeInputs(Inputs):
 
 def run(store, inputs: OutageNoticeInputs, progress=None) -> dict:
     """{number, city, reason, starts, ends, issued, contact, network, element, title, isolated, sources_to_shut, affected, areas,
-    doorplates, customers, valves, feeds, works, features, data_version}.
+    doorplates, customers, valves, feeds, drain, works, features, findings, data_version}, and `document` where one is asked for.
 
     areas: by community, in it compounds with buildings or roads with numbers; customers: one row per service line, priority users first;
     works: numbers of works at the same time that are part of it. Raises as `pipe-burst` and `works` do."""
     about, found = _of_work(store, inputs) if inputs.work is not None else _of_burst(store, inputs)
     dry = found["affected"]
-    plates = store.rows("outage_plates", ids=dry["doorplates"])
-    plates.sort(key=lambda p: (p["community"] or "", outage_area.by_number(p["address"] or "")))
-    valves = _valves(store, about["network"], [*found["valves"]["close"], *found["feeds_to_open"]])
+    plates = facts.plates(store, dry["doorplates"])
+    valves = facts.valves(store, about["network"], [*found["valves"]["close"], *found["feeds_to_open"]])
     feeds = [valves[v] for v in found["feeds_to_open"]]
-    shapes = found["features"]["features"] + [_point(v, "valve_feed") for v in feeds]
-    surroundings = _surroundings(store, shapes)
-    city = store.catalog.city
-    return about | {
-        "city": city.name.zh, "issued": _local(dt.datetime.now().astimezone()), "contact": inputs.contact,
+    shapes = [*found["features"]["features"], *(_point(v, "valve_feed") for v in feeds)]
+    answer = about | {
+        "city": store.catalog.city.name.zh, "issued": _local(dt.datetime.now().astimezone()), "contact": inputs.contact,
         "isolated": found["isolated"], "sources_to_shut": found["sources_to_shut"], "affected": dry, "areas": outage_area.areas(plates),
-        "doorplates": [
-            {"id": p["id"], "address": p["address"], "community": p["community"] or outage_area.ELSEWHERE,
-             "house": f"{p['compound']}{p['building_no'] or ''}" if p["compound"] else p["road"] or ""} for p in plates
-        ],
-        "customers": _customers(store, about["network"], dry, found, plates),
-        "valves": [valves[v] for v in found["valves"]["close"]], "feeds": feeds,
-        "features": {"type": "FeatureCollection", "features": surroundings + shapes}, "data_version": found["data_version"],
+        "doorplates": facts.listed(plates), "customers": customers(store, about["network"], pipes=dry["pipes"], plates=plates,
+                                connection=found.get("burst", {}).get("connection") if not dry["pipes"] else None),
+        "valves": [valves[v] for v in found["valves"]["close"]], "feeds": feeds, "drain": found.get("drain"),
+        "features": {"type": "FeatureCollection", "features": shapes}, "findings": found["findings"], "data_version": found["data_version"],
     }  # fmt: skip
+    return answer | ({"document": document(store, answer, inputs.document).by_value()} if inputs.document else {})
+
+
+def document(store, answer: dict, kind: Kind) -> Document:
+    """The notice as HTML or PDF, or its customers as CSV or Excel."""
+    name = f"停水通知单-{answer['number']}"
+    if kind == "csv":
+        return Document(f"停水用户-{answer['number']}.csv", customer_list.as_csv(answer["customers"]))
+    if kind == "xlsx":
+        return Document(f"停水用户-{answer['number']}.xlsx", customer_list.as_xlsx(answer))
+    return page(name, notice_sheet.html(store, answer), kind)
 
 
 def _of_work(store, inputs: OutageNoticeInputs) -> tuple[dict, dict]:
@@ -96,12 +105,12 @@ def _of_work(store, inputs: OutageNoticeInputs) -> tuple[dict, dict]:
         "reason": inputs.reason or row["reason"] or _DEFAULT_REASON[row["kind"]],
         "starts": _local(starts), "ends": _local(ends), "works": together, "kind": row["kind"],
     }  # fmt: skip
-    return about, plan | {"affected": dry, "features": shown["features"], "data_version": shown["data_version"]}
+    return about, plan | {name: shown[name] for name in ("features", "findings", "data_version")} | {"affected": dry}
 
 
 def _of_burst(store, inputs: OutageNoticeInputs) -> tuple[dict, dict]:
     place = {name: getattr(inputs, name) for name in pipe_burst.PLACES if getattr(inputs, name) is not None}
-    parameters = place | {"network": inputs.network, "stuck": inputs.stuck, "features": True}
+    parameters = place | {"network": inputs.network, "stuck": inputs.stuck, "features": True, "details": True}
     found = pipe_burst.run(store, pipe_burst.parsed(**parameters), lambda share, what: None)
     if found["also_cut"]["pipes"]:
         known = water(store, inputs.network)
@@ -123,66 +132,8 @@ def _joined(dry: dict, extra: dict) -> dict:
     return dry | told | sums | {"priority": [*dry["priority"], *(p for p in extra["priority"] if p not in dry["priority"])]}
 
 
-def _valves(store, network: str, wanted: list[str]) -> dict[str, dict]:
-    """Valves by id, with what a crew has to know; a curb stop is in no layer of its own and has its id only."""
-    columns = ["valve_id", "kind", "diameter_mm", "turns", "remote", "road_name", "address"]
-    frame = store.frame("water_valve", columns, where={"network": network, "valve_id": wanted})
-    found = {v: {"id": v, "lon": None, "lat": None} | dict.fromkeys(columns[1:]) for v in wanted}
-    for row in frame.to_dict("records"):
-        point = row.pop("geometry")
-        told = {name: None if pd.isna(value) else value for name, value in row.items()}
-        found[row["valve_id"]] = {"id": told.pop("valve_id"), "lon": round(point.x, 7), "lat": round(point.y, 7)} | told
-    return found
-
-
-def _customers(store, network: str, dry: dict, found: dict, plates: list[dict]) -> list[dict]:
-    """One row per service line without water, priority users first; names and telephones where the caller may see them."""
-    known = store.catalog.layer("water_connection").columns_for(store.role)
-    columns = ["connection_id", "building_id", "customers", "priority", *(c for c in ("customer_name", "phone") if c in known)]
-    one = found.get("burst", {}).get("connection") if not dry["pipes"] else None
-    where = {"connection_id": [one]} if one else {"pipe_id": dry["pipes"]}
-    frame = store.frame("water_connection", columns, where={"network": network} | where, geometry=False)
-    buildings = store.frame("building", ["building_id", "address", "community"], geometry=False,
-                            where={"building_id": frame["building_id"].dropna().unique().tolist()}).set_index("building_id")  # fmt: skip
-    community = {p["building_id"]: p["community"] for p in plates if p["community"]}
-    rows = []
-    for row in frame.astype(object).where(frame.notna(), None).to_dict("records"):
-        house = buildings.loc[row["building_id"]] if row["building_id"] in buildings.index else None
-        own = None if house is None or pd.isna(house["community"]) else house["community"]
-        rows.append({
-            "connection": row["connection_id"], "priority": row["priority"] or "none", "customers": int(row["customers"]),
-            "name": row.get("customer_name"), "phone": row.get("phone"), "building": row["building_id"],
-            "community": community.get(row["building_id"]) or own or outage_area.ELSEWHERE,
-            "address": None if house is None or pd.isna(house["address"]) else house["address"],
-        })  # fmt: skip
-    return outage_area.told_first(rows)
-
-
-def _surroundings(store, shapes: list[dict]) -> list[dict]:
-    """The streets and houses around what is shown, for the map."""
-    every = shapely.union_all([shapely.envelope(shapely.geometry.shape(f["geometry"])) for f in shapes]) if shapes else None
-    if every is None or every.is_empty:
-        return []
-    west, south, east, north = every.bounds
-    margin = max((east - west), (north - south), 0.001) * _MARGIN
-    box = (west - margin, south - margin, east + margin, north + margin)
-    found = []
-    for layer, part, columns in (("building", "building", []), ("road", "road", ["name", "class"])):
-        if not store.can_read(layer):
-            continue
-        frame = store.frame(layer, ["fid", *columns], bbox=box)
-        if layer == "building" and len(frame) > _MOST_BUILDINGS:
-            continue
-        cut = shapely.clip_by_rect(shapely.force_2d(frame.geometry.to_numpy()), *box)
-        for row, shape in zip(frame.drop(columns="geometry").to_dict("records"), cut, strict=True):
-            if not shape.is_empty:
-                named = {"name": None if pd.isna(row.get("name")) else row["name"], "class": row["class"]} if columns else {}
-                found.append({"type": "Feature", "geometry": shapely.geometry.mapping(shape), "properties": {"part": part} | named})
-    return found
-
-
 def _point(valve: dict, part: str) -> dict:
-    at = {"type": "Point", "coordinates": [valve["lon"], valve["lat"]]}
+    at = {"type": "Point", "coordinates": [valve["lon"], valve["lat"]]} if valve["lon"] is not None else None
     return {"type": "Feature", "geometry": at, "properties": {"layer": "water_valve", "id": valve["id"], "part": part}}
 
 

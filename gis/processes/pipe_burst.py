@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -20,6 +22,7 @@ from gis.processes import Inputs, Process, Progress
 from gis.processes import _burst_plan as plan
 from gis.processes import _water_answer as answer
 from gis.processes._water_network import LAYERS, Water, water
+from gis.processes.paper import ASKED, Document, burst_sheet, page
 
 PLACES = ("pipe", "node", "valve", "connection", "at")
 
@@ -56,6 +59,7 @@ class BurstInputs(Inputs):
     failures: bool = Field(
         False, title="Failures", description="Add for each valve to close what its failure would add (N-1)"
     )
+    document: Literal["html", "pdf"] | None = Field(None, title="Document", description="爆管关阀单 / The sheet for the crew. " + ASKED)
 
     @model_validator(mode="after")
     def _one_place(self):
@@ -68,7 +72,7 @@ class BurstInputs(Inputs):
 
 
 @dataclass
-class _Start:
+class Start:
     """Where the burst is: segments it begins in, the named element, a position, the burst valve, the curb stop that was tried."""
 
     named: dict
@@ -86,11 +90,11 @@ def run(store, inputs: BurstInputs, progress: Progress) -> dict:
     Raises NotOnNetwork, Ambiguous, NotFound, AccessDenied."""
     begun = time.perf_counter()
     known = water(store, inputs.network, inputs.as_of)
-    start = _start(store, known, inputs)
+    start = located(store, known, inputs)
     tried = {v for part in start.curb.values() for v in part}
     stuck = {known.engine.network.valve(v) for v in inputs.stuck if v not in tried}
     if start.curb and not start.curb.get("stuck"):
-        result, parts = _behind_curb_stop(known, start)
+        result, parts = behind_curb_stop(known, start)
     else:
         found = known.engine.burst(start.segments, sorted(stuck), start.burst_valve)
         result, parts = _isolated(known, start, found)
@@ -99,31 +103,39 @@ def run(store, inputs: BurstInputs, progress: Progress) -> dict:
     result["findings"] = answer.findings(known, start.segments if start.connection >= 0 else parts["region"])
     if inputs.details:
         result["doorplate_list"] = answer.doorplate_list(store, result["affected"]["doorplates"])
-    if inputs.features:
+    if inputs.features or inputs.document:
         result["features"] = _features(known, start, parts)
+    if inputs.document:
+        result["document"] = document(store, result, inputs.document).by_value()
     return result | {"seconds": round(time.perf_counter() - begun, 6)}
 
 
-def _beside_the_plan(known: Water, start: _Start, inputs: BurstInputs, found: Isolation, stuck: list[int]) -> dict:
+def document(store, answer: dict, kind: str) -> Document:
+    """An answer with its features as a sheet for the crew, html or pdf."""
+    name, element = next(iter(answer["burst"].items()))
+    return page(f"爆管关阀单-{name}-{element}", burst_sheet.html(store, answer), kind)
+
+
+def _beside_the_plan(known: Water, start: Start, inputs: BurstInputs, found: Isolation, stuck: list[int]) -> dict:
     """What is said beyond the plan: what the stuck valves add, each valve's failure, draining."""
     more = {}
     if stuck:
         more["added"] = plan.added_by_stuck(known, start.segments, found, start.burst_valve)
     if inputs.failures:
         more["if_stuck"] = plan.failures(known, start.segments, stuck, start.burst_valve)
-    if inputs.details:
+    if inputs.details or inputs.document:
         more["drain"] = plan.drain(known, found.region)
     return more
 
 
-def _start(store, known: Water, inputs: BurstInputs) -> _Start:
+def located(store, known: Water, inputs: BurstInputs) -> Start:
     """The segments in which the burst begins."""
     engine, net = known.engine, known.engine.network
     if inputs.connection is not None:
-        return _connection_start(known, inputs)
+        return connection_start(known, inputs.connection, inputs.stuck)
     if inputs.valve is not None:
         valve = net.valve(inputs.valve)
-        return _Start({"valve": inputs.valve}, engine.segments_at_valve(valve), net.valve_xy[valve], burst_valve=valve)
+        return Start({"valve": inputs.valve}, engine.segments_at_valve(valve), net.valve_xy[valve], burst_valve=valve)
     if inputs.at is not None:
         return _point_start(store, known, inputs)
     if inputs.node is not None:
@@ -131,19 +143,19 @@ def _start(store, known: Water, inputs: BurstInputs) -> _Start:
     return _pipe_start(known, net.pipe(inputs.pipe))
 
 
-def _pipe_start(known: Water, pipe: int) -> _Start:
+def _pipe_start(known: Water, pipe: int) -> Start:
     net = known.engine.network
     line = net.line(pipe)
     middle = _middle(line) if len(line) else np.array([np.nan, np.nan])
-    return _Start({"pipe": net.pipe_id[pipe].decode()}, known.engine.segments.of_pipe[[pipe]].astype(np.int64), middle)
+    return Start({"pipe": net.pipe_id[pipe].decode()}, known.engine.segments.of_pipe[[pipe]].astype(np.int64), middle)
 
 
-def _node_start(known: Water, node: int) -> _Start:
+def _node_start(known: Water, node: int) -> Start:
     net = known.engine.network
-    return _Start({"node": net.node_id[node].decode()}, known.engine.segments_at_node(node), net.node_xy[node])
+    return Start({"node": net.node_id[node].decode()}, known.engine.segments_at_node(node), net.node_xy[node])
 
 
-def _point_start(store, known: Water, inputs: BurstInputs) -> _Start:
+def _point_start(store, known: Water, inputs: BurstInputs) -> Start:
     """The pipe nearest to the point, or the junction where several are equally near."""
     if not crs.inside(*inputs.at, store.catalog.city.extent, margin=0.1):
         raise OutsideExtent("the point lies outside the city", where=f"{inputs.at[0]}, {inputs.at[1]}", remedy="Longitude comes first")
@@ -156,19 +168,19 @@ def _point_start(store, known: Water, inputs: BurstInputs) -> _Start:
     return start
 
 
-def _connection_start(known: Water, inputs: BurstInputs) -> _Start:
+def connection_start(known: Water, connection: str, stuck: Collection[str] = ()) -> Start:
     """A service connection: its curb stop where it has one that turns (or is closed), else the main that it hangs on."""
     supplied = known.consumers
-    index = supplied.connection(inputs.connection)
+    index = supplied.connection(connection)
     main = int(supplied.connection_pipe[index])
     start = _pipe_start(known, main)
-    start.named = {"connection": inputs.connection, "pipe": start.named["pipe"]}
+    start.named = {"connection": connection, "pipe": start.named["pipe"]}
     if np.isfinite(supplied.connection_xy[index]).all():
         start.xy = supplied.connection_xy[index]
     start.connection = index
     curb = supplied.curb_id[index].decode()
     if curb:
-        fails = curb in inputs.stuck or not supplied.curb_usable[index]
+        fails = curb in stuck or not supplied.curb_usable[index]
         part = "already_closed" if not supplied.curb_open[index] else ("stuck" if fails else "close")
         start.curb = {part: [curb]}
     return start
@@ -182,12 +194,12 @@ def _middle(line: np.ndarray) -> np.ndarray:
     return np.array([np.interp(half, along, line[:, axis]) for axis in (0, 1)])
 
 
-def _shell(known: Water, start: _Start) -> dict:
+def _shell(known: Water, start: Start) -> dict:
     lon, lat = (round(float(v), 9) if np.isfinite(v) else None for v in start.xy)
     return {"network": known.name, "burst": start.named | {"lon": lon, "lat": lat}}
 
 
-def _isolated(known: Water, start: _Start, found: Isolation) -> tuple[dict, dict]:
+def _isolated(known: Water, start: Start, found: Isolation) -> tuple[dict, dict]:
     """The answer of a burst on the main."""
     engine, net = known.engine, known.engine.network
     dry, all_dry = answer.affected(known, np.concatenate((found.region, found.lost)))
@@ -210,7 +222,7 @@ def _isolated(known: Water, start: _Start, found: Isolation) -> tuple[dict, dict
                     "hydrants": all_dry.hydrants}  # fmt: skip
 
 
-def _behind_curb_stop(known: Water, start: _Start) -> tuple[dict, dict]:
+def behind_curb_stop(known: Water, start: Start) -> tuple[dict, dict]:
     """The answer where the curb stop isolates the service connection: the main stays in service."""
     supplied, one = known.consumers, np.array([start.connection])
     building = int(supplied.connection_building[start.connection])
@@ -233,7 +245,7 @@ def _behind_curb_stop(known: Water, start: _Start) -> tuple[dict, dict]:
     return result, {"region": none, "found": None, "inside": none, "cut_off": none, "hydrants": none}
 
 
-def _features(known: Water, start: _Start, parts: dict) -> dict:
+def _features(known: Water, start: Start, parts: dict) -> dict:
     """The answer on the map. `part`: burst, closed, cut_off, valve_close (with `order`), valve_optional, valve_already_closed,
     valve_stuck, hydrant, source."""
     shown = [

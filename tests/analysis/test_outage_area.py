@@ -2,7 +2,7 @@
 
 import pytest
 
-from gis.analysis.outage_area import areas, by_number, grouped, plain, ranges, told_first
+from gis.analysis.outage_area import areas, by_number, grouped, id_runs, plain, ranges, rooms, told_first
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_areas_by_community():
 def test_door_plates_are_listed_under_their_house():
     rooms = [{"id": room, "address": f"青澜县友谊路3号花园1幢{room}", "house": "花园1幢"} for room in ("10室", "9室")]
     plates = [*rooms, {"id": "c", "address": None, "house": ""}]
-    assert grouped(plates) == [("青澜县友谊路3号花园1幢", "9室、10室"), ("其他", "c")]
+    assert grouped(plates) == [("青澜县友谊路3号花园1幢", "9、10室"), ("其他", "c")]
 
 
 def test_priority_users_come_first():
@@ -51,3 +51,13 @@ def test_no_value_is_a_formula():
 
 def test_numbers_sort_as_numbers():
     assert sorted(["10号", "9号", "府前街"], key=by_number) == ["9号", "10号", "府前街"]
+
+
+def test_rooms_are_drawn_together_and_nothing_is_left_out():
+    texts = [f"{u}单元{f}0{r}室" for u in (1, 2, 3) for f in (1, 2, 3) for r in (1, 2)]
+    assert rooms(texts) == "1–3单元 1–3层 01、02室"
+    assert rooms([*texts, "4单元101室"]) == "1–3单元 1–3层 01、02室；4单元101室"
+    assert rooms(["101室", "102室", "203室"]) == "101、102、203室", "floors that differ are not drawn together"
+    assert rooms(["1号"]) == "1号" and rooms(["府前街1号"]) == "府前街1号" and rooms(["门卫室"]) == "门卫室"
+    assert id_runs(["XH019", "XH017", "XH018", "XH031", "S"]) == "XH017–XH019、XH031、S"
+    assert id_runs([]) == ""

@@ -123,7 +123,8 @@ def test_what_stuck_valves_add_is_said_before_and_after(street):
     assert after["added"] == {"valves": ["VSA"], "pipes": ["SA"], "customers": 0}
     assert "added" not in plan and "if_stuck" not in after
     drain = plan["drain"]
-    assert drain["volume_m3"] == pytest.approx(plan["affected"]["volume_m3"]) and drain["hydrants"] == [{"hydrant": "H", "level_m": None}]
+    assert drain["volume_m3"] == pytest.approx(plan["affected"]["volume_m3"]) and drain["n"] == {"lowest": 0, "hydrants": 1}
+    assert [(h["hydrant"], h["level_m"], h["lon"]) for h in drain["hydrants"]] == [("H", None, 117.002)]
 
 
 def test_a_service_connection_is_shut_at_its_curb_stop_before_the_main(street):

@@ -114,15 +114,134 @@ def test_states_follow_one_another_only_as_they_may(street):  # noqa: F811
     assert show(work)["work"]["state"] == "cancelled"
 
 
-def test_a_place_on_the_map_becomes_its_pipe_and_a_failed_start_leaves_no_trace(street):  # noqa: F811
+def vanish(pipe):
+    """A pipe is gone from the network, as a later delivery would have it."""
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM core.water_pipe WHERE pipe_id = %s", (pipe,))
+        cursor.execute("INSERT INTO meta.batch (source, status, recorded_at) VALUES ('gone', 'published', clock_timestamp()) RETURNING id")
+        batch = cursor.fetchone()
+        cursor.execute("INSERT INTO meta.batch_layer (batch, layer, scope, retired) VALUES (%s, 'water_pipe', 'city', 1)", batch)
+
+
+def codes(answer):
+    return {f["code"]: f["ids"] for f in answer["findings"]}
+
+
+def test_a_place_on_the_map_becomes_its_pipe_and_a_failed_start_leaves_no_trace(ring):
     work = add(at=(117.0015, 32.0))
     assert show(work)["work"]["element_id"] == "AB"
-    with owner() as connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE works.work SET element_id = 'gone' WHERE id = %s", (work,))
+    vanish("AB")
     with pytest.raises(NotOnNetwork):
         change("start", work=work)
     with Store("water") as store:
         assert works.run(store, works.WorksInputs(state="planned"))["works"][0]["id"] == work
+
+
+def test_what_has_vanished_since_is_named_and_can_still_be_ended(ring):
+    first, second = add(pipe="AB"), add(pipe="AC", stuck=["AC@A"])
+    change("start", work=first)
+    vanish("AB")
+    gone = show(first)
+    assert gone["plan"] is None and codes(gone)["WK01"] == ["AB"] and codes(gone)["WK05"] == ["AB@A", "AB@B"]
+    left = show(second)
+    assert left["conflicts"] == [] and codes(left)["WK02"] == [str(first)], "nothing is left out silently"
+    assert change("cancel", work=first)["work"]["state"] == "cancelled"
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE works.work SET stuck = '{AC@A,NO}' WHERE id = %s", (second,))
+    assert codes(show(second))["WK03"] == ["NO"]
+
+
+def test_a_burst_becomes_a_work_in_one_step(street):  # noqa: F811
+    begun = change("emergency", pipe="AB", hours=3)
+    work = begun["work"]
+    assert work["state"] == "in_progress" and work["kind"] == "emergency" and work["title"] == "抢修 AB" and begun["closed"] == ["VAB"]
+    ends, starts = (dt.datetime.fromisoformat(work[k]) for k in ("ends", "starts"))
+    assert ends - starts == dt.timedelta(hours=3) and not work["overdue"]
+    assert burst(pipe="SA")["valves"]["already_closed"] == ["VAB"]
+    with pytest.raises(NotOnNetwork):
+        change("emergency", pipe="ZZ")
+    with pytest.raises(InputError):
+        change("emergency", pipe="AB", node="A")
+
+
+def test_a_service_line_is_shut_at_its_curb_stop_or_on_the_main(street):  # noqa: F811
+    work, main = add(connection="c1"), add(pipe="AB")
+    alone = show(work, features=True)
+    assert alone["plan"]["valves"]["close"] == ["k1"] and alone["plan"]["affected"]["customers"] == 24
+    assert codes(alone)["WK04"] == ["k1"] and alone["conflicts"] == [] and show(main)["conflicts"] == [], "the main stays in service"
+    begun = change("start", work=work)
+    assert begun["closed"] == [] and begun["may_open"] == ["k1"]
+    changed = change("change", work=work, stuck=["k1"])
+    assert changed["closed"] == ["VAB"] and changed["plan"]["valves"]["stuck"] == ["k1"], "where the curb stop fails, the main is shut"
+    assert change("finish", work=work)["opened"] == ["VAB"]
+
+
+def test_a_valve_that_does_not_turn_is_found_while_the_work_lasts(street):  # noqa: F811
+    work = change("emergency", pipe="AB")["work"]["id"]
+    changed = change("change", work=work, stuck=["VAB"], note="阀杆断裂")
+    assert changed["closed"] == ["VSA"] and changed["may_open"] == ["VSA"]
+    assert [v["valve_id"] for v in changed["held"] if v["released_at"] is None] == ["VSA"]
+    assert burst(pipe="SA")["valves"]["stuck"] == ["VAB"], "what is known of the valve counts for everyone"
+    event = changed["events"][-1]
+    assert event["changed"] == {"stuck": [[], ["VAB"]]} and event["note"] == "阀杆断裂" and event["operator"] == "li"
+    back = change("undo", work=work)
+    assert back["work"]["stuck"] == [] and back["opened"] == ["VSA"] and back["closed"] == ["VAB"]
+    assert burst(pipe="SA")["valves"]["stuck"] == []
+
+
+def test_times_change_and_every_change_is_kept(street):  # noqa: F811
+    work = add(pipe="AB", reason="老化")
+    before = dt.datetime.now(dt.UTC)
+    later = change("change", work=work, ends=NOON + dt.timedelta(hours=9), title="换阀")
+    assert dt.datetime.fromisoformat(later["work"]["ends"]) == NOON + dt.timedelta(hours=9)
+    assert set(later["events"][-1]["changed"]) == {"ends", "title"}
+    then = show(work, as_of=before)
+    assert then["work"]["title"] == "检修" and dt.datetime.fromisoformat(then["work"]["ends"]) == NOON + dt.timedelta(hours=4)
+    change("start", work=work)
+    assert show(work, as_of=before)["work"]["state"] == "planned" and show(work, as_of=before)["held"] == []
+    assert show(work, as_of=before)["work"]["stuck"] == []
+    with pytest.raises(NotFound, match="at that time"):
+        show(work, as_of=before - dt.timedelta(days=1))
+    with Store("planner") as store:
+        def within(after, before):
+            return [w["id"] for w in works.run(store, works.WorksInputs(after=NOON + after, before=NOON + before))["works"]]
+
+        hour = dt.timedelta(hours=1)
+        assert within(8 * hour, 20 * hour) == [work] and within(9 * hour, 20 * hour) == [] and within(-9 * hour, 0 * hour) == []
+    for wrong in ({"ends": NOON - dt.timedelta(days=1)}, {"title": " "}, {}):
+        with pytest.raises(InputError):
+            change("change", work=work, **wrong)
+
+
+def test_the_last_step_is_taken_back_with_its_valves(street):  # noqa: F811
+    work = add(pipe="AB")
+    with pytest.raises(InputError, match="no step"):
+        change("undo", work=work)
+    change("start", work=work)
+    change("finish", work=work)
+    assert burst(pipe="SA")["valves"]["already_closed"] == []
+    again = change("undo", work=work, note="误点完成")
+    assert again["work"]["state"] == "in_progress" and again["closed"] == ["VAB"] and again["may_open"] == ["VAB"]
+    assert burst(pipe="SA")["valves"]["already_closed"] == ["VAB"]
+    back = change("undo", work=work)
+    assert back["work"]["state"] == "planned" and back["opened"] == ["VAB"] and back["may_open"] == []
+    assert [(e["was"], e["becomes"], bool(e["undoes"])) for e in back["events"][2:]] == [
+        ("in_progress", "finished", False), ("finished", "in_progress", True), ("in_progress", "planned", True),
+    ]  # fmt: skip
+    change("start", work=work)
+    change("cancel", work=work)
+    assert change("undo", work=work)["work"]["state"] == "in_progress"
+    with pytest.raises(StoreError, match="contradict"), owner() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE works.work SET state = 'planned', undoes = 1")
+
+
+def test_who_loses_water_by_a_combination_is_named(ring):
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE core.water_connection SET customer_name = '人民医院'")
+    first, _ = add(pipe="AB"), add(pipe="AC")
+    with Store("water") as store:
+        (clash,) = works.run(store, works.WorksInputs(work=first, details=True))["conflicts"]
+    assert [(c["connection"], c["name"], c["customers"]) for c in clash["extra"]["customer_list"]] == [("h", "人民医院", 9)]
 
 
 def test_who_may_read_and_who_may_write(street):  # noqa: F811
@@ -151,7 +270,7 @@ def test_wrong_works_are_refused(street):  # noqa: F811
         change("start")
 
 
-def test_the_command(street):  # noqa: F811
+def test_the_command(street, tmp_path):  # noqa: F811
     run = CliRunner()
 
     def onemap(*arguments):
@@ -165,3 +284,12 @@ def test_the_command(street):  # noqa: F811
     assert onemap("start", number)["closed"] == ["VAB"] and onemap("finish", number)["opened"] == ["VAB"]
     assert onemap("show", number)["work"]["state"] == "finished"
     assert "换阀" in run.invoke(application(), ["works", "list"]).stdout
+    sheet = tmp_path / "notice.pdf"
+    urgent = str(onemap("emergency", "--pipe", "AB", "--hours", "2", "--notice", str(sheet))["work"]["id"])
+    assert sheet.read_bytes().startswith(b"%PDF-")
+    assert onemap("change", urgent, "--stuck", "VAB", "--note", "锈死")["closed"] == ["VSA"]
+    assert onemap("undo", urgent)["opened"] == ["VSA"] and onemap("cancel", urgent, "--note", "误报")["opened"] == ["VAB"]
+    told = run.invoke(application(), ["works", "show", urgent]).stdout
+    assert "锈死" in told and "撤回" in told
+    with pytest.raises(InputError):
+        run.invoke(application(), ["works", "emergency", "--pipe", "AB", "--notice", "x.txt"], catch_exceptions=False)

@@ -1,2 +1,3 @@
--- What became of a work, and when.
-SELECT at, was, becomes, operator FROM works.work_event WHERE work = %(id)s ORDER BY id
+-- What became of a work: who changed what, and when.
+SELECT id, at, was, becomes, changed, note, undoes, operator FROM works.work_event
+WHERE work = %(id)s AND (%(moment)s::timestamptz IS NULL OR at <= %(moment)s) ORDER BY id

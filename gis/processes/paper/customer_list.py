@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+import io
 
 from gis.analysis.outage_area import plain
 from gis.standards import codes
@@ -23,13 +23,14 @@ def table(customers: list[dict]) -> list[list]:
     return [list(_COLUMNS), *rows]
 
 
-def write_csv(customers: list[dict], out: Path) -> None:
+def as_csv(customers: list[dict]) -> bytes:
     """Comma-separated, UTF-8 with BOM, CRLF."""
-    with out.open("w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file).writerows(table(customers))
+    sheet = io.StringIO(newline="")
+    csv.writer(sheet).writerows(table(customers))
+    return sheet.getvalue().encode("utf-8-sig")
 
 
-def write_xlsx(notice: dict, out: Path) -> None:
+def as_xlsx(notice: dict) -> bytes:
     """Two sheets: customers, and door-plates by community."""
     from openpyxl import Workbook
     from openpyxl.styles import Font
@@ -47,4 +48,6 @@ def write_xlsx(notice: dict, out: Path) -> None:
             one.cell(1, number).font = Font(bold=True)
             widest = max(len(str(row[number - 1] or "")) for row in rows[:500])
             one.column_dimensions[get_column_letter(number)].width = min(max(10, 1.9 * max(widest, len(title))), 70)
-    book.save(out)
+    made = io.BytesIO()
+    book.save(made)
+    return made.getvalue()

@@ -7,8 +7,8 @@ from html import escape
 
 import pandas as pd
 
-from gis.cli import burst_map
-from gis.processes.burst_book import Book, Entry, Page
+from gis.processes.paper import book_map
+from gis.processes.paper.book import Book, Entry, Page
 from gis.standards import codes
 
 FONTS = '"Noto Sans CJK SC", "Source Han Sans SC", "Noto Serif CJK SC", "WenQuanYi Zen Hei", "Microsoft YaHei", sans-serif'
@@ -54,7 +54,7 @@ def document(book: Book, body: str, sheet: str, number: str) -> str:
 
 def cover(book: Book) -> str:
     """What it is, how it is used, the sheets."""
-    whole = sum(len(e.pipes) for e in book.entries)
+    whole = sum(len(e.pipes) for e in book.entries.values())
     rows = "".join(
         f"<tr><td><b>图 {p.number}</b></td><td>{escape(p.title)}</td><td>{escape(p.code)}</td>"
         f"<td>S{p.entries[0]}–S{p.entries[-1]}</td></tr>"
@@ -67,19 +67,19 @@ def cover(book: Book) -> str:
         "<li>在总图上找到爆管处的图号，翻到该图；或从书末<b>街道索引</b>查区段号。</li>"
         "<li>在图上找到爆管的管段：黑底白字 <b>S12</b> 是区段号。</li><li>翻到该区段的表，<b>按序</b>关阀；框内数字是图上的阀门号。</li>"
         "<li>某阀关不动：看该行末的区段号，<b>把那个区段表中的阀门也都关上</b>（关不动的那个除外），并报调度。</li></ol>"
-        f"<h2>总图</h2>{burst_map.overview(book)}<h2 style='break-before:page'>图目</h2>"
+        f"<h2>总图</h2>{book_map.overview(book)}<h2 style='break-before:page'>图目</h2>"
         f"<table class='list'><tr><th>图号</th><th>名称</th><th>编码</th><th>区段</th></tr>{rows}</table>"
     ), "爆管应急手册", "总图")  # fmt: skip
 
 
 def sheet(book: Book, page: Page) -> str:
     """One sheet: the map, then the tables of its segments."""
-    svg, scale = burst_map.sheet(book, page)
+    svg, scale = book_map.sheet(book, page)
     legend = f"1:{scale:,}　<b>S</b> 区段　框内数字 阀门　○ 开　● 关　◎ 远控　× 关不动或到不了　■ 水源　灰线 见他图"
-    entries = "".join(_entry(book, book.entries[n - 1]) for n in page.entries)
-    others = "，".join(f"S{n}（图 {book.home[n]}）" for n in page.neighbours)
+    entries = "".join(_entry(book, book.entries[n]) for n in page.entries)
+    others = "，".join(f"S{n}（图 {book.sheet_of(n)}）" for n in page.neighbours)
     more = f"<p>本图范围内另有：{others}</p>" if others else ""
-    kind = "under" if len(page.entries) <= burst_map.FEW else "tables"
+    kind = "under" if len(page.entries) <= book_map.FEW else "tables"
     body = f'{svg}<p class="legend">{legend}</p><div class="{kind}">{entries}{more}</div>'
     return document(book, body, f"图 {page.number}　{page.title}", f"图 {page.number}")
 
@@ -108,13 +108,18 @@ def _valve(book: Book, valve: int, order: int, beyond: list[int]) -> str:
     row = book.valves.iloc[valve]
     place = next((str(row[c]) for c in ("address", "road_name") if isinstance(row[c], str)), "")
     size = f"{row['diameter_mm']:.0f}" if pd.notna(row["diameter_mm"]) else ""
-    more = "，".join(f"另关 S{book.number_of[s]}" for s in beyond if s in book.number_of)
+    more = "，".join(_beyond(book, book.number_of[s]) for s in beyond if s in book.number_of)
     turns = f"{row['turns']:.0f}" if pd.notna(row["turns"]) and row["turns"] > 0 else ""
     return (
         f'<tr><td class="step">{order}</td><td class="no"><span>{book.valve_number[valve]}</span></td>'
         f"<td>{escape(str(row['valve_id']))}</td>"
         f"<td>{escape(place)}</td><td>{size}</td><td>{turns}</td><td>{state(row)}</td><td>{more}</td></tr>"
     )
+
+
+def _beyond(book: Book, number: int) -> str:
+    """The segment whose valves are closed too; where its table is in another volume, with the sheet."""
+    return f"另关 S{number}" + ("" if number in book.entries else f"（图 {book.sheet_of(number)}，他册）")
 
 
 def state(row) -> str:
@@ -126,7 +131,7 @@ def state(row) -> str:
         found.append("<b>关不动</b>")
     if pd.notna(row["accessible"]) and not row["accessible"]:
         found.append("<b>到不了</b>")
-    if burst_map.is_closed(row):
+    if book_map.is_closed(row):
         found.append("已关")
     kind = codes("onemap.valve_kind").title_of(row["kind"]) if isinstance(row["kind"], str) else ""
     return "，".join(found) or f"手动{escape(kind)}"
@@ -168,13 +173,13 @@ def _plates(entry: Entry) -> str:
 def indexes(book: Book) -> str:
     """By street: segments and sheets. By valve: its number, the sheets, and the segments for which it is closed."""
     streets, of_valve = defaultdict(list), defaultdict(list)
-    for entry in book.entries:
+    for entry in book.entries.values():
         for street in entry.streets:
             streets[street].append(entry)
         for v in dict.fromkeys((*entry.close, *entry.optional)):
             of_valve[v].append(entry)
     by_street = "".join(
-        f"<p><b>{escape(street)}</b>　{'，'.join(f'S{e.number}（图 {book.home[e.number]}）' for e in entries)}</p>"
+        f"<p><b>{escape(street)}</b>　{'，'.join(f'S{e.number}（图 {book.sheet_of(e.number)}）' for e in entries)}</p>"
         for street, entries in sorted(streets.items(), key=lambda item: item[0].encode("gb18030"))
     )
     numbered = sorted(
@@ -182,7 +187,7 @@ def indexes(book: Book) -> str:
     )
     by_valve = "".join(
         f"<p><b>{escape(str(book.valves['valve_id'].iloc[v]))}</b>　{book.valve_number[v]} 号　"
-        f"{'，'.join(f'S{e.number}（图 {book.home[e.number]}）' for e in of_valve[v]) or '核对用'}</p>"
+        f"{'，'.join(f'S{e.number}（图 {book.sheet_of(e.number)}）' for e in of_valve[v]) or '核对用'}</p>"
         for v in numbered
     )
     body = f'<h2>街道索引</h2><div class="index">{by_street}</div><h2>阀门索引</h2><div class="index">{by_valve}</div>'

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from html import escape
-from itertools import groupby
 
-from gis.analysis.outage_area import grouped
-from gis.cli import outage_map
+from gis.analysis.outage_area import id_runs
+from gis.processes.paper import outage_map
+from gis.processes.paper.facts import about, drained, plates_by_community, where
 from gis.standards import codes
 
 _CSS = """
@@ -36,12 +36,12 @@ _HINTS = (
 )
 
 
-def html(notice: dict) -> str:
+def html(store, notice: dict) -> str:
     """The whole notice; nothing in it comes from outside."""
     title = "抢修停水通知" if notice["kind"] == "emergency" else "停水通知"
     return (
         f'<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>{escape(notice["number"])} {title}单</title>'
-        f"<style>{_CSS}</style></head><body>{_posted(notice, title)}{_map(notice)}{_crew(notice)}{_plates(notice)}</body></html>"
+        f"<style>{_CSS}</style></head><body>{_posted(notice, title)}{_map(store, notice)}{_crew(notice)}{_plates(notice)}</body></html>"
     )
 
 
@@ -90,16 +90,15 @@ def _areas(notice: dict) -> str:
     return f"<table>{head}{''.join(rows)}</table>" if rows else "<p>本次停水没有登记的门牌，范围见示意图。</p>"
 
 
-def _map(notice: dict) -> str:
-    drawing = outage_map.svg(notice["features"])
+def _map(store, notice: dict) -> str:
+    drawing = outage_map.svg(store, notice["features"])
     return f'<div class="page"><h2>附图　停水范围示意图</h2>{drawing}</div>' if drawing else ""
 
 
 def _crew(notice: dict) -> str:
     """Valves in closing order, feeds, priority users: for those who do the work."""
-    kinds = codes("onemap.valve_kind")
     rows = "".join(
-        f'<tr><td class="n">{i}</td><td>{escape(v["id"])}</td><td>{escape(_about(v, kinds))}</td><td>{escape(_where(v))}</td>'
+        f'<tr><td class="n">{i}</td><td>{escape(v["id"])}</td><td>{escape(about(v))}</td><td>{escape(where(v))}</td>'
         "<td></td><td></td></tr>"
         for i, v in enumerate(notice["valves"], 1)
     )
@@ -108,26 +107,17 @@ def _crew(notice: dict) -> str:
     if not notice["isolated"]:
         sources = f'<p class="warn">只关阀门隔离不了，须同时停水源：{escape("、".join(notice["sources_to_shut"]))}</p>'
     together = f"<p>与同期作业 {'、'.join(map(str, notice['works']))} 叠加计算。</p>" if notice["works"] else ""
-    feeds = "；".join(f"{v['id']}（{_where(v)}）" for v in notice["feeds"]) or "无"
+    feeds = "；".join(f"{v['id']}（{where(v)}）" for v in notice["feeds"]) or "无"
     dry = notice["affected"]
     return (
         f'<h2>附表一　关阀单（按此顺序关闭，恢复时先开下游并排气）</h2>{sources}{together}'
         f"<table>{head}{rows or '<tr><td colspan=6>无</td></tr>'}</table>"
         f"<p>可开启的联络阀（恢复部分供水）：{escape(feeds)}</p>"
         f"<p>停水管段 {len(dry['pipes'])} 段，{dry['length_m']:,.0f} m，需排水约 {dry['volume_m3']:,.1f} m³；"
-        f"失效消火栓：{escape('、'.join(dry['hydrants'])) or '无'}（请通报消防）。</p>{_priority(notice)}"
+        f"失效消火栓：{escape(id_runs(dry['hydrants'])) or '无'}（请通报消防）。</p>"
+        f"{drained(notice['drain'])}{_priority(notice)}"
         f'<p class="small">管网 {escape(notice["network"])}，{escape(notice["element"])}，数据版本 {escape(notice["data_version"])}</p>'
     )
-
-
-def _where(valve: dict) -> str:
-    return valve["address"] or valve["road_name"] or "位置见图"
-
-
-def _about(valve: dict, kinds) -> str:
-    size = f" DN{valve['diameter_mm']:.0f}" if valve["diameter_mm"] else ""
-    turns = f" {valve['turns']:.0f}圈" if valve["turns"] else ""
-    return f"{kinds.title_of(valve['kind']) if valve['kind'] else ''}{size}{turns}{' 远控' if valve['remote'] else ''}".strip() or "–"
 
 
 def _priority(notice: dict) -> str:
@@ -150,10 +140,4 @@ def _plates(notice: dict) -> str:
     """Every door-plate, by community."""
     if not notice["doorplates"]:
         return ""
-    parts = []
-    for community, plates in groupby(notice["doorplates"], key=lambda p: p["community"]):
-        listed = list(plates)
-        houses = "".join(f"<p class='plates'><b>{escape(at)}</b>　{escape(tails)}</p>" for at, tails in grouped(listed))
-        parts.append(f"<h2>{escape(community)}（{len(listed)}）</h2>{houses}")
-    apart = ' class="page"' if len(notice["doorplates"]) > 200 else ""
-    return f'<div{apart}><h2>附表三　停水门牌</h2>{"".join(parts)}</div>'
+    return f"<h2>附表三　停水门牌</h2>{plates_by_community(notice['doorplates'])}"
