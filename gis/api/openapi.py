@@ -164,7 +164,7 @@ def document(config: dict) -> dict:
     for path, operations in oas["paths"].items():
         for operation in operations.values():
             _mend(path, operation)
-    oas["paths"] |= _own_paths()
+    oas["paths"] |= _own_paths() | _change_feeds(oas["paths"])
     return oas
 
 
@@ -196,6 +196,29 @@ def _mend(path: str, operation: dict) -> None:
             parameters += [{"$ref": f"#/components/parameters/{name}"} for name in _ITEMS_TAKE if name not in known]
     if parameters or "parameters" in operation:
         operation["parameters"] = parameters
+
+
+def _change_feeds(paths: dict) -> dict:
+    """The change feed of every collection that has items."""
+    since = _query("since", "The token of the answer before, a date or a moment; nothing means from the beginning.", _TEXT)
+    feeds = {}
+    for path, operations in paths.items():
+        if path.endswith("/items") and "get" in operations:
+            name = path.split("/")[2]
+            answers = {"200": _answer("Changes, oldest first.", {"type": "object"})}
+            answers |= {
+                status: {"$ref": f"#/components/responses/{kind}"} for status, kind in (("400", "InvalidParameter"), ("404", "NotFound"))
+            }
+            feeds[f"/collections/{name}/changes"] = {
+                "get": {
+                    "summary": f"What changed in {name}",
+                    "tags": [name],
+                    "operationId": "get" + name.title().replace("_", "") + "Changes",
+                    "parameters": [since, {"$ref": "#/components/parameters/limit"}],
+                    "responses": answers | {"401": {"$ref": "#/components/responses/Unauthorized"}},
+                }
+            }
+    return feeds
 
 
 def _own_paths() -> dict:

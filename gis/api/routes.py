@@ -5,6 +5,8 @@ What is not listed (STAC, EDR, maps, the admin API) is not there.
 
 from __future__ import annotations
 
+import re
+
 import orjson
 from flask import Blueprint, Response, current_app, request
 from pygeoapi.plugin import load_plugin
@@ -12,9 +14,10 @@ from werkzeug.datastructures import MultiDict
 
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, is_restricted
-from gis.api import adapt, jobs, pages, schema, temporal
+from gis.api import adapt, changes, jobs, pages, schema, temporal
 from gis.api import coverage as coverages
 from gis.api import process as served
+from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
 from gis.api.serialize import json_bytes
 from gis.errors import InputError, NotFound
 
@@ -197,6 +200,24 @@ def one_item(name: str, item: str) -> Response:
     if response.status_code == 200 and made.format in (None, "json"):
         response.headers["Content-Type"] = "application/geo+json"
     return response
+
+
+@ogc.get("/collections/<name>/changes")
+def collection_changes(name: str) -> Response:
+    """What came, changed and went since a token; see `gis.api.changes`."""
+    layer = _provider(name, "feature").layer
+    unknown = set(request.args) - {"since", "limit", "f"}
+    if unknown:
+        raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of since, limit, f")
+    if request.args.get("f", "json") != "json":
+        raise InputError("the change feed is offered as f=json only", where="f")
+    since, limit = request.args.get("since"), request.args.get("limit", str(DEFAULT_LIMIT))
+    if not re.fullmatch(r"[0-9]{1,9}", limit) or not 0 < int(limit) <= LARGEST_LIMIT:
+        raise InputError(f"limit is a number from 1 to {LARGEST_LIMIT}", where="limit")
+    found = changes.changes(layer, changes.token_of(layer, since), int(limit))
+    url = f"{_api().base_url}/collections/{name}/changes?since={found['token']}&limit={limit}"
+    link = {"rel": "next" if found["more"] else "monitor", "type": "application/json", "href": url}
+    return Response(json_bytes(found | {"links": [link]}), content_type="application/json", headers={"Cache-Control": "private, no-store"})
 
 
 @ogc.get("/collections/<name>/tiles")
