@@ -128,6 +128,8 @@ def byte_order(values: pa.Array) -> np.ndarray:
 
 def codes(values: pa.Array, keys: pa.Array) -> np.ndarray:
     """Where each text stands among the keys; -1 where it is missing or not among them; int32."""
+    if values.null_count == len(values) or not len(keys):  # nothing to look up: no table of the keys is made
+        return np.full(len(values), -1, np.int32)
     found = pc.index_in(values, value_set=keys.drop_null() if keys.null_count else keys, skip_nulls=True)
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
 
@@ -155,6 +157,10 @@ def from_wkb(shapes: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     count = np.zeros(len(shapes), np.int64)
     if not len(drawn):
         return np.zeros((0, 2)), _starts(count)
+    if len(drawn) == len(shapes) and size.min() == size.max():
+        alike = _alike(data[bounds[0] : bounds[-1]].reshape(len(shapes), size[0]))
+        if alike is not None:
+            return alike
     first = bounds[drawn].astype(np.int64)
     head = data[first[:, None] + np.arange(9)]
     kind = np.ascontiguousarray(head[:, 1:5]).view("<u4").ravel()
@@ -167,13 +173,26 @@ def from_wkb(shapes: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         count[drawn] = np.ascontiguousarray(data[start[:, None] + np.arange(4)]).view("<u4").ravel()
         start = start + 4
     some = count[drawn]
-    if len(drawn) == len(shapes) and size.min() == size.max():  # all alike, as points are: one view, no gathering
-        rows = data[bounds[0] : bounds[-1]].reshape(len(shapes), size[0])[:, start[0] - first[0] :]
-        pairs = rows[:, : some[0] * width].reshape(len(shapes), some[0], width)[:, :, :16]
-        return np.ascontiguousarray(pairs).view("<f8").reshape(-1, 2), _starts(count)
     vertex = np.repeat(start, some) + (np.arange(some.sum()) - np.repeat(np.cumsum(some) - some, some)) * width
     xy = np.lib.stride_tricks.sliding_window_view(data, 16)[vertex]
     return np.ascontiguousarray(xy).view("<f8"), _starts(count)
+
+
+def _alike(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The vertices of shapes of one kind and one number of vertices, as points always are: one view, no gathering. None where the
+    shapes only happen to be of one size, or are neither points nor lines."""
+    kind = int.from_bytes(rows[0, 1:5].tobytes(), "little")
+    if rows[0, 0] != _LITTLE or kind & 0xFF not in (_POINT, _LINE) or kind & 0xFFFFFF > 0xFF:
+        return None
+    start = 9 if kind & _SRID else 5
+    width = 24 if kind & _Z else 16
+    line = kind & 0xFF == _LINE
+    some = int.from_bytes(rows[0, start : start + 4].tobytes(), "little") if line else 1
+    head = start + 4 if line else start
+    if rows.shape[1] != head + some * width or not some or (rows[:, :head] != rows[0, :head]).any():
+        return None
+    pairs = np.ascontiguousarray(rows[:, head:]).view("<f8").reshape(len(rows), some, width // 8)[:, :, :2]
+    return pairs.reshape(-1, 2), np.arange(0, (len(rows) + 1) * some, some, dtype=np.int64)
 
 
 def _by_shapely(shapes: pa.Array) -> tuple[np.ndarray, np.ndarray]:

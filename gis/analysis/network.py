@@ -8,8 +8,8 @@ Lengths and levels in metres, diameters in millimetres, coordinates in degrees (
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -184,10 +184,11 @@ def distinct(values: np.ndarray) -> np.ndarray:
     return values[kept]
 
 
-def save(table, folder, prefix: str) -> None:
-    """Writes each array of a dataclass of arrays to `prefix-field.npy`."""
+def save(table, folder, prefix: str, but: Collection[str] = ()) -> None:
+    """Writes each array of a dataclass of arrays to `prefix-field.npy`, but those whose names (`prefix-field`) are given."""
     for field in fields(table):
-        np.save(folder / f"{prefix}-{field.name}.npy", getattr(table, field.name), allow_pickle=False)
+        if f"{prefix}-{field.name}" not in but:
+            np.save(folder / f"{prefix}-{field.name}.npy", getattr(table, field.name), allow_pickle=False)
 
 
 def opened(kind: type, folder, prefix: str):
@@ -313,10 +314,16 @@ def _states(valves: Columns) -> States:
     return States(open=is_open, usable=valves.flags("operable", True) & valves.flags("accessible", True))
 
 
-def states(network: Network, valves: Table) -> States:
-    """The states of the valves of a network from the present rows of the layer, of which nothing else has changed."""
-    rows = Columns(valves).sorted("valve_id")
-    return _states(rows.take(np.isin(encoded(rows.text("valve_id")), network.valve_id)))
+def with_states_of(network: Network, states: States, valves: Table) -> tuple[Network, States]:
+    """The network and the states of its valves after some valves (rows of the layer, of which nothing else has changed) were
+    reported anew: open or closed, operable, accessible, remote. The arrays given stay as they are."""
+    rows = Columns(valves)
+    at = np.array([position(network.valve_id, i) for i in rows.text("valve_id").to_pylist()], np.int64)
+    placed, told = at >= 0, _states(rows)
+    remote, is_open, usable = network.valve_remote.copy(), states.open.copy(), states.usable.copy()
+    for values, new in ((remote, rows.flags("remote", False)), (is_open, told.open), (usable, told.usable)):
+        values[at[placed]] = new[placed]
+    return replace(network, valve_remote=remote), States(is_open, usable)
 
 
 def placement_digest(valves: Table) -> str:
@@ -328,7 +335,7 @@ def placement_digest(valves: Table) -> str:
         values = rows.text(column) if column not in ("valid_from", "valid_to") else rows.dates(column)
         made.update(fixed_width(values).tobytes() + b"\x00" + column.encode())
     isolating = rows.flags("isolating", False)
-    for values in (isolating, rows.flags("remote", False), rows.numbers("diameter_mm"), rows.points(), _states(rows).open | isolating):
+    for values in (isolating, rows.numbers("diameter_mm"), rows.points(), _states(rows).open | isolating):
         made.update(np.ascontiguousarray(values).tobytes())
     return made.hexdigest()
 

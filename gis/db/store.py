@@ -6,8 +6,9 @@ from __future__ import annotations
 import binascii
 import contextlib
 import datetime as dt
-import io
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -221,23 +222,34 @@ class Store:
         return conditions, values
 
     def _copied(self, statement: sql.Composable, values: list, types: dict[str, pyarrow.DataType]) -> pyarrow.Table:
-        """The answer by COPY, parsed in bulk into typed columns, without an object per value."""
-        buffer = io.BytesIO()
-        with translating(), self.connection.cursor() as cursor:
-            selected = cursor.mogrify(statement, values).decode()
-            cursor.copy_expert("COPY (" + selected + ") TO STDOUT (FORMAT csv)", buffer)
-        if buffer.tell() == 0:
-            return pyarrow.table({name: pyarrow.array([], kind) for name, kind in types.items()})
-        buffer.seek(0)
-        return pyarrow.csv.read_csv(
-            buffer,
-            read_options=pyarrow.csv.ReadOptions(column_names=list(types), block_size=8 << 20),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
-                true_values=["t"], false_values=["f"],
-            ),
-        )  # fmt: skip
+        """The answer by COPY, parsed in bulk into typed columns, without an object per value, while the server still sends."""
+        out, into = os.pipe()
+        with ThreadPoolExecutor(1, thread_name_prefix="rows") as beside:
+            found = beside.submit(_parsed, out, types)
+            with os.fdopen(into, "wb", 1 << 18) as sink, translating(), self.connection.cursor() as cursor:
+                selected = cursor.mogrify(statement, values).decode()
+                cursor.copy_expert("COPY (" + selected + ") TO STDOUT (FORMAT csv)", sink)
+            return found.result()
+
+
+def _parsed(descriptor: int, types: dict[str, pyarrow.DataType]) -> pyarrow.Table:
+    """The rows of a CSV text that comes through a pipe, read to its end whatever happens, so that the sender never waits for good."""
+    with os.fdopen(descriptor, "rb", 1 << 16) as source:
+        try:
+            if not source.peek(1):
+                return pyarrow.table({name: pyarrow.array([], kind) for name, kind in types.items()})
+            return pyarrow.csv.open_csv(
+                source,
+                read_options=pyarrow.csv.ReadOptions(column_names=list(types), block_size=4 << 20),
+                parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
+                    true_values=["t"], false_values=["f"],
+                ),
+            ).read_all()  # fmt: skip
+        finally:
+            while not source.closed and source.read(1 << 20):
+                pass
 
 
 def _geometry(crs: str | None) -> sql.Composable:

@@ -7,16 +7,10 @@ builds it, under a lock, in a folder beside, and renames it; the others map it. 
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
-import json
-import shutil
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -25,13 +19,11 @@ import pyarrow.compute as pc
 from gis import crs
 from gis.analysis.columns import Columns, one
 from gis.analysis.consumers import Consumers, consumers
-from gis.analysis.cutoff import Cutoff
-from gis.analysis.feed import Feed
 from gis.analysis.isolation import Engine
-from gis.analysis.network import Network, States, network, opened, placement_digest, save, states
+from gis.analysis.network import network, placement_digest, with_states_of
 from gis.analysis.place import Boxes, boxes
-from gis.analysis.segments import Segments
 from gis.errors import NotFound
+from gis.processes import _network_files as files
 from gis.settings import settings
 
 LAYERS = ("water_node", "water_pipe", "water_valve", "water_source", "hydrant", "water_connection", "door_plate")
@@ -47,13 +39,11 @@ _COLUMNS = {
     "water_connection": ("connection_id", "pipe_id", "building_id", "customers", "priority", "curb_valve", "curb_status", "curb_operable"),
     "door_plate": ("plate_id", "building_id"),
 }  # fmt: skip
-_FORMAT = 5
-"""Raised when the arrays change their meaning, so that older files are built anew."""
 _FOR_EVER = "9999-12-31"
-_KEPT = 3
-"""Versions of a network that stay on disk: the present one, and those that a slow reader may still be opening."""
-_PARTS = {"network": Network, "states": States, "segments": Segments, "feed": Feed, "cutoff": Cutoff, "consumers": Consumers,
-          "boxes": Boxes}  # fmt: skip
+_MOST = 20_000
+"""Valves whose new states are put into the arrays that are there; where more have changed, a build is as fast."""
+_TREE_AT_ONCE = 30_000
+"""Segments up to which the tree is made with the answer; of a larger network it comes a second later, and the answers are the same."""
 
 _lock, _past_lock = threading.Lock(), threading.Lock()
 _open: dict[tuple, Water] = {}
@@ -63,7 +53,7 @@ _past: dict[tuple, Water] = {}
 @dataclass(frozen=True)
 class Water:
     """A water network ready to answer: its engine, consumers and where its pipes lie, and the data version; valid until the day
-    `until` (ISO), when something is put into or out of service. `valves`: the digest of their placement, where it was just built."""
+    `until` (ISO), when something is put into or out of service. `folder`: its files, where it is mapped from them."""
 
     name: str
     engine: Engine
@@ -71,7 +61,7 @@ class Water:
     boxes: Boxes
     version: str
     until: str
-    valves: str = ""
+    folder: Path | None = None
 
 
 def water(store, name: str, as_of: dt.datetime | dt.date | None = None) -> Water:
@@ -87,12 +77,19 @@ def water(store, name: str, as_of: dt.datetime | dt.date | None = None) -> Water
     today = dt.date.today().isoformat()
     key = (str(settings().home), identity, name)
     known = _open.get(key)
-    if known is None or known.version != version or known.until <= today:
+    if _outdated(known, version, today):
         with _lock:
             known = _open.get(key)
-            if known is None or known.version != version or known.until <= today:
+            if _outdated(known, version, today):
                 known = _open[key] = _mapped_or_built(store, name, version, identity, today)
     return known
+
+
+def _outdated(known: Water | None, version: str, today: str) -> bool:
+    """Whether the files are to be looked at: another version or day, or the tree, which has come meanwhile."""
+    if known is None or known.version != version or known.until <= today:
+        return True
+    return known.engine.cutoff is None and files.has_tree(known.folder)
 
 
 def _as_it_was(store, name: str, version: str, identity: str, as_of: dt.datetime | dt.date) -> Water:
@@ -112,48 +109,77 @@ def _as_it_was(store, name: str, version: str, identity: str, as_of: dt.datetime
 
 
 def _mapped_or_built(store, name: str, version: str, identity: str, today: str) -> Water:
-    folder = settings().home / "networks" / quote(name, safe="").replace(".", "%2E")
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = f"{identity}-{version}-{_FORMAT}"
-    with _alone(folder):
-        for candidate in sorted(folder.glob(f"{wanted}@*")):
-            made = json.loads((candidate / "network.json").read_text())
+    parent = files.folder_of(name)
+    wanted = f"{identity}-{version}-{files.FORMAT}"
+    with files.alone(parent):
+        for candidate in sorted(parent.glob(f"{wanted}@*")):
+            made = files.about(candidate)
             if made["from"] <= today < made["until"]:
                 return _mapped(name, version, made["until"], candidate)
-        found = _turned(store, name, version, identity, today, folder) or _built(store, name, version, dt.date.fromisoformat(today))
-        _write(found, folder, folder / f"{wanted}@{today}", today, _layer_versions(store, name))
-        _forget(folder)
-    return _mapped(name, version, found.until, folder / f"{wanted}@{today}")
+        folder = parent / f"{wanted}@{today}"
+        until = _turned(store, name, version, identity, today, folder)
+        if until is None:
+            found = _built(store, name, version, dt.date.fromisoformat(today))
+            until, engine = found.until, found.engine
+            values = (engine.network, engine.states, engine.segments, engine.feed, found.consumers, found.boxes)
+            told = {"from": today, "until": until, "version": version, **_recorded(store, name)}
+            files.write(dict(zip(files.PARTS, values, strict=True)), engine.cutoff, told, folder)
+            del found, engine, values
+        files.forget(parent)
+    return _mapped(name, version, until, folder)
 
 
-def _layer_versions(store, name: str) -> dict[str, str]:
-    """The data version of each layer but the valves."""
-    return {layer: store.version([layer], name) for layer in LAYERS if layer != "water_valve"}
+def _mapped(name: str, version: str, until: str, folder: Path) -> Water:
+    """The network from its files."""
+    parts = files.mapped(folder)
+    engine = parts["engine"]
+    if engine.cutoff is None:
+        files.grow_tree(engine, folder)
+    return Water(name, engine, parts["consumers"], parts["boxes"], version, until, folder)
 
 
-def _turned(store, name: str, version: str, identity: str, today: str, folder: Path) -> Water | None:
-    """The network from its last files where since then nothing has changed but states of valves: the same arrays, a new feed and
-    tree. None where anything else has, or there are none."""
-    made = sorted(folder.glob(f"{identity}-*-{_FORMAT}@*"), key=lambda p: p.stat().st_mtime)
-    if not made:
+def _changes(store, name: str, since: str) -> dict:
+    return store.rows("changes_since", layers=list(LAYERS), network=name, since=since)[0]
+
+
+def _recorded(store, name: str) -> dict:
+    """When the newest data of a network were recorded, and how many batches there are up to then."""
+    every = _changes(store, name, "infinity")
+    return {"newest": every["newest"].isoformat() if every["newest"] else None, "batches": every["before"]}
+
+
+def _turned(store, name: str, version: str, identity: str, today: str, folder: Path) -> str | None:
+    """Writes the network from its last files where since then nothing has changed but states of valves: the same arrays with the new
+    states, and a new feed; the day until which that holds. None where anything else has changed, or there are no such files."""
+    made = files.newest_first(folder.parent, f"{identity}-*-{files.FORMAT}@*")
+    known = files.about(made[0]) if made else {}
+    if not made or not known["from"] <= today < known["until"] or not known["newest"]:
         return None
-    known = json.loads((made[-1] / "network.json").read_text())
-    if not known["from"] <= today < known["until"] or known["layers"] != _layer_versions(store, name):
+    since = _changes(store, name, known["newest"])
+    if since["before"] != known["batches"] or since["changed"] != ["water_valve"] or not since["updates_only"]:
         return None
-    valves, _ = _table(store, "water_valve", name, dt.date.fromisoformat(today), None)
-    if placement_digest(valves) != known["valves"]:
+    rows = store.rows("valves_since", network=name, since=known["newest"], most=_MOST + 1)
+    if len(rows) > _MOST:
         return None
-    old = _mapped(name, version, known["until"], made[-1])
-    engine = old.engine.with_states(states(old.engine.network, valves)).with_tree()
-    return replace(old, engine=engine, valves=known["valves"])
+    old = files.mapped(made[0])["engine"]
+    valves = _reported(store, name, [row["valve_id"] for row in rows], dt.datetime.fromisoformat(known["newest"]))
+    if valves is None:
+        return None
+    net, states = with_states_of(old.network, old.states, valves)
+    engine = Engine.built(net, states, old.segments)
+    if engine.segments.count <= _TREE_AT_ONCE:
+        engine = engine.with_tree()
+    told = known | {"version": version, **_recorded(store, name)}
+    same = [a for part in ("network", "segments", "consumers", "boxes") for a in files.arrays(part) if a != "network-valve_remote"]
+    files.write({"network": net, "states": states, "feed": engine.feed}, engine.cutoff, told, folder, made[0], same)
+    return known["until"]
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One builder per network on this machine; the others wait and then find the files."""
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _reported(store, name: str, ids: list[str], before: dt.datetime) -> pa.Table | None:
+    """The rows of some valves as they are now; None where more than their states has changed since a moment."""
+    columns = [*_COLUMNS["water_valve"], "valid_from", "valid_to"]
+    one, other = (store.table("water_valve", columns, where={"network": name, "valve_id": ids}, as_of=at) for at in (None, before))
+    return one if placement_digest(one) == placement_digest(other) else None
 
 
 def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | None = None) -> Water:
@@ -171,9 +197,11 @@ def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | N
         )
     pipes = _measured(tables["water_pipe"], store.catalog.city.working_crs)
     net, state = network(tables["water_node"], pipes, tables["water_valve"], tables["water_source"])
-    supplied = consumers(net, tables["water_connection"], tables["door_plate"], tables["hydrant"])
-    engine = Engine.built(net, state).with_tree()
-    return Water(name, engine, supplied, boxes(net), version, until, placement_digest(tables["water_valve"]))
+    with ThreadPoolExecutor(1, thread_name_prefix="beside") as beside:  # what needs no segments, while they are made
+        supplied = beside.submit(consumers, net, tables["water_connection"], tables["door_plate"], tables["hydrant"])
+        placed = beside.submit(boxes, net)
+        engine = Engine.built(net, state).with_tree()
+        return Water(name, engine, supplied.result(), placed.result(), version, until)
 
 
 def _table(store, layer: str, name: str, day: dt.date, moment: dt.datetime | None) -> tuple[pa.Table, str]:
@@ -207,32 +235,3 @@ def _measured(pipes: pa.Table, metric: str) -> pa.Table:
     length = one(pipes["length_m"]).to_numpy(zero_copy_only=False).copy()
     length[missing] = along[at[1:]] - along[at[:-1]]
     return pipes.set_column(pipes.column_names.index("length_m"), "length_m", pa.array(length))
-
-
-def _write(made: Water, parent: Path, folder: Path, today: str, layers: dict[str, str]) -> None:
-    """All arrays into a folder of their own, which appears under its name in one step."""
-    beside = Path(tempfile.mkdtemp(prefix="making-", dir=parent))
-    engine = made.engine
-    values = (engine.network, engine.states, engine.segments, engine.feed, engine.cutoff, made.consumers, made.boxes)
-    for part, value in zip(_PARTS, values, strict=True):
-        save(value, beside, part)
-    about = {"from": today, "until": made.until, "version": made.version, "layers": layers, "valves": made.valves}
-    (beside / "network.json").write_text(json.dumps(about))
-    beside.chmod(0o755)
-    if folder.exists():
-        shutil.rmtree(folder)
-    beside.rename(folder)
-
-
-def _mapped(name: str, version: str, until: str, folder: Path) -> Water:
-    """The network from its files; nothing is read before it is needed."""
-    parts = {part: opened(kind, folder, part) for part, kind in _PARTS.items()}
-    engine = Engine.built(parts["network"], parts["states"], parts["segments"], parts["feed"], parts["cutoff"])
-    return Water(name, engine, parts["consumers"], parts["boxes"], version, until)
-
-
-def _forget(folder: Path) -> None:
-    """Old versions go; a process that has mapped one keeps its pages until it lets go."""
-    made = sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in made[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
