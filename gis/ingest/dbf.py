@@ -134,11 +134,11 @@ def _numbers(raw: pa.StringArray, whole: bool) -> pa.Array:
             return plain.cast(kind)
         except pa.ArrowInvalid:
             continue
-    plain = pc.replace_substring_regex(plain, r"([eE][+-]?)0+([0-9])", r"\1\2")  # 0.0e+000, as Windows writes it
     known = pc.if_else(pc.match_substring_regex(plain, _STARS), pa.scalar(None, pa.string()), plain)
     known = pc.if_else(pc.equal(known, ""), pa.scalar(None, pa.string()), known)
+    short = pc.replace_substring_regex(known, r"([eE][+-]?)0+([0-9])", r"\1\2")  # 0.0e+000, as Windows writes it
     try:
-        return known.cast(pa.float64())
+        return short.cast(pa.float64())
     except pa.ArrowInvalid:
         return known
 

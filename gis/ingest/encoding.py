@@ -51,6 +51,18 @@ def of_text(path: Path, raw: bytes | None = None) -> str:
     )
 
 
+def as_utf8(path: Path, encoding: str, folder: Path | None) -> Path:
+    """A copy of a text file in UTF-8 in `folder`. Raises SourceError where a byte is not of the encoding."""
+    target = (folder or path.parent) / f"utf-8-{path.name}"
+    try:
+        with path.open(encoding=encoding, newline="") as source, target.open("w", encoding="utf-8", newline="") as file:
+            while chunk := source.read(1 << 20):
+                file.write(chunk)
+    except UnicodeDecodeError:
+        raise SourceError(f"the text of {path.name} is not {encoding} to its end", remedy="Write it again as UTF-8") from None
+    return target
+
+
 def _decodes(raw: bytes, encoding: str) -> bool:
     """Whether the bytes are valid; the last character may be cut off."""
     for cut in range(4):

@@ -95,23 +95,56 @@ def _agrees(format_: str, head: bytes, zipped: bool) -> bool:
     }[format_]
 
 
-def open_here(path: str, wanted: dict, encoding: str | None, crs: str | None, source_layer: str | None):
-    """Opens a file in this process; see `gis.ingest.read.open_source`, whose arguments come here as plain data."""
-    return opened(Path(path), Wanted.from_dict(wanted), encoding, crs, source_layer)
+def open_here(path: str, wanted: dict, encoding: str | None, crs: str | None, source_layer: str | None, scratch: str | None):
+    """Opens a file in this process; see `gis.ingest.read.open_source`, whose arguments come here as plain data. scratch: an empty folder,
+    for what has to be unpacked."""
+    return opened(Path(path), Wanted.from_dict(wanted), encoding, crs, source_layer, scratch=None if scratch is None else Path(scratch))
 
 
-def opened(path: Path, wanted: Wanted, encoding: str | None, crs: str | None, source_layer: str | None):
+UNPACKED = ("zip", "dxf", "gml", "kml")
+"""Formats whose readers may have to write a copy, unpacked or in UTF-8."""
+
+
+def opened(path: Path, wanted: Wanted, encoding: str | None, crs: str | None, source_layer: str | None, *, scratch: Path | None,
+           nested: bool = False):  # fmt: skip
     """The source that a file is, by the reader of its format."""
-    from gis.ingest import shapefile, table, vector
-
     format_ = format_of(path)
     if format_ in _ELSEWHERE:
         raise SourceError(f"{path.name} is not read into one layer", remedy=f"Use `{_ELSEWHERE[format_]}`")
-    if format_ == "shp":
-        return shapefile.open_shapefile(path, wanted, encoding=encoding)
     if format_ in VECTOR:
-        return vector.open_vector(path, wanted, format_, source_layer=source_layer)
-    return table.open_table(path, wanted, encoding=encoding, crs=crs)
+        from gis.ingest import vector
+
+        return vector.open_vector(path, wanted, format_, source_layer=source_layer, scratch=scratch)
+    match format_:
+        case "shp":
+            from gis.ingest import shapefile
+
+            return shapefile.open_shapefile(path, wanted, encoding=encoding)
+        case "csv":
+            from gis.ingest import table
+
+            return table.open_table(path, wanted, encoding=encoding, crs=crs)
+        case "xlsx":
+            from gis.ingest import workbook
+
+            return workbook.open_workbook(path, wanted, crs=crs, source_layer=source_layer)
+        case "access":
+            from gis.ingest import access
+
+            return access.open_database(path, wanted, crs=crs, source_layer=source_layer)
+        case "parquet":
+            from gis.ingest import parquet
+
+            return parquet.open_parquet(path, wanted, crs=crs)
+        case "dxf":
+            from gis.ingest import drawing
+
+            return drawing.open_drawing(path, wanted, encoding=encoding, source_layer=source_layer, scratch=scratch)
+    if nested or scratch is None:
+        raise SourceError(f"{path.name} is an archive in an archive", remedy="Unpack it, and pack the files into one archive")
+    from gis.ingest import archive
+
+    return archive.open_archive(path, wanted, scratch, encoding, crs, source_layer)
 
 
 def preload() -> None:

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from xml.parsers import expat
 
 from gis.errors import SourceError
+from gis.ingest import encoding
 
 _CHUNK = 1 << 20
 _DEEPEST = 200
 _PROLOG = 64 << 10
 
 
-def require_sound(path: Path) -> None:
-    """Raises SourceError where a file is not well-formed XML, ends too early, or declares a document type."""
+_DECLARED = re.compile(rb"""^(<\?xml[^>]*encoding=["'])([A-Za-z0-9._-]+)(["'])""")
+_CHINESE = ("GBK", "GB2312", "GB18030", "CP936")
+
+
+def sound(path: Path, folder: Path | None) -> Path:
+    """The file, or its copy in UTF-8 in `folder` where it declares a Chinese encoding, which XML parsers do not know.
+
+    Raises SourceError where it is not well-formed XML, ends too early, or declares a document type.
+    """
     with path.open("rb") as file:
-        _parse(file, path.name, whole=True)
+        declared = _DECLARED.match(file.read(200))
+    if declared is not None and declared.group(2).decode().upper() in _CHINESE:
+        path = encoding.as_utf8(path, encoding.GB18030, folder)
+        with path.open("r+b") as file:
+            file.write(declared.group(1) + b"UTF-8".ljust(len(declared.group(2))).rstrip() + declared.group(3))
+            rest = len(declared.group(2)) - len(b"UTF-8")
+            file.write(b" " * rest if rest > 0 else b"")
+    with path.open("rb") as file:
+        _parse(file, path.name.removeprefix("utf-8-"), whole=True)
+    return path
 
 
 def require_no_doctype(file: io.IOBase, name: str) -> None:

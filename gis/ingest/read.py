@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from gis.ingest import wkb
-from gis.ingest.formats import TABULAR, format_of
+from gis.ingest.formats import TABULAR, UNPACKED, format_of
 from gis.ingest.wanted import Notes, Wanted, write_down
 
 if TYPE_CHECKING:
@@ -112,17 +112,17 @@ def open_source(
     from gis.ingest.system import source_crs
 
     path = Path(path)
-    format_of(path)
+    unpacks = format_of(path) in UNPACKED
     what = {
         "path": str(path.absolute()), "wanted": Wanted.of(layer, positions=positions).as_dict(), "encoding": encoding,
         "crs": None if crs is None else str(crs), "source_layer": source_layer,
     }  # fmt: skip
-    reading = sandbox.open_source(what, path)
+    reading = sandbox.open_source(what, path, unpacks=unpacks)
     said, findings, opened = reading.header, Findings(), [reading]
     write_down(said["notes"], findings)
 
     def batches() -> Iterator[Batch]:
-        reading = opened.pop() if opened else sandbox.open_source(what, path)
+        reading = opened.pop() if opened else sandbox.open_source(what, path, unpacks=unpacks)
         return reading.batches(lambda notes: write_down(notes, findings))
 
     return Source(

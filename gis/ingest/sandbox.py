@@ -13,11 +13,13 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -300,6 +302,16 @@ def _batch(record: pa.RecordBatch) -> Batch:
     return Batch(rows, own["\0numbers"].to_numpy(), own.get("\0geometry"), mask, texts)
 
 
-def open_source(what: dict, path: Path) -> Reading:
-    """Opens a file; `what` are the arguments of `gis.ingest.formats.open_here`."""
-    return Reading(what, path.name)
+def open_source(what: dict, path: Path, *, unpacks: bool) -> Reading:
+    """Opens a file; `what` are the arguments of `gis.ingest.formats.open_here`. unpacks: it gets a folder for what it unpacks, which
+    goes when the reading ends."""
+    if not unpacks:
+        return Reading(what | {"scratch": None}, path.name)
+    scratch = tempfile.mkdtemp(prefix="onemap-")
+    try:
+        reading = Reading(what | {"scratch": scratch}, path.name)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    weakref.finalize(reading, shutil.rmtree, scratch, ignore_errors=True)
+    return reading

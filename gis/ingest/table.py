@@ -42,7 +42,7 @@ def open_table(path: Path, layer: Wanted, *, encoding: str | None, crs: str | in
             findings.add(layer.id, "SRC03", "info", f"the text of {path.name} is {used}", value=used)
     sample = codecs.getincrementaldecoder(used)("strict").decode(head).removeprefix("\ufeff")
     separator = _separator(sample)
-    names = _header(path, sample, separator)
+    names = header(path, sample, separator)
     at = positions.where(path, names, layer)
     rows = [row for row in csv.reader(io.StringIO(sample[:200_000]), delimiter=separator) if len(row) == len(names)][1 : _SAMPLE + 1]
     declared = positions.declared(path, at, _texts(names, rows), crs, layer, findings)
@@ -75,7 +75,7 @@ def _separator(sample: str) -> str:
     return max(",\t;|", key=first.count)
 
 
-def _header(path: Path, sample: str, separator: str) -> list[str]:
+def header(path: Path, sample: str, separator: str) -> list[str]:
     try:
         names = next(csv.reader(io.StringIO(sample), delimiter=separator), [])
     except csv.Error:

@@ -42,13 +42,13 @@ UNREADABLE = (
 """What GDAL, pyogrio and Arrow raise over damaged bytes (the last one is pyogrio's own, over a CRS that is no text)."""
 
 
-def open_vector(path: Path, layer: Wanted, format_: str, *, source_layer: str | None) -> Source:
+def open_vector(path: Path, layer: Wanted, format_: str, *, source_layer: str | None, scratch: Path | None) -> Source:
     """Opens a vector file for one layer; see `gis.ingest.read.open_source`."""
-    findings = Notes()
+    findings, read = Notes(), path
     if format_ in ("gml", "kml"):
-        markup.require_sound(path)
-    name = layer.choice(path.name, _layers(path, format_), source_layer, "layers")
-    info = information(path, format_, name)
+        read = markup.sound(path, scratch)
+    name = layer.choice(path.name, _layers(read, format_), source_layer, "layers")
+    info = information(read, format_, name)
     declared = "OGC:CRS84" if format_ in _DEGREES and info["crs"] in (None, "EPSG:4326") else info["crs"]
     names = distinct([str(n) for n in info["fields"]], path, layer, findings)
     count = info["features"] if info["features"] >= 0 else None
@@ -56,7 +56,7 @@ def open_vector(path: Path, layer: Wanted, format_: str, *, source_layer: str | 
         count = _records(path)
     return Source(
         name=path.name, path=path, format=format_, columns=tuple(names), crs=declared, crs_declared=declared is not None, encoding="UTF-8",
-        count=count, findings=findings, layer_name=name, batches=lambda: _batches(path, format_, name, names, count, layer, findings),
+        count=count, findings=findings, layer_name=name, batches=lambda: _batches(read, format_, name, names, count, layer, findings),
         parts=tuple(sorted(p for p in path.iterdir() if p.is_file())) if path.is_dir() else (path,),
     )  # fmt: skip
 

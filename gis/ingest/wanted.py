@@ -32,7 +32,7 @@ class Wanted:
 
     id: str
     title: str
-    source: Assumed
+    source: Assumed = field(default_factory=Assumed)
     names: tuple[str, ...] = ()
     dimension: int | None = None
     positions: bool = True
