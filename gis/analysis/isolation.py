@@ -7,6 +7,7 @@ those whose other side is still fed when R is taken out; the other open ones are
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -149,12 +150,10 @@ class Engine:
     def region(self, start: np.ndarray, stuck: frozenset[int] = frozenset(), burst_valve: int = -1) -> np.ndarray:
         """R: the segments from which water still reaches the burst when every usable valve around them is closed; sorted."""
         jammed: dict[int, list[int]] = {}
-        for valve in stuck | {burst_valve} - {-1}:
-            for edge in self.segments.edges_of(valve) if self.states.open[valve] else ():
-                a, b = int(self.segments.edge_a[edge]), int(self.segments.edge_b[edge])
-                jammed.setdefault(b, []).append(a)
-                if not self.segments.edge_directed[edge]:
-                    jammed.setdefault(a, []).append(b)
+        for a, b, directed in self._edges_that_jam(stuck | {burst_valve} - {-1}):
+            jammed.setdefault(b, []).append(a)
+            if not directed:
+                jammed.setdefault(a, []).append(b)
         origin_at, origin = self.leaks
         inside = {int(s) for s in start}
         queue = list(inside)
@@ -165,6 +164,15 @@ class Engine:
                     inside.add(there)
                     queue.append(there)
         return np.array(sorted(inside), np.int64)
+
+    def _edges_that_jam(self, stuck: frozenset[int]) -> Iterable[tuple[int, int, bool]]:
+        """The open edges (from, to, one way only) of valves that do not turn."""
+        valves = np.array([v for v in stuck if self.states.open[v]], np.int64)
+        if not len(valves):
+            return ()
+        part = self.segments
+        edges = ranges(np.searchsorted(part.edge_valve, valves), np.searchsorted(part.edge_valve, valves, side="right"))
+        return zip(part.edge_a[edges].tolist(), part.edge_b[edges].tolist(), part.edge_directed[edges].tolist(), strict=True)
 
     def close(self, valves: np.ndarray) -> Closure:
         """What closing these valves (indices) cuts off. Valves that are closed or cannot be turned stay as they are."""

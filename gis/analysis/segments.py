@@ -51,11 +51,6 @@ class Segments:
     def count(self) -> int:
         return len(self.real)
 
-    def edges_of(self, valve: int) -> range:
-        """The edges of a valve: one, or one per arm of the junction at which it stands."""
-        first, last = np.searchsorted(self.edge_valve, (valve, valve + 1))
-        return range(int(first), int(last))
-
 
 @dataclass
 class _Drawing:

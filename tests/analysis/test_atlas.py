@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_isolation_random import frames
-from test_isolation_real import LIBRARY, tables, valve_layer
+from published import LIBRARY, tables, valved
+from random_networks import frames
 
 from gis.analysis.atlas import atlas
 from gis.analysis.consumers import consumers, outage
@@ -51,8 +51,7 @@ def test_the_atlas_is_every_burst(tables, customers):
 
 @pytest.mark.parametrize("name", ["Net3", "ky4"])
 def test_the_atlas_of_published_networks_is_every_burst(tmp_path, name):
-    _, _, layer = valve_layer(tmp_path, name, "random", 60, 3)
-    engine = Engine.built(*network(**tables(LIBRARY / f"{name}.inp", valve_layer=layer)))
+    engine = Engine.built(*network(**valved(LIBRARY / f"{name}.inp", "random", tmp_path)))
     assert_same(engine, supplied(engine.network, list(range(50))))
 
 

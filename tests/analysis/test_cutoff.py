@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_isolation_random import frames
+from random_networks import frames
 
 from gis.analysis.cutoff import cutoff, dominators
 from gis.analysis.feed import lost

@@ -5,7 +5,7 @@ from grid import frames as drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
-from test_isolation_random import frames
+from random_networks import frames
 
 from gis.analysis.isolation import Engine
 from gis.analysis.joint_works import Work, affected, conflicts, may_open, simultaneous, together
@@ -95,14 +95,14 @@ def test_works_together_agree_with_the_oracle(tables, data):
 
     alone = [oracle.burst("pipe", p, stuck) for p in chosen]
     shut = set().union(*(a["close"] for a in alone))
-    jammed = set(stuck) | {v for v in oracle.valve if not oracle._usable(v)}
+    jammed = set(stuck) | oracle.unusable
     regions = [oracle.region(oracle.start("pipe", p), jammed) for p in chosen]
     region = set().union(*regions)
     wet = oracle.wet(without=region, shut=shut)
-    dry = {p for p in pipes if ("pipe", p) in region or (("pipe", p) in oracle.normally and ("pipe", p) not in wet)}
+    dry = {p for p in pipes if oracle.pipe[p] in region or (oracle.pipe[p] in oracle.normally and oracle.pipe[p] not in wet)}
     one_by_one = {
         p for a, own in zip(alone, regions, strict=True) for p in pipes
-        if p in a["affected"] or (("pipe", p) in oracle.normally and ("pipe", p) not in oracle.wet(without=own, shut=a["close"]))
+        if p in a["affected"] or (oracle.pipe[p] in oracle.normally and oracle.pipe[p] not in oracle.wet(without=own, shut=a["close"]))
     }  # fmt: skip
     assert pipes_of(engine, found.affected) == dry
     assert pipes_of(engine, found.extra) == dry - one_by_one

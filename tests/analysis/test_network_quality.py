@@ -5,8 +5,8 @@ import pandas as pd
 import shapely
 from grid import engine, frames
 from hypothesis import given, settings
+from random_networks import frames as random_frames
 from test_atlas import supplied
-from test_isolation_random import frames as random_frames
 
 from gis.analysis.atlas import atlas
 from gis.analysis.criticality import failures
