@@ -70,8 +70,11 @@ def placed(points: pd.DataFrame, lines: pd.DataFrame, found: Tables, catalog: Ca
 
 def _where(x: np.ndarray, y: np.ndarray, declared: str | None, catalog: Catalog, layer: str, findings: Findings) -> Place:
     city = catalog.city
-    source = str(declared or city.working_crs)
-    reference.require_known_datum(source)
+    source = reference.known_datum(str(declared or city.working_crs), city.shifts)
+    if declared is not None and source != str(declared):
+        findings.add(
+            layer, "CRS07", "info", f"{_short(str(declared))} was brought to CGCS2000 by the city's parameters", value=str(declared)[:80]
+        )
     if reference.chinese_offset(source):
         findings.add(layer, "CRS04", "warning", f"positions were turned back from {source}: not survey grade", value=source)
         return Place(source, city.working_crs)

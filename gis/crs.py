@@ -6,8 +6,11 @@ otherwise is turned on the way in and out. Stored is EPSG:4490 (CGCS2000 geograp
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyproj
@@ -24,7 +27,8 @@ WEB_MERCATOR = 3857
 """The projection of vector tiles."""
 
 _FIRST_6_ZONED, _FIRST_6_PLAIN, _FIRST_3_ZONED, _FIRST_3_PLAIN = 4491, 4502, 4513, 4534
-_REFUSED_DATUMS = ("Beijing 1954", "New Beijing", "Xian 1980")
+_OLDER_DATUMS = {"Beijing 1954": "beijing54", "New Beijing": "beijing54", "Xian 1980": "xian80"}
+_DATUM_NAMES = {"beijing54": "Beijing 1954", "xian80": "Xian 1980"}
 
 # Krasovsky 1940 as the public GCJ-02 formula uses it.
 _A, _EE = 6378245.0, 0.00669342162296594323
@@ -114,24 +118,65 @@ def is_geographic(name: str | int) -> bool:
     return crs(name).is_geographic
 
 
-def require_known_datum(name: str | int) -> None:
-    """Refuses Beijing 54 and Xi'an 80: no public parameters lead from them to CGCS2000 at survey accuracy.
+@dataclass(frozen=True)
+class Shift:
+    """How an older datum becomes CGCS2000, as the bureau that measured both gives it: seven parameters (dx, dy, dz in metres, rx, ry, rz in
+    seconds of arc, scale in ppm; position-vector rotations, as PROJ's +towgs84), or the path of an NTv2 grid."""
 
-    Raises SourceError with the reason.
-    """
+    seven: tuple[float, ...] = ()
+    grid: str = ""
+
+
+def older_datum(name: str | int) -> str | None:
+    """`beijing54` or `xian80` where a CRS rests on one of the two older datums and says no way to CGCS2000 itself; else None."""
+    if chinese_offset(name) or crs(name).is_bound:
+        return None
     geodetic = crs(name).geodetic_crs
     datum = (geodetic.datum.name if geodetic is not None and geodetic.datum else "").replace("_", " ").removeprefix("D ")
-    for refused in _REFUSED_DATUMS:
-        if datum.startswith(refused):
-            raise SourceError(
-                f"the source is in {crs(name).name}, datum {refused}",
-                remedy="Transform it to CGCS2000 with the local parameters first: without them it would be off by tens of metres",
-            )
+    return next((key for start, key in _OLDER_DATUMS.items() if datum.startswith(start)), None)
+
+
+def known_datum(name: str | int, shifts: Mapping[str, Shift] | None = None) -> str:
+    """The CRS by which its coordinates become CGCS2000: itself, or for Beijing 54 and Xi'an 80 itself bound to the parameters that the
+    user has given
+    (`shifts`: by `older_datum`).
+
+    No public parameters lead from those two to CGCS2000 at survey accuracy: without the user's own they are refused. Raises
+    SourceError with the reason.
+    """
+    older = older_datum(name)
+    if older is None:
+        return str(name)
+    shift = (shifts or {}).get(older)
+    if shift is None:
+        raise SourceError(
+            f"the source is in {crs(name).name}, datum {_DATUM_NAMES[older]}",
+            remedy="Give the local parameters (seven parameters or a grid) in the city file under `datums`, or transform it to CGCS2000 first: "
+            "without them it would be off by tens of metres",
+        )
+    if shift.grid and not Path(shift.grid).is_file():
+        raise SourceError(
+            f"the grid {Path(shift.grid).name} for {_DATUM_NAMES[older]} is not there", remedy="Correct `datums` in the city file"
+        )
+    way = f"+nadgrids={shift.grid}" if shift.grid else f"+towgs84={','.join(f'{v:.10g}' for v in shift.seven)}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a PROJ string names no datum is what is wanted here
+        plain = crs(name).to_proj4().replace(" +type=crs", "").replace(" +no_defs", "")
+    return f"{plain} {way} +no_defs +type=crs"
+
+
+def require_known_datum(name: str | int) -> None:
+    """Refuses Beijing 54 and Xi'an 80 where no parameters can be given; see `known_datum`. Raises SourceError."""
+    known_datum(name)
 
 
 @lru_cache(maxsize=256)
 def transformer(source: str | int, target: str | int = STORED) -> pyproj.Transformer:
-    """The transformation between two CRSs, x before y on both sides."""
+    """The transformation between two CRSs, x before y on both sides. Parameters that lead from an older datum to CGCS2000 are PROJ's
+    to WGS 84 (taken as
+    one, see `project`)."""
+    if crs(source).is_bound or crs(target).is_bound:
+        source, target = (WGS84 if not crs(c).is_bound and epsg(c) == STORED else c for c in (source, target))
     return pyproj.Transformer.from_crs(crs(source), crs(target), always_xy=True)
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic import Field as Of
 
+from gis.crs import Shift
+
 Name = Annotated[str, Of(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Role = Literal["anonymous", "planner", "water", "drainage", "gas", "heat", "power", "telecom", "address", "admin"]
 GeometryType = Literal["Point", "PointZ", "LineString", "LineStringZ", "MultiPolygon", "MultiPolygonZ", "Raster"]
@@ -258,6 +260,33 @@ GROUPS: dict[str, Text] = {
 """The groups of layers (the folders of the layer files) in their order, with titles."""
 
 
+class AcceptanceLimits(Strict):
+    """When a delivery is 合格 or 有条件合格: shares of its rows."""
+
+    errors: tuple[float, float] = (0.0, 0.02)
+    """Rejected rows: accepted up to the first share, accepted with conditions up to the second, refused above."""
+    warnings: tuple[float, float] = (0.05, 0.30)
+    """Rows with a warning, likewise."""
+    filled: dict[str, float] = {}
+    """Field → the share of rows that must fill it, in every layer that has it; less is a condition."""
+
+
+class DatumShift(Strict):
+    """How an older datum becomes CGCS2000: `seven` parameters (dx, dy, dz m; rx, ry, rz arc seconds, position vector; scale ppm) or
+    the path of an
+    NTv2 `grid`; `source` says who determined them."""
+
+    seven: tuple[float, float, float, float, float, float, float] | None = None
+    grid: Path | None = None
+    source: str
+
+    @model_validator(mode="after")
+    def _one(self):
+        if (self.seven is None) == (self.grid is None):
+            raise ValueError("give either `seven` parameters or a `grid`")
+        return self
+
+
 class City(Strict):
     """The city whose map this is (`layers/city.yaml`)."""
 
@@ -272,6 +301,14 @@ class City(Strict):
     """The projected CRS of all metric work."""
     center: tuple[float, float]
     zoom: float = 13
+    acceptance: AcceptanceLimits = AcceptanceLimits()
+    datums: dict[Literal["beijing54", "xian80"], DatumShift] = {}
+    """The way from each older datum to CGCS2000, where the bureau has one."""
+
+    @property
+    def shifts(self) -> dict[str, Shift]:
+        """The same for `gis.crs.known_datum`."""
+        return {k: Shift(v.seven or (), str(v.grid or "")) for k, v in self.datums.items()}
 
     @model_validator(mode="after")
     def _inside(self):

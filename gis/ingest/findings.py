@@ -8,6 +8,7 @@ SRC05 a table of the delivery was not read
 CRS01 the CRS was assumed                 CRS02 the declared CRS cannot be true for this city
 CRS03 X was taken as northing             CRS04 converted from GCJ-02 or BD-09: not survey grade
 CRS05 X holds the easting: exchanged      CRS06 displaced against the base map, as GCJ-02 or BD-09 are
+CRS07 an older datum was brought to CGCS2000 by the city's own parameters
 MAP01 source columns without a field      MAP02 a required field has no source column
 TYP01 a value is not of its field's type  TYP02 a coordinate is not a number    TYP03 a geometry cannot be read
 LOD01 the old row of a rejected key stays LOD02 the key is there already (append)
@@ -41,6 +42,7 @@ TITLES = {
     "CRS04": "由偏移坐标系换算，非测量精度",
     "CRS05": "X 列为东坐标，已对调",
     "CRS06": "与底图整体偏移，疑为 GCJ-02 或 BD-09 坐标",
+    "CRS07": "旧基准已按本市参数转换",
     "MAP01": "源数据有未对应的列",
     "MAP02": "缺少必填字段的列",
     "TYP01": "值的类型不对",

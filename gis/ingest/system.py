@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gis import crs as reference
 from gis.catalog.model import Layer
+from gis.catalog.read import catalog
 from gis.errors import SourceError
 from gis.ingest.findings import Findings
 
@@ -25,5 +26,11 @@ def source_crs(name: str, layer: Layer, asked: str | int | None, declared: str |
     if reference.chinese_offset(chosen):
         findings.add(layer.id, "CRS04", "info", f"converted from {chosen}: positions are good to metres, not survey grade", value=chosen)
         return chosen
-    reference.require_known_datum(chosen)
-    return chosen
+    older = reference.older_datum(chosen)
+    if older is None:
+        return chosen
+    known = reference.known_datum(chosen, catalog().city.shifts)
+    findings.add(
+        layer.id, "CRS07", "info", f"{name}: {reference.crs(chosen).name} was brought to CGCS2000 by the city's parameters", value=older
+    )
+    return known
