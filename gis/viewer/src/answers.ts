@@ -154,7 +154,7 @@ export interface Conflict {
 /** The answer of `works` about one work, and of `work-change`. */
 export interface WorkAnswer {
   work: Work;
-  events: Array<{ was: WorkState | null; becomes: WorkState; at: string; operator: string }>;
+  events: Array<{ at: string; was: WorkState | null; becomes: WorkState; undoes?: number | null; operator: string; note?: string | null }>;
   held: Array<{ valve_id: string; position: number; closed_at: string; released_at: string | null }>;
   may_open: string[];
   stay_shut: Array<{ valve: string; works: number[] }>;

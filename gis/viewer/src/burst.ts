@@ -1,7 +1,7 @@
 /** The burst tool: a click on a pipe becomes the valves to close and all who lose water; stuck valves ask again. */
 
 import { execute, RequestError } from "./api.ts";
-import type { BurstAnswer } from "./answers.ts";
+import type { BurstAnswer, WorkAnswer } from "./answers.ts";
 import type { App } from "./app.ts";
 import { strip, working } from "./blocks.ts";
 import { burstPage, burstTitle, type BurstState } from "./burst_page.ts";
@@ -12,12 +12,14 @@ import { HydraulicsPage } from "./hydraulics.ts";
 import { printNotice } from "./notice.ts";
 import { NoticePage } from "./notice_page.ts";
 import type { Page } from "./panel.ts";
+import { save, type Paper } from "./papers.ts";
 import { WATER, pick, type Picked } from "./pick.ts";
 import { joined, remember } from "./place.ts";
 import { t } from "./text.ts";
 import type { Tool } from "./tools.ts";
 import { ValveReport } from "./valve_report.ts";
 import { WorkForm } from "./work_form.ts";
+import { WorkPage } from "./work_page.ts";
 
 const KINDS = ["connection", "pipe", "node", "valve"] as const;
 type Kind = (typeof KINDS)[number];
@@ -243,6 +245,24 @@ export class BurstTool implements Tool {
     };
   }
 
+  private entered({ work, closed }: WorkAnswer): void {
+    this.app.say(t("workAdded", work.id));
+    new WorkPage(this.app, work.id).open();
+    if (closed?.length) this.app.valvesChanged();
+  }
+
+  /** The crew's sheet as the server makes it. */
+  private async sheet(answer: BurstAnswer): Promise<void> {
+    const { kind, id } = element(answer);
+    this.app.say(t("computing"));
+    try {
+      const inputs = { network: answer.network, [kind]: id, stuck: this.stuck, failures: true, document: "pdf" };
+      save((await execute<{ document: Paper }>("pipe-burst", inputs)).document);
+    } catch (error) {
+      this.app.say((error as RequestError).message, "error");
+    }
+  }
+
   /** What may be done next with the answer: each opens a page over it. */
   private steps(answer: BurstAnswer): BurstState["steps"] {
     const { app } = this;
@@ -251,12 +271,12 @@ export class BurstTool implements Tool {
     const stuck = this.stuck;
     const close = answer.valves.close;
     const pressed = kind === "pipe" ? { pipe: id, stuck } : { valves: close };
-    const work = kind === "connection" ? { kind: "pipe", id: answer.burst.pipe ?? "" } : { kind, id };
     return [
       close.length > 0 && app.may("crew-route") && { icon: "route", text: t("crew"), open: () => new CrewPage(app, { network, valves: close }).open() },
       (kind === "pipe" || close.length > 0) && app.may("hydraulics-after-closure") && { icon: "gauge", text: t("hydraulics"), open: () => new HydraulicsPage(app, network, pressed).open() },
       app.may("outage-notice") && { icon: "notice", text: t("notice"), open: () => new NoticePage(app, { network, [kind]: id, stuck }).open() },
-      app.may("work-change") && { icon: "works", text: t("workAdd"), open: () => new WorkForm(app, { network, [work.kind]: work.id, stuck }).open() },
+      app.may("work-change") && { icon: "works", text: t("workAdd"), open: () => new WorkForm(app, { network, [kind]: id, stuck }, (added) => this.entered(added)).open() },
+      { icon: "print", text: t("crewSheet"), open: () => void this.sheet(answer) },
     ].filter((step): step is BurstState["steps"][number] => !!step);
   }
 }

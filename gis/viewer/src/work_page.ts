@@ -15,12 +15,13 @@ import type { Page } from "./panel.ts";
 import { joined, remember } from "./place.ts";
 import { count, t, type TextKey } from "./text.ts";
 import { spanText, timeText } from "./times.ts";
+import { WorkForm } from "./work_form.ts";
 
-type Action = "start" | "finish" | "cancel";
+type Action = "start" | "finish" | "cancel" | "undo";
 
 const STEPS: Record<Work["state"], Action[]> = { planned: ["start", "cancel"], in_progress: ["finish", "cancel"], finished: [], cancelled: [] };
 const STATES: Record<Work["state"], TextKey> = { planned: "statePlanned", in_progress: "stateInProgress", finished: "stateFinished", cancelled: "stateCancelled" };
-const ACTIONS: Record<Action, [title: TextKey, question: TextKey]> = { start: ["workStart", "workStartAsk"], finish: ["workFinish", "workFinishAsk"], cancel: ["workCancel", "workCancelAsk"] };
+const ACTIONS: Record<Action, [title: TextKey, question: TextKey]> = { start: ["workStart", "workStartAsk"], finish: ["workFinish", "workFinishAsk"], cancel: ["workCancel", "workCancelAsk"], undo: ["workUndo", "workUndoAsk"] };
 
 /** A work's state as a coloured label. */
 export function stateChip(state: Work["state"]): HTMLElement {
@@ -44,8 +45,11 @@ export class WorkPage implements Page {
 
   open(): void {
     this.app.panel.show(this);
-    remember({ open: joined(["works", this.id]), stuck: "" });
-    void this.ask((signal) => execute<WorkAnswer>("works", { work: this.id, features: true, details: true }, signal));
+    void this.read();
+  }
+
+  private read(): Promise<WorkAnswer | null> {
+    return this.ask((signal) => execute<WorkAnswer>("works", { work: this.id, features: true, details: true }, signal));
   }
 
   closed(): void {
@@ -55,6 +59,7 @@ export class WorkPage implements Page {
   }
 
   seenAgain(): void {
+    remember({ open: joined(["works", this.id]), stuck: "" });
     this.app.view.overlay.show(this.asking.answer?.features ?? null);
   }
 
@@ -63,18 +68,19 @@ export class WorkPage implements Page {
     if (!answer) return null;
     this.seenAgain();
     if (answer.features) this.app.view.fit(answer.features.features.filter(({ properties }) => properties.part !== "cut_off"));
-    const { close = [], optional = [] } = answer.plan?.valves ?? {};
-    const named = [...close, ...optional.slice(0, 10), ...answer.held.map((one) => one.valve_id)];
+    const { close = [], optional = [], stuck = [] } = answer.plan?.valves ?? {};
+    const named = [...close, ...stuck, ...optional.slice(0, 10), ...answer.held.map((one) => one.valve_id)];
     await Promise.all([readValves(answer.work.network, named, this.valves), readNames(answer.work.network, answer.plan?.affected.priority ?? [], this.names)]);
     this.app.panel.redraw();
     return answer;
   }
 
-  private async step(action: Action): Promise<void> {
+  /** Change the work, and look at it again. */
+  private async change(inputs: { action: Action | "change"; stuck?: string[] }): Promise<void> {
     this.sure = null;
     this.valves.clear();
     const done = await this.ask(async (signal) => {
-      const turned = await execute<WorkAnswer>("work-change", { action, work: this.id }, signal);
+      const turned = await execute<WorkAnswer>("work-change", { ...inputs, work: this.id }, signal);
       const shown = await execute<WorkAnswer>("works", { work: this.id, features: true, details: true }, signal);
       return { ...shown, opened: turned.opened, closed: turned.closed, left_shut: turned.left_shut };
     });
@@ -91,7 +97,17 @@ export class WorkPage implements Page {
 
   private actions(work: Work): Child[] {
     if (!this.app.may("work-change")) return [];
-    return STEPS[work.state].map((action) => button({ class: action === "cancel" ? "" : "primary", "data-action": action, click: () => ((this.sure = action), this.app.panel.redraw()) }, null, t(ACTIONS[action][0])));
+    const next = STEPS[work.state].map((action) => button({ class: action === "cancel" ? "" : "primary", "data-action": action, click: () => ((this.sure = action), this.app.panel.redraw()) }, null, t(ACTIONS[action][0])));
+    const undo = this.asking.answer!.events.length > 1 && button({ "data-action": "undo", title: t("workUndo"), click: () => ((this.sure = "undo"), this.app.panel.redraw()) }, "back", t("workUndoShort"));
+    const alive = STEPS[work.state].length > 0;
+    return [...next, alive && button({ "data-action": "change", click: () => this.edit(work) }, null, t("workChangeShort")), undo];
+  }
+
+  private edit(work: Work): void {
+    new WorkForm(this.app, work, () => {
+      this.changed();
+      void this.read();
+    }).open();
   }
 
   private confirmation(): Child {
@@ -100,7 +116,7 @@ export class WorkPage implements Page {
     return strip(
       "warning",
       h("strong", {}, t(ACTIONS[action][1])),
-      h("div", { class: "confirm" }, button({ class: "primary", "data-key": "sure", click: () => void this.step(action) }, null, t("yesDo")), button({ click: () => ((this.sure = null), this.app.panel.redraw()) }, null, t("noBack"))),
+      h("div", { class: "confirm" }, button({ class: "primary", "data-key": "sure", click: () => void this.change({ action }) }, null, t("yesDo")), button({ click: () => ((this.sure = null), this.app.panel.redraw()) }, null, t("noBack"))),
     );
   }
 
@@ -120,10 +136,15 @@ export class WorkPage implements Page {
       answer.doorplate_list && plateList(answer.doorplate_list, `${t("doorplates")}_${work.id}.csv`),
       plan && plan.feeds_to_open.length > 0 && h("section", { class: "block good" }, h("h3", {}, t("feedsToOpen")), this.valveList(plan.feeds_to_open)),
       this.atTheEnd(answer),
-      folded(t("workHistory"), answer.events.length, "events", h("ul", { class: "events" }, ...answer.events.map((event) => h("li", {}, `${timeText(event.at)} · ${t(STATES[event.becomes])} · ${event.operator ?? ""}`)))),
+      folded(t("workHistory"), answer.events.length, "events", h("ul", { class: "events" }, ...answer.events.map((event) => h("li", {}, this.event(event))))),
       dataNotes(answer.findings ?? []),
       h("p", { class: "muted small" }, t("dataVersionOnly", answer.data_version)),
     ];
+  }
+
+  private event({ at, was, becomes, undoes, operator, note }: WorkAnswer["events"][number]): string {
+    const what = undoes ? `${t("workUndone")} · ${t(STATES[becomes])}` : was === becomes ? t("workChanged") : t(STATES[becomes]);
+    return [timeText(at), what, operator, note].filter(Boolean).join(" · ");
   }
 
   /** What the last step opened and shut. */
@@ -155,8 +176,11 @@ export class WorkPage implements Page {
   }
 
   private valveList(ids: string[], numbered = false): HTMLElement {
+    const work = this.asking.answer!.work;
+    const may = numbered && this.app.may("work-change") && STEPS[work.state].length > 0;
+    const stuck = (id: string): Child => may && h("button", { type: "button", class: "stuck", click: () => void this.change({ action: "change", stuck: [...work.stuck, id] }) }, t("stuckButton"));
     const rows = ids.map((id, i) =>
-      h("li", { class: numbered ? "valve" : "", "data-valve": id }, h("button", { type: "button", class: "valve-main", "data-key": `valve-${id}`, title: t("locate"), click: () => this.look(id) }, numbered && h("span", { class: "number" }, i + 1), valveText(id, this.valves.get(id)))));
+      h("li", { class: numbered ? "valve" : "", "data-valve": id }, h("button", { type: "button", class: "valve-main", "data-key": `valve-${id}`, title: t("locate"), click: () => this.look(id) }, numbered && h("span", { class: "number" }, i + 1), valveText(id, this.valves.get(id))), stuck(id)));
     return h(numbered ? "ol" : "ul", { class: numbered ? "valves" : "valves plain" }, ...rows);
   }
 
@@ -169,7 +193,18 @@ export class WorkPage implements Page {
       valves.close.length > 0 && section(t("workCloses", valves.close.length), this.valveList(valves.close, true)),
       folded(t("optional"), valves.optional.length, "optional", this.valveList(valves.optional)),
       folded(t("alreadyClosed"), valves.already_closed.length, "already_closed", idList(valves.already_closed)),
-      folded(t("stuckList"), valves.stuck.length, "stuck", idList(valves.stuck)),
+      valves.stuck.length > 0 && section(t("stuckList"), h("ul", { class: "valves" }, ...valves.stuck.map((id) => this.stuckRow(id)))),
+    );
+  }
+
+  private stuckRow(id: string): HTMLElement {
+    const { stuck } = this.asking.answer!.work;
+    const undo = (): void => void this.change({ action: "change", stuck: stuck.filter((one) => one !== id) });
+    return h(
+      "li",
+      { class: "valve", "data-stuck": id },
+      h("button", { type: "button", class: "valve-main", title: t("locate"), click: () => this.look(id) }, h("span", { class: "number purple" }, "×"), valveText(id, this.valves.get(id))),
+      stuck.includes(id) && this.app.may("work-change") && button({ class: "undo", click: undo }, "back", t("undoStuck")),
     );
   }
 
