@@ -36,7 +36,7 @@ been found wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,17 +69,22 @@ class RowCheck:
         return self.code in ("RNG", "COD") and self.level == "warning"
 
 
-def of(layer: Layer, catalog: Catalog | None = None) -> list[RowCheck]:
-    """All checks of a layer: those of its fields, its geometry, its sets, its own. None for a raster layer."""
-    return [*derived(layer, catalog), *own(layer, catalog)] if not layer.is_raster else []
+def of(layer: Layer, catalog: Catalog | None = None, staged: Mapping[str, str] | None = None) -> list[RowCheck]:
+    """All checks of a layer: those of its fields, its geometry, its sets, its own. None for a raster layer.
+
+    staged: where the rows of each layer of the delivery are (layer id → quoted name); without it each layer's are in its stage.
+    """
+    return [*derived(layer, catalog, staged), *own(layer, catalog)] if not layer.is_raster else []
 
 
-def derived(layer: Layer, catalog: Catalog | None = None) -> list[RowCheck]:
+def derived(layer: Layer, catalog: Catalog | None = None, staged: Mapping[str, str] | None = None) -> list[RowCheck]:
     """The checks that the fields, the key and the geometry type imply."""
     catalog = catalog or read_catalog()
+    staged = {one: name("stage", one) for one in catalog.layers} if staged is None else staged
     found = [check for n, column in layer.columns.items() for check in _of_column(n, column)]
     found += faults_of_geometry.of(layer, catalog.city, RowCheck)
-    return [*found, _valid_time(), _duplicate(layer), *_unique(layer), *_references(layer, catalog)]
+    stage = staged.get(layer.id, name("stage", layer.id))
+    return [*found, _valid_time(), _duplicate(layer, stage), *_unique(layer, stage), *_references(layer, catalog, stage, staged)]
 
 
 def own(layer: Layer, catalog: Catalog | None = None) -> list[RowCheck]:
@@ -230,10 +235,10 @@ def _key_text(layer: Layer) -> str:
     return f"concat_ws(':', {', '.join(f's.{name(k)}' for k in layer.key)})"
 
 
-def _repeated(layer: Layer, columns: tuple[str, ...]) -> str:
+def _repeated(layer: Layer, columns: tuple[str, ...], stage: str) -> str:
     """The rows whose values in these columns occur in an earlier row (of another key, unless these are the key); value: the
     number of that row."""
-    stage, listed = name("stage", layer.id), names(columns)
+    listed = names(columns)
     given = " AND ".join(f"{name(c)} IS NOT NULL" for c in columns)
     other = (
         ""
@@ -251,23 +256,23 @@ def _repeated(layer: Layer, columns: tuple[str, ...]) -> str:
     )
 
 
-def _duplicate(layer: Layer) -> RowCheck:
+def _duplicate(layer: Layer, stage: str) -> RowCheck:
     titles = [layer.columns[k].title for k in layer.key]
     return RowCheck(
-        "DUP", "error", _repeated(layer, layer.key), layer.key[-1],
+        "DUP", "error", _repeated(layer, layer.key, stage), layer.key[-1],
         Text(zh="、".join(t.zh for t in titles) + "与前面的行重复", en=", ".join(t.en for t in titles) + " repeats an earlier row"),
         Text(zh="保留其中一行，或改正编号", en="Keep one of the rows or correct the id"),
         {}, "set",
     )  # fmt: skip
 
 
-def _unique(layer: Layer) -> Iterator[RowCheck]:
+def _unique(layer: Layer, stage: str) -> Iterator[RowCheck]:
     unique = [n for n, column in layer.columns.items() if column.unique]
     for n in unique:
         column, others = layer.columns[n], {other: None for other in unique if other != n}
         if n not in layer.key:
             yield RowCheck(
-                "UNI", "error", _repeated(layer, (n,)), n,
+                "UNI", "error", _repeated(layer, (n,), stage), n,
                 Text(zh=f"{column.title.zh}与前面的行重复", en=f"{column.title.en} repeats an earlier row"),
                 Text(zh="每行应不同：改正其中一个", en="It must differ in every row: correct one"),
                 {layer.key[-1]: "other", **others}, "set",
@@ -280,7 +285,7 @@ def _nowhere(column: Column) -> str:
     return "0" * int(digits.group(1)) if digits else "no such id"
 
 
-def _references(layer: Layer, catalog: Catalog) -> Iterator[RowCheck]:
+def _references(layer: Layer, catalog: Catalog, stage: str, staged: Mapping[str, str]) -> Iterator[RowCheck]:
     for n, column in layer.columns.items():
         if column.references is None:
             continue
@@ -292,11 +297,12 @@ def _references(layer: Layer, catalog: Catalog) -> Iterator[RowCheck]:
         if target.scope and target.scope in layer.columns:
             given.append(f"s.{name(target.scope)} IS NOT NULL")
             same.append(f"t.{name(target.scope)} = s.{name(target.scope)}")
-        missing = [f"NOT EXISTS (SELECT FROM {name(schema, target_id)} t WHERE {' AND '.join(same)})" for schema in ("stage", "core")]
+        there = [name("core", target_id), *([staged[target_id]] if target_id in staged else [])]
+        missing = [f"NOT EXISTS (SELECT FROM {table} t WHERE {' AND '.join(same)})" for table in there]
         good = [f"NOT ({check.sql})" for check in _of_column(n, column) if check.code != "NUL"]
         yield RowCheck(
             "REF", "error" if column.required else "warning",
-            f"SELECT s.src_row, {_key_text(layer)} AS key, {value} AS value FROM {name('stage', layer.id)} s\n"
+            f"SELECT s.src_row, {_key_text(layer)} AS key, {value} AS value FROM {stage} s\n"
             "WHERE " + "\n  AND ".join([*given, *missing, *good]), n,
             Text(zh=f"{column.title.zh}在“{target.title.zh}”中不存在", en=f"{column.title.en} is not in {target.title.en}"),
             Text(zh=f"先提交“{target.title.zh}”，或改正{column.title.zh}", en=f"Deliver {target.title.en} first, or correct it"),

@@ -10,6 +10,7 @@ from gis.errors import DataError
 from gis.ingest.findings import Findings
 from gis.ingest.publish import Outcome
 from gis.ingest.read import Source
+from gis.ingest.stage import Place
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how far (rows), and of how many where that is known."""
@@ -32,6 +33,8 @@ class Delivery:
     findings: Findings = field(default_factory=Findings)
     extent: tuple[float, float, float, float] | None = None
     scopes: tuple[str, ...] = ()
+    place: Place | None = None
+    """Where its rows are staged, while it is loaded."""
     judged: bool = False
     """The errors among the findings made before are the last word on their rows: no other check looks at them again."""
 

@@ -71,9 +71,7 @@ def gather(cursor, deliveries: Sequence[Delivery]) -> None:
         return
     for delivery in deliveries:
         layer = delivery.layer
-        rows = sql.SQL("(SELECT * FROM {} UNION ALL SELECT * FROM {}) d").format(
-            sql.Identifier("stage", layer.id), sql.Identifier(f"aside_{layer.id}")
-        )
+        rows = sql.SQL("(SELECT * FROM {} UNION ALL SELECT * FROM {}) d").format(delivery.place.rows, sql.Identifier(f"aside_{layer.id}"))
         counts = sql.SQL(", ").join(sql.SQL("count({})").format(sql.Identifier(name)) for name in layer.columns)
         cursor.execute(sql.SQL("SELECT count(*), {} FROM {}").format(counts, rows))
         total, *filled = cursor.fetchone()

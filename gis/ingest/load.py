@@ -7,6 +7,7 @@ change in one. A process that dies leaves the old rows published; the next load 
 from __future__ import annotations
 
 import getpass
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from psycopg2 import sql
 
 from gis.db.connection import owner, translated
 from gis.errors import InputError, NotFound, OneMapError, StoreError
-from gis.ingest import frames, sources
+from gis.ingest import direct, frames, sources
 from gis.ingest.delivery import Delivery, LoadResult, Progress, Rejected, silent
 from gis.ingest.findings import Findings
 from gis.ingest.read import open_source
@@ -48,6 +49,8 @@ def load_files(
     operator: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
+    workers: int | None = None,
+    cluster: str | None = None,
 ) -> LoadResult:
     """Loads files into one layer. `scope` is the value of the layer's scope column (a network's name) for all rows.
 
@@ -68,7 +71,7 @@ def load_files(
     if not opened:
         raise InputError("no source was named", remedy="Name one or several files")
     delivery = Delivery(layer, opened, constants, dict(names or {}), extent=catalog.city.extent)
-    return load([delivery], mode=mode, operator=operator, dry_run=dry_run, progress=progress)
+    return load([delivery], mode=mode, operator=operator, dry_run=dry_run, progress=progress, workers=workers, cluster=cluster)
 
 
 def load_frames(
@@ -109,8 +112,13 @@ def load(
     operator: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
+    workers: int | None = None,
+    cluster: str | None = None,
 ) -> LoadResult:
     """Loads a delivery of one or several layers as one batch: all of them, or nothing.
+
+    workers: how many threads and connections a large source is read, copied and indexed with (as many as there are cores, at most 4).
+    cluster: the address of a Dask scheduler whose workers map and check the rows.
 
     Rows that an error rejects are kept in `meta.reject`; the rest is loaded unless too many are rejected or a finding is fatal.
     dry_run: everything is done and then undone; batch, findings and rejects stay. Raises Rejected with the findings' counts.
@@ -124,7 +132,12 @@ def load(
         batch = begin(cursor, name, files, mode, operator, [d.layer.id for d in deliveries])
         connection.commit()
         with _failing(connection, batch):
-            return Run(connection, cursor, batch, deliveries, mode, dry_run, progress, files).run()
+            return Run(connection, cursor, batch, deliveries, mode, dry_run, progress, files, workers or default_workers()).run()
+
+
+def default_workers() -> int:
+    """A thread per core, at most four: the server works as well."""
+    return min(4, os.cpu_count() or 1)
 
 
 def lock(cursor, layers: list[str], progress: Progress) -> None:
@@ -154,6 +167,7 @@ def begin(cursor, name: str, files: list[sources.Kept], mode: str, operator: str
         cursor.execute(text("abandoned_stages"), {"mine": list(layers), "class": LAYER_LOCK})
         for (table,) in cursor.fetchall():
             cursor.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("stage", table)))
+            direct.drop(cursor, table)
     return batch
 
 

@@ -117,8 +117,24 @@ class Mapped:
         """The geometries as shapely objects (n,), None where there is none."""
         return wkb.shapes(self.geometry)[0]
 
+    def cut(self, rows: np.ndarray | slice) -> Mapped:
+        """Some of the rows: a mask (n,) or a slice."""
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self.numbers))
+            return Mapped(self.rows.slice(start, stop - start), self.numbers[rows], self.geometry.slice(start, stop - start))
+        mask = pa.array(rows)
+        return Mapped(self.rows.filter(mask), self.numbers[rows], self.geometry.filter(mask))
 
-def mapped(layer: Layer, source: Source, how: Mapping, batch: Batch, findings: Findings, *, swapped: bool = False) -> Mapped:
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a source the mapping of its batches needs: the CRS, and whether its positions are columns of a table."""
+
+    crs: str | None
+    tabular: bool
+
+
+def mapped(layer: Layer, source: Source | Reading, how: Mapping, batch: Batch, findings: Findings, *, swapped: bool = False) -> Mapped:
     """One batch of a source as rows of the layer. `swapped`: the source's first coordinate is its second (see `gis.crs`)."""
     columns = [_column(layer, name, how, batch, findings) for name in layer.columns]
     rows = pa.table(columns, names=list(layer.columns))

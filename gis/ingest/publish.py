@@ -10,9 +10,6 @@ from psycopg2 import sql
 from gis.catalog.model import Layer
 from gis.ingest.statements import key_text, statement, text
 
-_REBUILD_ABOVE = 50_000
-"""Rows from which an empty table is filled without its indexes, which are made afterwards."""
-
 
 @dataclass
 class Outcome:
@@ -64,21 +61,6 @@ def _is_empty(cursor, layer: Layer) -> bool:
 
 
 def _first(cursor, layer: Layer, bound: dict) -> int:
-    """Fills an empty core; from many rows on without its indexes, which are then built in one go."""
-    core = sql.Identifier("core", layer.id)
-    cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("stage", layer.id)))
-    indexes = []
-    if cursor.fetchone()[0] > _REBUILD_ABOVE:
-        cursor.execute(text("indexes"), {"table": core.as_string(cursor)})
-        indexes = cursor.fetchall()
-    for is_constraint, name, *_ in indexes:
-        drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(core, sql.Identifier(name))
-        cursor.execute(drop if is_constraint else sql.SQL("DROP INDEX {}").format(sql.Identifier("core", name)))
+    """Fills an empty core."""
     cursor.execute(statement("insert_all", layer), bound)
-    rows = cursor.rowcount
-    for is_constraint, name, definition, comment in indexes:
-        add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(core, sql.Identifier(name), sql.SQL(definition))
-        cursor.execute(add if is_constraint else sql.SQL(definition))
-        if comment:
-            cursor.execute(sql.SQL("COMMENT ON INDEX {} IS {}").format(sql.Identifier("core", name), sql.Literal(comment)))
-    return rows
+    return cursor.rowcount

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 
 from psycopg2 import sql
 
+from gis.catalog import read as catalogue
 from gis.catalog.model import Layer
-from gis.ingest import check, evidence, publish, sources, stage, whereabouts
+from gis.ingest import check, direct, evidence, publish, sources, stage, stream, whereabouts
 from gis.ingest import map as mapping
 from gis.ingest.delivery import Delivery, LoadResult, Progress, Rejected
 from gis.ingest.publish import Outcome
+from gis.ingest.stage import Place
 from gis.ingest.statements import statement, text
+from gis.ingest.treatment import Treatment
 
 _ROUNDS = 5
 """How often a delivery is published anew because rows that it retires were referred to; each round rejects those that refer."""
@@ -22,11 +25,14 @@ class Run:
     """A load of one batch: stage, check, publish. Its layers are in an order in which references point backwards."""
 
     def __init__(self, connection, cursor, batch: int, deliveries: Sequence[Delivery], mode: str, dry_run: bool, progress: Progress,
-                 files: list[sources.Kept]):  # fmt: skip
+                 files: list[sources.Kept], workers: int = 1, cluster=None):  # fmt: skip
         self.connection, self.cursor, self.batch, self.mode, self.dry_run = connection, cursor, batch, mode, dry_run
         self.deliveries, self.progress, self.files = ordered(deliveries), progress, files
+        self.workers, self.cluster = workers, cluster
         self.begun = time.monotonic()
         self.read: dict[str, int] = {}
+        self.places: dict[str, Place] = {}
+        self.referred: dict[str, dict[str, set[str] | None]] = {}
 
     def run(self) -> LoadResult:
         """All steps. Raises Rejected."""
@@ -49,52 +55,94 @@ class Run:
     # --- stage and check ---
 
     def _stage(self, delivery: Delivery) -> None:
-        """Sources, one after the other, into the stage; row numbers run on from one source to the next."""
+        """Sources, one after the other, into their place; row numbers run on from one source to the next."""
         layer, rows = delivery.layer, 0
-        stage.empty(self.cursor, layer)
-        self.cursor.execute(statement("aside", layer))
+        place = self._place(delivery)
+        referred = self.referred[layer.id] = {}
         for source in delivery.sources:
             how = mapping.mapping(layer, source, constants=delivery.constants, names=delivery.names)
             mapping.report(layer, source, how, delivery.findings)
-            swapped = whereabouts.axes_swapped(layer, source, delivery.extent)
-            before, total = rows, None if source.count is None else source.count + rows
-
-            def mapped(source=source, how=how, swapped=swapped, before=before):
-                for batch in source.batches():
-                    made = mapping.mapped(layer, source, how, batch, source.findings, swapped=swapped)
-                    made.numbers = made.numbers + before
-                    yield made
-
-            rows += stage.fill(self.cursor, layer, mapped(), lambda n, t=total, b=before: self.progress(f"reading {layer.id}", n + b, t))
-            rows += source.findings.rows("SRC02")
-            delivery.findings.take(source.findings, before=before)
+            treatment = Treatment(
+                layer, catalogue.catalog(), mapping.Reading(source.crs, source.tabular), how, place,
+                whereabouts.axes_swapped(layer, source, delivery.extent), rows,
+            )  # fmt: skip
+            total = None if source.count is None else source.count + rows
+            flow = stream.flow(
+                self.cursor, source.batches(), treatment, self.workers,
+                lambda n, t=total, b=rows: self.progress(f"reading {layer.id}", n + b, t), self.cluster,
+            )  # fmt: skip
+            delivery.findings.take(flow.findings, before=rows)
+            delivery.findings.take(source.findings, before=rows)
+            for name, values in flow.referred.items():
+                stream.refer(referred, name, values)
+            rows += flow.rows + source.findings.rows("SRC02")
         self.read[layer.id] = rows
         if rows == 0 and not delivery.scopes:
             delivery.findings.add(
                 layer.id, "SRC01", "fatal", "the source holds no rows", "Deliver the rows; to take a delivery back use `onemap rollback`"
             )
-        self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("stage", layer.id)))
+
+    def _place(self, delivery: Delivery) -> Place:
+        """An empty place for the rows of a delivery, and the tables beside it, for every connection to see."""
+        layer = delivery.layer
+        stage.empty(self.cursor, layer)
+        direct.drop(self.cursor, layer.id)
+        self.cursor.execute(statement("aside", layer))
+        stage.await_suspects(self.cursor, layer)
+        is_large = sum(source.likely_rows for source in delivery.sources) > direct.ABOVE
+        place = direct.begin(self.cursor, layer) if is_large and direct.possible(self.cursor, layer) else stage.of(layer)
+        self.places[layer.id] = delivery.place = place
+        self.connection.commit()
+        return place
 
     def _check(self) -> None:
-        """All checks. Rejected rows leave the stage before references are looked at, so that nothing refers to a row that is not loaded."""
+        """All checks. Rejected rows leave their place before rows are compared with each other and references are looked at, so that
+        nothing refers to a row that is not loaded."""
         for delivery in self.deliveries:
             check.keep(self.cursor, delivery.findings)
+            stage.understand_suspects(self.cursor, delivery.layer)
         for delivery in self.deliveries:
-            self.progress(f"checking {delivery.layer.id}", 0, self.read[delivery.layer.id])
+            layer, place = delivery.layer, self.places[delivery.layer.id]
+            self.progress(f"checking {layer.id}", 0, self.read[layer.id])
             if delivery.judged:
-                self._set_aside(delivery.layer)
-            check.check(self.cursor, delivery.layer, self.mode)
-            whereabouts.implausible(self.cursor, delivery.layer, delivery.sources, delivery.extent)
-            self._set_aside(delivery.layer)
+                self._set_aside(layer)
+            check.suspects(self.cursor, layer)
+            whereabouts.implausible(self.cursor, delivery)
+            self._set_aside(layer)
+            stage.release(self.cursor, layer, place)
+            self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(*place.table)))
+            check.together(self.cursor, layer, self.places, self.mode, but=self._index(delivery))
+            self._set_aside(layer)
         for delivery in self.deliveries:
-            check.references(self.cursor, delivery.layer)
+            check.references(self.cursor, delivery.layer, self.places, self.referred[delivery.layer.id])
             self._set_aside(delivery.layer)
 
+    def _index(self, delivery: Delivery) -> tuple[str, ...]:
+        """Indexes an incoming table; answers the codes of the checks that its key has made superfluous. A key that occurs twice makes no
+        index: then the check says which rows repeat it, and the index is made when they are gone."""
+        layer = delivery.layer
+        if not self.places[layer.id].typed or self.dry_run or self._is_refused():
+            return ()
+        self.connection.commit()
+        self.progress(f"indexing {layer.id}", 0, self.read[layer.id])
+        wanted = [one for one in direct.indexes(self.cursor, layer) if not one.late]
+        self.connection.commit()
+        twice = direct.index(wanted, self.workers)
+        if not twice:
+            return ("DUP",)
+        check.together(self.cursor, layer, self.places, self.mode)
+        self._set_aside(layer)
+        self.connection.commit()
+        direct.index(twice, self.workers)
+        return ("DUP", "UNI")
+
     def _set_aside(self, layer: Layer) -> None:
-        """Moves the rows that errors reject from the stage into `aside_<layer>`; `rejected_<layer>` lists them with their codes."""
+        """Moves the rows that errors reject out of their place into `aside_<layer>`; `rejected_<layer>` lists them with their codes."""
         self.cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(f"rejected_{layer.id}")))
         self.cursor.execute(statement("rejected", layer), {"layer": layer.id})
-        self.cursor.execute(statement("set_aside", layer))
+        if self._rejected(layer):
+            for rows in (stage.suspects(layer).rows, self.places[layer.id].rows):
+                self.cursor.execute(statement("set_aside", layer, stage=rows))
 
     def _rejected(self, layer: Layer) -> int:
         self.cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(f"rejected_{layer.id}")))
@@ -110,18 +158,27 @@ class Run:
         for delivery in self.deliveries:
             bound = {"batch": self.batch, "layer": delivery.layer.id}
             columns = sql.SQL(", ").join(sql.Identifier("s", c) for c in delivery.layer.columns)
-            self.cursor.execute(statement("keep_findings", delivery.layer), bound)
+            self.cursor.execute(statement("keep_findings", delivery.layer, stage=self.places[delivery.layer.id].rows), bound)
             self.cursor.execute(statement("keep_rejects", delivery.layer, columns=columns), bound)
         self.cursor.execute(text("keep_other_findings"), {"batch": self.batch, "layers": [d.layer.id for d in self.deliveries]})
+        reason = self._is_refused()
+        if reason:
+            self._refuse(reason)
+        self.connection.commit()
+
+    def _is_refused(self) -> str | None:
+        """Why the delivery cannot be published, as far as it has been checked."""
         self.cursor.execute("SELECT code, message FROM found WHERE level = 'fatal' ORDER BY layer, code LIMIT 1")
         fatal = self.cursor.fetchone()
         if fatal:
-            self._refuse(f"refused: {fatal[1]} ({fatal[0]})")
+            return f"refused: {fatal[1]} ({fatal[0]})"
         for delivery in self.deliveries:
-            layer, rejected, read = delivery.layer, self._rejected(delivery.layer), self.read[delivery.layer.id]
+            layer, read = delivery.layer, self.read[delivery.layer.id]
+            self.cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (f"pg_temp.rejected_{layer.id}",))
+            rejected = self._rejected(layer) if self.cursor.fetchone()[0] else 0
             if rejected > layer.source.max_rejected * read:
-                self._refuse(f"refused: {rejected} of {read} rows of {layer.id} are faulty; at most {layer.source.max_rejected:.0%} may be")
-        self.connection.commit()
+                return f"refused: {rejected} of {read} rows of {layer.id} are faulty; at most {layer.source.max_rejected:.0%} may be"
+        return None
 
     def _refuse(self, reason: str) -> None:
         outcomes = [Outcome(d.layer.id, None, self.read[d.layer.id], 0, self.read[d.layer.id]) for d in self.deliveries]
@@ -144,13 +201,16 @@ class Run:
             layer = delivery.layer
             self.progress(f"publishing {layer.id}", 0, self.read[layer.id])
             scopes = self._scopes(delivery)
-            counts = publish.publish(self.cursor, layer, batch=self.batch, mode=self.mode, recorded_at=recorded_at, scopes=scopes)
-            read, rejected = self.read[layer.id], self._rejected(layer)
+            place, read, rejected = self.places[layer.id], self.read[layer.id], self._rejected(layer)
+            if place.typed:
+                counts = {"new": read - rejected}
+            else:
+                counts = publish.publish(self.cursor, layer, batch=self.batch, mode=self.mode, recorded_at=recorded_at, scopes=scopes)
             outcomes.append(Outcome(
                 layer.id, scopes[0] if len(scopes) == 1 else None, read, read - rejected, rejected,
                 counts.get("new", 0), counts.get("changed", 0), counts.get("gone", 0), counts.get("same", 0),
             ))  # fmt: skip
-        self.retired = sum(o.retired for o in outcomes)
+        self.retired, self.recorded_at = sum(o.retired for o in outcomes), recorded_at
         return outcomes
 
     def _dangling(self) -> bool:
@@ -161,7 +221,7 @@ class Run:
         self.cursor.execute("SELECT layer, src_row, field FROM found WHERE code = 'REF'")
         before = set(self.cursor.fetchall())
         for delivery in self.deliveries:
-            check.references(self.cursor, delivery.layer)
+            check.references(self.cursor, delivery.layer, self.places)
         self.cursor.execute("SELECT layer, src_row, field, code, level, key, value, message, remedy FROM found WHERE code = 'REF'")
         new = [row for row in self.cursor.fetchall() if row[:3] not in before]
         if not new:
@@ -183,11 +243,15 @@ class Run:
             self.cursor.execute("UPDATE meta.batch SET status = 'dry_run', finished_at = clock_timestamp() WHERE id = %s", (self.batch,))
         else:
             self._keep_sources()
+            for layer_id, place in self.places.items():
+                if place.typed:
+                    layer = next(d.layer for d in self.deliveries if d.layer.id == layer_id)
+                    direct.publish(self.cursor, layer, place, batch=self.batch, recorded_at=self.recorded_at)
         self._count(outcomes)
         self.connection.commit()
         if not self.dry_run:
             for outcome in outcomes:
-                if outcome.inserted + outcome.updated + outcome.retired:
+                if outcome.inserted + outcome.updated + outcome.retired and not self.places[outcome.layer].typed:
                     self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("core", outcome.layer)))
         self._clear()
         self.connection.commit()
@@ -198,9 +262,7 @@ class Run:
         if layer.scope is None:
             return []
         query = sql.SQL("SELECT DISTINCT {0} FROM (SELECT {0} FROM {1} UNION ALL SELECT {0} FROM {2}) d WHERE {0} IS NOT NULL")
-        self.cursor.execute(
-            query.format(sql.Identifier(layer.scope), sql.Identifier("stage", layer.id), sql.Identifier(f"aside_{layer.id}"))
-        )
+        self.cursor.execute(query.format(sql.Identifier(layer.scope), self.places[layer.id].rows, sql.Identifier(f"aside_{layer.id}")))
         return sorted({row[0] for row in self.cursor.fetchall()} | set(delivery.scopes))
 
     def _count(self, outcomes: Iterable[Outcome]) -> None:
@@ -218,6 +280,7 @@ class Run:
         """The stage is empty between loads."""
         for delivery in self.deliveries:
             stage.empty(self.cursor, delivery.layer)
+            direct.drop(self.cursor, delivery.layer.id)
 
     def _result(self, status: str, outcomes: list[Outcome]) -> LoadResult:
         self.cursor.execute("SELECT code, count(*) FROM meta.finding WHERE batch = %s GROUP BY code ORDER BY code", (self.batch,))

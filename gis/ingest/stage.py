@@ -1,20 +1,75 @@
-"""Into `stage.<layer>`: mapped rows streamed by COPY, a batch in memory at a time."""
+"""Where the rows of a delivery are between reading and publishing, and how mapped rows get there: COPY BINARY, a batch at a time.
+
+Usually that is `stage.<layer>`. Rows that a check may speak against wait in the temporary table `suspects_<layer>` until it has.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-import shapely
 from psycopg2 import sql
 
 from gis import crs
 from gis.catalog.model import Layer
+from gis.catalog.quote import name
+from gis.ingest import binary, wkb
 from gis.ingest.map import Mapped
+
+_MOST_BYTES = 1 << 29
+"""Of one COPY: Arrow's texts end at 2 GB."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the rows of one layer are staged. `relation` (schema, name) is read: the layer's columns, src_row, geom. `table` is written:
+    its column `number` holds the source row plus `base`; `typed` where its geometry column says type and CRS."""
+
+    relation: tuple[str, str]
+    table: tuple[str, str]
+    number: str = "src_row"
+    base: int = 0
+    typed: bool = False
+    geometry: str = "geom"
+
+    @property
+    def rows(self) -> sql.Identifier:
+        """The relation in a statement."""
+        return sql.Identifier(*self.relation)
+
+    @property
+    def text(self) -> str:
+        """The relation in a check's SQL."""
+        return name(*self.relation)
+
+
+def of(layer: Layer) -> Place:
+    """The stage of a layer."""
+    return Place(("stage", layer.id), ("stage", layer.id))
+
+
+def suspects(layer: Layer) -> Place:
+    """Where rows wait that a check may speak against; a temporary table."""
+    return Place(("pg_temp", f"suspects_{layer.id}"), ("pg_temp", f"suspects_{layer.id}"), geometry="wkb")
+
+
+def await_suspects(cursor, layer: Layer) -> None:
+    """Makes the table of the suspects. Their geometries arrive as bytes: the binary form of a geometry is refused where a ring is not
+    closed, and that is for the checks to say."""
+    cursor.execute(
+        sql.SQL("CREATE TEMP TABLE {0} (LIKE {1}); ALTER TABLE {0} ADD COLUMN wkb bytea").format(
+            suspects(layer).rows, sql.Identifier("stage", layer.id)
+        )
+    )
+
+
+def understand_suspects(cursor, layer: Layer) -> None:
+    """Makes geometries of the bytes that arrived; then the table has the columns of the stage."""
+    cursor.execute(
+        sql.SQL("UPDATE {0} SET geom = encode(wkb, 'hex')::geometry WHERE wkb IS NOT NULL; ALTER TABLE {0} DROP COLUMN wkb").format(
+            suspects(layer).rows
+        )
+    )
 
 
 def empty(cursor, layer: Layer) -> None:
@@ -22,46 +77,36 @@ def empty(cursor, layer: Layer) -> None:
     cursor.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("stage", layer.id)))
 
 
-def fill(cursor, layer: Layer, batches: Iterator[Mapped], progress: Callable[[int], None]) -> int:
-    """Copies mapped rows (any number of batches) into the stage; answers how many. `progress` hears the rows so far.
+def encoded(layer: Layer, batch: Mapped, place: Place) -> memoryview:
+    """Mapped rows in the form in which they are copied to a place."""
+    geometry = batch.geometry if place.typed else wkb.with_srid(batch.geometry, crs.STORED)
+    columns = [wkb.whole(batch.rows.column(n)) for n in layer.columns]
+    return binary.rows([*columns, pa.array(batch.numbers + place.base, pa.int64()), geometry])
 
-    Text COPY in CSV: Arrow writes it at the disk's speed, an unquoted empty value is NULL and a quoted one an empty text.
-    """
-    copy = sql.SQL("COPY {} ({}, src_row, geom) FROM STDIN (FORMAT csv)").format(
-        sql.Identifier("stage", layer.id), sql.SQL(", ").join(map(sql.Identifier, layer.columns))
+
+def parts(batch: Mapped) -> list[Mapped]:
+    """The batch in parts that one COPY can hold."""
+    size = batch.rows.nbytes + batch.geometry.nbytes
+    if size <= _MOST_BYTES or len(batch.numbers) < 2:
+        return [batch]
+    half = len(batch.numbers) // 2
+    return [p for cut in (slice(None, half), slice(half, None)) for p in parts(batch.cut(cut))]
+
+
+def copy(cursor, layer: Layer, place: Place, body: memoryview) -> None:
+    """Puts encoded rows into their place."""
+    listed = sql.SQL(", ").join(map(sql.Identifier, [*layer.columns, place.number, place.geometry]))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(sql.Identifier(*place.table), listed)
+    cursor.copy_expert(statement, binary.Copy(body), size=1 << 20)
+
+
+def release(cursor, layer: Layer, place: Place) -> int:
+    """The suspects that were not rejected join the other rows; answers how many."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, layer.columns))
+    move = sql.SQL("INSERT INTO {} ({columns}, {}, geom) SELECT {columns}, src_row + %s, geom FROM {}").format(
+        sql.Identifier(*place.table), sql.Identifier(place.number), suspects(layer).rows, columns=columns
     )
-    done = 0
-    for batch in batches:
-        cursor.copy_expert(copy, _as_csv(batch), size=1 << 20)
-        done += len(batch.numbers)
-        progress(done)
-    return done
-
-
-def _as_csv(batch: Mapped) -> io.BytesIO:
-    """The rows as CSV without a header, the geometry last as hexadecimal EWKB."""
-    columns = [_array_texts(c.combine_chunks()) if pa.types.is_list(c.type) else _timestamp_texts(c) for c in batch.rows.columns]
-    geometry = shapely.to_wkb(shapely.set_srid(batch.shapes(), crs.STORED), hex=True, include_srid=True)
-    columns += [pa.array(batch.numbers, pa.int64()), pa.array(geometry, pa.string())]
-    names = [*batch.rows.column_names, "src_row", "geom"]
-    buffer = io.BytesIO()
-    pacsv.write_csv(pa.table(columns, names=names), buffer, pacsv.WriteOptions(include_header=False))
-    buffer.seek(0)
-    return buffer
-
-
-def _timestamp_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Moments with their offset; other columns as they are."""
-    return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ") if pa.types.is_timestamp(column.type) else column
-
-
-def _array_texts(column: pa.Array) -> pa.Array:
-    """Lists of texts as PostgreSQL array literals."""
-    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    escaped = pc.replace_substring(pc.replace_substring(column.flatten(), "\\", "\\\\"), '"', '\\"')
-    quoted = pc.binary_join_element_wise('"', escaped, '"', "")
-    counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-    offsets = pa.array(np.r_[0, np.cumsum(counts)], pa.int32())
-    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, quoted), ",")
-    literal = pc.binary_join_element_wise("{", pc.fill_null(joined, ""), "}", "")
-    return pc.if_else(column.is_valid(), literal, pa.scalar(None, pa.string()))
+    cursor.execute(move, (place.base,))
+    moved = cursor.rowcount
+    cursor.execute(sql.SQL("TRUNCATE {}").format(suspects(layer).rows))
+    return moved

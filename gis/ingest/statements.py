@@ -20,7 +20,8 @@ def text(name: str) -> str:
 
 
 def statement(name: str, layer: Layer, **extra: sql.Composable) -> sql.Composed:
-    """A named statement for one layer. Known in it: {core}, {history}, {stage}, {rejected}, {aside}; {columns} (the layer's own, in order);
+    """A named statement for one layer. Known in it: {core}, {history}, {stage} (or where else `extra` says that its rows are staged),
+    {suspects}, {rejected}, {aside}; {columns} (the layer's own, in order);
     {staged_columns}, {core_columns} (the same with `s.` and `c.`); {all_columns} (with geom, fid, batch, recorded_from); {key} (text
     of a staged row's key); {same_key} (of `s` and `c`)."""
     names = list(layer.columns)
@@ -28,6 +29,7 @@ def statement(name: str, layer: Layer, **extra: sql.Composable) -> sql.Composed:
         "core": sql.Identifier("core", layer.id),
         "history": sql.Identifier("history", layer.id),
         "stage": sql.Identifier("stage", layer.id),
+        "suspects": sql.Identifier("pg_temp", f"suspects_{layer.id}"),
         "rejected": sql.Identifier(f"rejected_{layer.id}"),
         "aside": sql.Identifier(f"aside_{layer.id}"),
         "columns": _listed(names),

@@ -5,8 +5,6 @@ Codes: CRS02 the declared CRS cannot be true, CRS03 X was taken as northing (`gi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import shapely
 from psycopg2 import sql
@@ -15,20 +13,25 @@ from gis import crs
 from gis.catalog.model import Layer
 from gis.ingest import wkb
 from gis.ingest.check import keep
+from gis.ingest.delivery import Delivery
 from gis.ingest.findings import Findings
 from gis.ingest.read import Source
+from gis.ingest.stage import suspects
 from gis.ingest.statements import text
 
 Extent = tuple[float, float, float, float]
 
 
-def implausible(cursor, layer: Layer, sources: Sequence[Source], extent: Extent | None) -> None:
+def implausible(cursor, delivery: Delivery) -> None:
     """A declared CRS that cannot be true is fatal, with the likely truth: more than half of the rows lie outside the city (`CRS02`)."""
+    layer, sources, extent = delivery.layer, delivery.sources, delivery.extent
     if extent is None or not sources or sources[0].crs is None:
         return
     cursor.execute(text("outside"), {"layer": layer.id})
     outside = cursor.fetchone()[0]
-    cursor.execute(sql.SQL(text("positions")).format(stage=sql.Identifier("stage", layer.id)))
+    if not outside:
+        return
+    cursor.execute(sql.SQL(text("positions")).format(stage=delivery.place.rows, suspects=suspects(layer).rows))
     total, lon, lat = cursor.fetchone()
     if not total or outside <= total / 2:
         return

@@ -67,10 +67,19 @@ def shapes(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return geometry, column.is_valid().to_numpy(zero_copy_only=False) & shapely.is_missing(geometry)
 
 
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    joined = column.combine_chunks()
+    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], column.type)
+
+
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """One contiguous array of binary values with 32-bit offsets."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
+    column = whole(column)
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     return column if column.type == pa.binary() else column.cast(pa.binary())
@@ -81,3 +90,10 @@ def _matrix(column: pa.Array, width: int) -> np.ndarray:
     data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
     first = int(np.frombuffer(column.buffers()[1], np.int32)[column.offset]) if len(column) else 0
     return data[first : first + len(column) * width].reshape(len(column), width)
+
+
+def with_srid(column: pa.Array, srid: int) -> pa.Array:
+    """The geometries of a column made by `of` or `points` with the number of their CRS in them (EWKB)."""
+    flagged = b"\x20" + srid.to_bytes(4, "little")
+    end = pc.max(pc.binary_length(column)).as_py() or _FLAT
+    return pc.binary_join_element_wise(pc.binary_slice(column, 0, 4), flagged, pc.binary_slice(column, 5, end), b"")

@@ -1,0 +1,51 @@
+"""Which rows of a delivery the checks of their layer may speak against: a superset, found in Arrow; the SQL of the checks judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import shapely
+
+from gis.catalog import checks, predicate
+from gis.catalog.model import Catalog, Layer
+
+_TYPES = {0: 0, 1: 1, 2: 6}
+"""The type (GEOS) of a stored geometry by its dimension."""
+
+
+class Sieve:
+    """The row checks of one layer, ready for many batches. `but` names columns whose values are not known yet: every row may be bad by
+    a check that mentions one of them."""
+
+    def __init__(self, layer: Layer, catalog: Catalog | None = None, but: frozenset[str] = frozenset()):
+        self.layer, self.but = layer, but
+        self.extent = (catalog or checks.read_catalog()).city.extent
+        self.conditions = [predicate.parsed(c.sql) for c in checks.of(layer, catalog) if c.kind == "row" and c.field != "geom"]
+
+    def suspects(self, columns: Mapping[str, pa.Array], n: int) -> np.ndarray:
+        """The rows (n,) that a check of their values may catch. columns: the layer's, of its types (`gis.ingest.map`)."""
+        rows = predicate.Rows({k: v for k, v in columns.items() if k not in self.but}, n)
+        found = np.zeros(n, bool)
+        for condition in self.conditions:
+            found |= rows.may_be(condition)
+        return found
+
+    def misplaced_points(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The points (n,), degrees, NaN where missing, that a check of geometry may catch."""
+        west, south, east, north = self.extent
+        return ~((x >= west) & (x <= east) & (y >= south) & (y <= north))
+
+    def misplaced(self, shapes: np.ndarray) -> np.ndarray:
+        """The geometries (n,), degrees, None where missing, that a check of geometry may catch."""
+        west, south, east, north = self.extent
+        x0, y0, x1, y1 = shapely.bounds(shapes).T
+        good = (x0 >= west) & (y0 >= south) & (x1 <= east) & (y1 <= north)
+        good &= (shapely.get_type_id(shapes) == _TYPES[self.layer.dimension]) & ~shapely.is_empty(shapes)
+        if self.layer.dimension:
+            size = shapely.length(shapes)
+            good &= np.isfinite(size) & (size > 0)
+        if self.layer.dimension == 2 and good.any():
+            good[good] = shapely.is_valid(shapes[good])
+        return ~good
