@@ -17,7 +17,7 @@ def atlas(known: Water) -> tuple[pa.Table, float]:
     engine, net, part = known.engine, known.engine.network, known.engine.segments
     found = analysis.atlas(engine, known.consumers)
     pipe_id = _texts(net.pipe_id)
-    first = part.pipe[np.minimum(part.pipe_at[:-1], max(net.n_pipes - 1, 0))]
+    first = np.append(part.pipe, 0)[part.pipe_at[:-1]]  # of segments without pipes nobody asks
     close = pa.ListArray.from_arrays(pa.array(found.close_at, pa.int32()), _texts(net.valve_id).take(pa.array(found.close)))
     row = pa.array(part.of_pipe)
     table = pa.table({
