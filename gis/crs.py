@@ -151,7 +151,7 @@ def known_datum(name: str | int, shifts: Mapping[str, Shift] | None = None) -> s
     if shift is None:
         raise SourceError(
             f"the source is in {crs(name).name}, datum {_DATUM_NAMES[older]}",
-            remedy="Give the local parameters (seven parameters or a grid) in the city file under `datums`, or transform it to CGCS2000 first: "
+            remedy="Give the local parameters (seven, or a grid) under `datums` in the city file, or transform it to CGCS2000: "
             "without them it would be off by tens of metres",
         )
     if shift.grid and not Path(shift.grid).is_file():

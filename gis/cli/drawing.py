@@ -11,7 +11,6 @@ from gis.catalog import read
 from gis.cli.load import DryRun, Json, Mode, pairs, position, progressing, reported, told
 from gis.cli.output import emit
 from gis.errors import InputError
-from gis.ingest import report
 from gis.ingest.load import load_frames
 
 
@@ -26,7 +25,7 @@ def load_drawing(
     tolerance: Annotated[float, typer.Option(min=0.001, max=10, help="Metres within which ends and devices are moved.")] = 0.001,
     crs: Annotated[str | None, typer.Option(help="The CRS of files that declare none.")] = None,
     place: Annotated[str | None, typer.Option(metavar="LON,LAT", help="The centre of a drawing in local metres.")] = None,
-    report_dir: Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the findings there.")] = None,
+    report_dir: Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the acceptance report there.")] = None,
     mode: Mode = "replace",
     dry_run: DryRun = False,
     json: Json = False,
@@ -45,11 +44,10 @@ def load_drawing(
     catalog = read.catalog()
     frames, findings = deliveries(drawing, catalog)
     whole = {k: frames.get(k, ()) for k in LAYERS}  # what the drawing has no more is retired
-    with progressing() as progress, reported(report_dir):
+    with progressing() as progress, reported(catalog, report_dir) as done:
         result = load_frames(catalog, whole, name=pipes.name, files=drawing.files, findings=findings, scope=network, mode=mode,
                              dry_run=dry_run, progress=progress)  # fmt: skip
-    if report_dir is not None:
-        report.write(result.batch, report_dir)
+        done.append(result)
     emit(result.as_dict(), json, table=lambda: told(result))
 
 

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from gis import crs as reference
 from gis.catalog import read
+from gis.catalog.model import Catalog
 from gis.cli.output import console, emit, rows
 from gis.errors import InputError
-from gis.ingest import report
+from gis.ingest import evidence, report, sandbox
 from gis.ingest.load import LoadResult, Rejected, load_files, load_frames
 from gis.ingest.rollback import rollback as take_back
 
@@ -31,7 +32,7 @@ def load(
     mode: Mode = "replace",
     crs: Annotated[str | None, typer.Option(help="The source's CRS: EPSG:4548, GCJ-02, BD-09 …")] = None,
     encoding: Annotated[str | None, typer.Option(help="The encoding of the source's texts: GBK, UTF-8 …")] = None,
-    source_layer: Annotated[str | None, typer.Option(help="The layer in a file that holds several.")] = None,
+    source_layer: Annotated[str | None, typer.Option(help="The layer, sheet, table, CAD layer or file where there are several.")] = None,
     network: Annotated[str | None, typer.Option("--network", "--scope", help="The network (scope) that the rows belong to.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="The value of a field in all rows ({row}: the row's number).")
@@ -41,22 +42,23 @@ def load(
         str | None, typer.Option(metavar="LON,LAT[,X,Y]", help="Where the point X,Y (default 0,0) of a drawing in local units lies.")
     ] = None,
     unit: Annotated[float, typer.Option(help="Metres per unit of a drawing placed with --place.")] = 1.0,
-    kind: Annotated[str | None, typer.Option(help="facilities: the kind of all rows.")] = None,
+    kind: Annotated[str | None, typer.Option(help="facilities: the kind of all rows; swmm: storm, sewage or combined.")] = None,
     isolation: Annotated[str | None, typer.Option(metavar="TCV[,GPV…]", help="EPANET: valve types that isolate.")] = None,
     valve_layer: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="EPANET: a CSV with columns link,node.")] = None,
     tolerance: Annotated[
         float | None, typer.Option(min=0.001, max=10, help="survey: metres within which ends without a point are joined.")
     ] = None,
     report_dir: Annotated[
-        Path | None, typer.Option("--report", metavar="DIR", help="Write the findings there (CSV, GeoPackage, GeoJSON).")
+        Path | None, typer.Option("--report", metavar="DIR", help="Write the acceptance report there (HTML, Excel, GeoPackage).")
     ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Load a delivery into a layer: read, check, publish, all or nothing. 入库。"""
+    sandbox.warm()
     catalog = read.catalog()
     where = position(place)
-    with progressing() as progress, reported(report_dir):
+    with progressing() as progress, reported(catalog, report_dir) as done:
         if layer == "epanet":
             result = _epanet(
                 catalog, source, network, None if where is None else where[:2], crs, isolation, valve_layer, mode, dry_run, progress
@@ -67,6 +69,13 @@ def load(
             result = pipe_survey.load(
                 catalog, source, network=network or "city", crs=crs, encoding=encoding, tolerance=tolerance, mode=mode, dry_run=dry_run,
                 progress=progress,
+            )  # fmt: skip
+        elif layer == "swmm":
+            from etl import swmm
+
+            result = swmm.load(
+                catalog, _one(source), kind=kind, place=None if where is None else where[:2], crs=crs, encoding=encoding, mode=mode,
+                dry_run=dry_run, progress=progress,
             )  # fmt: skip
         elif layer == "osm":
             from etl import basemap
@@ -104,8 +113,7 @@ def load(
                 dry_run=dry_run,
                 progress=progress,
             )
-    if report_dir is not None:
-        report.write(result.batch, report_dir)
+        done.append(result)
     emit(result.as_dict(), json, table=lambda: told(result))
 
 
@@ -181,14 +189,23 @@ def position(text: str | None) -> tuple[float, float, float, float] | None:
 
 
 @contextmanager
-def reported(folder: Path | None) -> Iterator[None]:
-    """The findings of a refused delivery are written too, then the refusal goes on."""
-    try:
-        yield
-    except Rejected as refused:
-        if folder is not None:
-            report.write(refused.result.batch, folder)
-        raise
+def reported(catalog: Catalog, folder: Path | None) -> Iterator[list[LoadResult]]:
+    """Writes the acceptance report of the load that is done within and put into the list; that of a refused delivery too, then the
+    refusal goes on."""
+    done: list[LoadResult] = []
+    if folder is None:
+        yield done
+        return
+    from gis.ingest import acceptance
+
+    with evidence.gathering() as found:
+        try:
+            yield done
+        except Rejected as refused:
+            acceptance.write(catalog, refused.result, found, folder)
+            raise
+    for result in done:
+        acceptance.write(catalog, result, found, folder)
 
 
 @contextmanager
