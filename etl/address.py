@@ -8,15 +8,14 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from etl import doorplate
+from etl.listed import columns, listed
 from gis.catalog.model import Catalog
 from gis.errors import SourceError
 from gis.ingest.findings import Findings
 from gis.ingest.load import LoadResult, load_frames, silent
-from gis.ingest.map import plain
-from gis.ingest.read import Source, open_source
+from gis.ingest.read import open_source
 
 PARTS: dict[str, tuple[str, ...]] = {
     "full_text": ("地址全称", "标准地址", "地址", "门牌地址", "FULL_ADDR", "full_addre", "full_address", "address"),
@@ -68,52 +67,34 @@ def deliveries(catalog: Catalog, path: Path, *, crs=None, encoding=None, plates:
     Raises SourceError where there is no column with the full text.
     """
     source = open_source(path, catalog.layer("address"), encoding=encoding, crs=crs)
-    columns = _columns(source)
-    if "full_text" not in columns:
+    known = columns(source, PARTS)
+    if "full_text" not in known:
         raise SourceError(
             f"{path.name} has no column with the full address; it has {', '.join(source.columns)}",
             remedy=f"Name it {' or '.join(PARTS['full_text'][:3])}",
         )
-    parts: list[pd.DataFrame] = []
-    geometries, findings = [], Findings()
-    for batch in source.batches():
-        rows = batch.rows.select(list(columns.values())).rename_columns(list(columns))
-        parts.append(rows.cast(pa.schema([(n, pa.string()) for n in columns])).to_pandas())
-        geometries.append(batch.shapes())
-        if batch.broken is not None and batch.broken.any():
-            findings.extend(
-                "address",
-                "TYP02",
-                "warning",
-                "the coordinates are no numbers",
-                "Correct the position",
-                field="geom",
-                rows=batch.numbers[batch.broken],
-                values=batch.broken_texts,
-            )
-    if not parts:
-        raise SourceError(f"{path.name} holds no rows", remedy="Deliver the rows")
-    findings.take(source.findings)
-    found = addresses(pd.concat(parts, ignore_index=True), np.concatenate(geometries), source.crs)
+    made = listed(source, "address", known)
+    found = addresses(made.rows, made.geometry, source.crs)
     frames = {"address": found}
     if plates:
+        _refuse_in_plates_too(made.findings)
         frames["address"] = found.assign(plate_id=doorplate.plate_ids(found))
         frames["door_plate"] = doorplate.plates(found)
-    return frames, findings, source
+    return frames, made.findings, source
 
 
-def _columns(source: Source) -> dict[str, str]:
-    """Part → source column."""
-    by_plain = {plain(c): c for c in reversed(source.columns)}
-    found = {part: next((by_plain[plain(n)] for n in (part, *names) if plain(n) in by_plain), None) for part, names in PARTS.items()}
-    return {part: column for part, column in found.items() if column is not None}
+def _refuse_in_plates_too(findings: Findings) -> None:
+    """A line that cannot be read is neither an address nor a plate."""
+    found = findings.frame()
+    lines = found[found["code"] == "SRC02"]
+    findings.extend("door_plate", "SRC02", "error", "the line does not have the columns of the list", "更正该行 / Correct the line",
+                    rows=lines["src_row"], values=lines["value"])  # fmt: skip
 
 
 def addresses(rows: pd.DataFrame, geometry: np.ndarray, crs) -> geopandas.GeoDataFrame:
     """Rows of parts (columns of `PARTS`) and their positions as rows of the layer `address`."""
-    rows = rows.apply(lambda column: column.str.strip())
-    full = rows["full_text"].replace("", None)
-    fields = {"address_id": full.map(address_id, na_action="ignore"), "full_text": full}
+    full = rows["full_text"]
+    fields = {"address_id": full.map(address_id, na_action="ignore"), "full_text": full, "src_row": rows["src_row"]}
     for field in ("town", "community", "road", "lane", "number"):
         given = [rows[p] for p in _JOINED.get(field, (field,)) if p in rows.columns]
         if given:

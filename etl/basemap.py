@@ -1,52 +1,32 @@
 """The base map from OpenStreetMap: roads as a graph split at shared nodes, road nodes, buildings, water bodies, administrative areas.
 
-Roads meet only where they share a node of the source: a bridge that passes over a road shares none with it, so the two stay apart.
+An extract is streamed: areas go through a file beside the memory, and only the roads, which have to be seen together, are held in it.
 """
 
 from __future__ import annotations
 
-import re
-import warnings
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import geopandas
 import numpy as np
 import pandas as pd
-import pyogrio
-import shapely
+import pyarrow as pa
 
+from etl.road_graph import attributes, is_closed, is_road, number, road_graph, split, tag
 from gis import crs
+from gis.catalog.model import Catalog
 from gis.errors import SourceError
+from gis.ingest import frames
 from gis.ingest.findings import Findings
-from gis.ingest.load import LoadResult, load_frames, silent
-from gis.ingest.read import format_of
+from gis.ingest.load import Delivery, LoadResult, silent
+from gis.ingest.load import load as load_deliveries
+from gis.ingest.read import Batch, Source, format_of, open_source
 
-ROAD_CLASSES = {
-    "motorway": "expressway",
-    "motorway_link": "expressway",
-    "trunk": "expressway",
-    "trunk_link": "expressway",
-    "primary": "trunk",
-    "primary_link": "trunk",
-    "secondary": "secondary",
-    "secondary_link": "secondary",
-    "tertiary": "branch",
-    "tertiary_link": "branch",
-    "unclassified": "branch",
-    "residential": "branch",
-    "road": "branch",
-    "living_street": "lane",
-    "service": "lane",
-    "track": "lane",
-    "pedestrian": "path",
-    "footway": "path",
-    "path": "path",
-    "steps": "path",
-    "cycleway": "path",
-    "bridleway": "path",
-    "corridor": "path",
-}
-"""OSM `highway` to the classes of GB 50220; what is not named (proposed, construction, raceway …) is no road yet or any more."""
+__all__ = ["load", "road_graph"]
+
 BUILDING_USES = {
     "residential": (
         "house",
@@ -85,168 +65,147 @@ BUILDING_USES = {
 }
 _USES = {value: use for use, values in BUILDING_USES.items() for value in values}
 _ADMIN_LEVELS = {"6": "county", "8": "town", "10": "community"}
-_YES = ("yes", "true", "1")
-_SCALE = 1e7
-"""OSM keeps positions to 1e-7 degrees: equal positions are the same node."""
+LAYERS = ("road_node", "road", "building", "water_body", "admin_area")
+"""What an extract gives, in the order of their references."""
 
 
 def load(
-    catalog, path: Path | str, *, layers: tuple[str, ...] = (), mode: str = "replace", dry_run: bool = False, progress=silent
+    catalog: Catalog, path: Path | str, *, layers: tuple[str, ...] = (), mode: str = "replace", dry_run: bool = False, progress=silent
 ) -> LoadResult:
-    """Loads an OSM extract (.osm.pbf) as one delivery of the base layers (or the named ones of them)."""
-    path = Path(path)
-    frames, findings = deliveries(path, catalog)
-    chosen = {k: v for k, v in frames.items() if (not layers or k in layers) and len(v)}
-    if not chosen:
-        raise SourceError(f"{path.name} holds nothing of {', '.join(layers or frames)}", remedy="Use an extract of the city")
-    return load_frames(
-        catalog,
-        chosen,
-        name=path.name,
-        files=[path],
-        findings=findings,
-        mode=mode,
-        dry_run=dry_run,
-        progress=progress,
-        extent=catalog.city.extent,
-    )
+    """Loads an OSM extract (.osm.pbf) as one delivery of the base layers (or the named ones of them). Positions WGS 84, taken as EPSG:4490.
 
-
-def deliveries(path: Path | str, catalog) -> tuple[dict[str, geopandas.GeoDataFrame], Findings]:
-    """The base layers that an OSM extract holds, in the order of their references: road_node before road. Positions WGS 84, taken as
-    EPSG:4490. Raises SourceError."""
+    Layers of which the extract holds nothing are left as they are. Raises SourceError.
+    """
     path = Path(path)
     if format_of(path) != "osm":
         raise SourceError(f"{path.name} is no OSM extract", remedy="Deliver an .osm.pbf file")
     findings = Findings()
-    lines, areas = (_read(path, layer, findings) for layer in ("lines", "multipolygons"))
-    roads, nodes = road_graph(lines)
-    administrative = admin_areas(areas)
-    uncoded = administrative["code"].isna()
-    if uncoded.any():
+    with tempfile.TemporaryDirectory(prefix="onemap-osm-") as folder:
+        sources = _areas(catalog, path, Path(folder), findings, progress) | _roads(catalog, path, findings, progress)
+        chosen = [name for name in LAYERS if sources[name].count and (not layers or name in layers)]
+        if not chosen:
+            raise SourceError(f"{path.name} holds nothing of {', '.join(layers or LAYERS)}", remedy="Use an extract of the city")
+        deliveries = [Delivery(catalog.layer(name), [sources[name]], extent=catalog.city.extent, judged=True) for name in chosen]
+        deliveries[0].findings = findings
+        return load_deliveries(deliveries, mode=mode, dry_run=dry_run, progress=progress)
+
+
+def _features(catalog: Catalog, path: Path, layer: str, progress) -> Iterator[tuple[pd.DataFrame, Batch]]:
+    """The features of one of GDAL's layers of an extract, a batch at a time."""
+    done = 0
+    for batch in open_source(path, catalog.layer("road"), source_layer=layer).batches():
+        yield batch.rows.to_pandas(), batch
+        done += len(batch.numbers)
+        progress(f"reading {layer} of {path.name}", done, None)
+
+
+# --- roads ------------------------------------------------------------------------------------------------------------
+
+
+def _roads(catalog: Catalog, path: Path, findings: Findings, progress) -> dict[str, Source]:
+    """The sources of roads and road nodes. A road without a sound geometry is a row of its own, which its finding rejects."""
+    ways, lines, closed = [], [], []
+    for frame, batch in _features(catalog, path, "lines", progress):
+        chosen = is_road(frame).to_numpy()
+        frame = frame[chosen].reset_index(drop=True)
+        shut = is_closed(frame)
+        closed += frame.loc[shut, "osm_id"].tolist()
+        ways.append(attributes(frame)[~shut].assign(way=frame["osm_id"][~shut].astype(str)))
+        lines.append(batch.shapes()[chosen][~shut.to_numpy()])
+    if closed:
         findings.add(
-            "road_node",
-            "OSM01",
-            "info",
-            f"{int(uncoded.sum())} administrative areas of the extract have no code and were left out",
-            value=", ".join(administrative.loc[uncoded, "name"].dropna().head(20)),
-            remedy="Load them from the civil affairs bureau's data",
-        )
-    frames = {
-        "road_node": nodes,
-        "road": roads,
-        "building": buildings(areas),
-        "water_body": water_bodies(areas),
-        "admin_area": administrative[~uncoded],
-    }
-    return {k: v.reset_index(drop=True) for k, v in frames.items()}, findings
-
-
-def _read(path: Path, layer: str, findings: Findings) -> geopandas.GeoDataFrame:
-    """One of GDAL's layers of an extract; geometries that are none (a ring of two points at the extract's edge) are counted."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            frame = pyogrio.read_dataframe(path, layer=layer, use_arrow=True, on_invalid="ignore")
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError, OSError, ValueError, RuntimeError):
-        raise SourceError(f"{path.name} cannot be read: it is damaged or cut off", remedy="Fetch the extract again") from None
-    broken = frame.geometry.isna()
+            "road", "OSM03", "info", f"{len(closed)} roads are closed to everybody (access=no) and were left out",
+            "若可通行，请在 OpenStreetMap 更正 / Correct them in OpenStreetMap if they are open", value=", ".join(closed[:20]),
+        )  # fmt: skip
+    if not ways:
+        return {name: frames.source(frames.empty(catalog.layer(name)), catalog.layer(name), path.name) for name in ("road", "road_node")}
+    fields, shapes = pd.concat(ways, ignore_index=True), np.concatenate(lines)
+    broken = np.array([shape is None or shape.is_empty for shape in shapes], dtype=bool)
+    roads, nodes = split(fields[~broken].reset_index(drop=True), shapes[~broken])
     if broken.any():
+        rows = fields[broken].assign(road_id="w" + fields["way"][broken]).drop(columns="way")
+        roads = pd.concat([roads, geopandas.GeoDataFrame(rows, geometry=[None] * len(rows), crs=crs.WGS84)], ignore_index=True)
+        _incomplete("road", range(len(roads) - len(rows) + 1, len(roads) + 1), rows["road_id"], findings)
+    return {name: frames.source(frame, catalog.layer(name), path.name, (path,)) for name, frame in (("road", roads), ("road_node", nodes))}
+
+
+def _incomplete(layer_id: str, rows, values, findings: Findings) -> None:
+    findings.extend(layer_id, "OSM02", "error", "the object has no sound geometry in the extract",
+                    "在 OpenStreetMap 修正，或取更大的范围 / Mend it in OpenStreetMap, or take a larger extract", field="geom",
+                    rows=rows, values=values)  # fmt: skip
+
+
+# --- areas ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Spool:
+    """Rows of one layer on their way through a file: written a batch at a time, read the same way."""
+
+    layer_id: str
+    path: Path
+    make: Callable[[pd.DataFrame], pd.DataFrame]
+    rows: int = 0
+    writer: pa.RecordBatchStreamWriter | None = None
+    columns: tuple[str, ...] = ()
+    types: dict[str, pa.DataType] = field(default_factory=dict)
+
+    def write(self, frame: pd.DataFrame, geometry: pa.Array, findings: Findings) -> None:
+        """Takes what of a batch of areas belongs to the layer; areas without a sound geometry are rows that a finding rejects."""
+        made = self.make(frame)
+        if not len(made):
+            return
+        shapes = geometry.take(pa.array(made.index))
+        broken = np.flatnonzero(shapes.is_null().to_numpy(zero_copy_only=False))
+        if len(broken):
+            _incomplete(self.layer_id, self.rows + 1 + broken, made.iloc[broken, 0], findings)
+        table = pa.table({name: pa.array(made[name], self.types[name], from_pandas=True) for name in made.columns} | {"\0wkb": shapes})
+        if self.writer is None:
+            self.columns, self.writer = tuple(made.columns), pa.ipc.new_stream(str(self.path), table.schema)
+        self.writer.write_table(table)
+        self.rows += len(made)
+
+    def source(self, name: str, parts: tuple[Path, ...]) -> Source:
+        """What was written, as a source."""
+        if self.writer is not None:
+            self.writer.close()
+        return Source(
+            name=name, path=Path(name), format="frame", columns=self.columns, crs=crs.crs(crs.WGS84).to_wkt(), crs_declared=True,
+            encoding="UTF-8", count=self.rows, findings=Findings(), batches=self._batches, parts=parts,
+        )  # fmt: skip
+
+    def _batches(self) -> Iterator[Batch]:
+        done = 0
+        if not self.rows:
+            return
+        with pa.ipc.open_stream(str(self.path)) as reader:
+            for record in reader:
+                table = pa.Table.from_batches([record])
+                numbers = np.arange(done + 1, done + len(record) + 1)
+                yield Batch(table.select(list(self.columns)), numbers, table.column("\0wkb").combine_chunks())
+                done += len(record)
+
+
+_TYPES = {"floors": pa.int64(), "population": pa.int64(), "height_m": pa.float64()}
+
+
+def _areas(catalog: Catalog, path: Path, folder: Path, findings: Findings, progress) -> dict[str, Source]:
+    """The sources of buildings, water bodies and administrative areas, from one pass over the extract."""
+    makers = {"building": buildings, "water_body": water_bodies, "admin_area": admin_areas}
+    types = {name: _TYPES.get(name, pa.string()) for layer in makers for name in catalog.layer(layer).columns}
+    spools = [Spool(name, folder / name, make, types=types) for name, make in makers.items()]
+    uncoded: list[str] = []
+    for frame, batch in _features(catalog, path, "multipolygons", progress):
+        for spool in spools:
+            spool.write(frame, batch.geometry, findings)
+        areas = _administrative(frame)
+        uncoded += areas.loc[areas["code"].isna(), "name"].fillna("?").tolist()
+    if uncoded:
         findings.add(
-            "road" if layer == "lines" else "building",
-            "OSM02",
-            "warning",
-            f"{int(broken.sum())} {layer} of the extract have no sound geometry",
-            value=", ".join(frame.loc[broken, "osm_id"].dropna().head(20)),
-            remedy="Mend them in OpenStreetMap, or take a larger extract",
-        )
-    return frame[~broken]
-
-
-def tag(frame: pd.DataFrame, key: str) -> pd.Series:
-    """The value of an OSM tag per row, from its own column or from `other_tags`; missing where there is none."""
-    if key in frame.columns:
-        return frame[key]
-    found = frame["other_tags"].str.extract(rf'"{re.escape(key)}"=>"((?:[^"\\]|\\.)*)"', expand=False)
-    return found.str.replace('\\"', '"', regex=False)
-
-
-def _number(texts: pd.Series) -> pd.Series:
-    return pd.to_numeric(texts.str.extract(r"^\s*(\d+(?:\.\d+)?)", expand=False), errors="coerce")
-
-
-def road_graph(lines: geopandas.GeoDataFrame) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
-    """(roads, road nodes): the roads of an OSM `lines` layer split wherever they share a node with another road, with the nodes at
-    their ends. A piece is `w<way>_<number along the way>`, a node `n<lon>_<lat>` (1e-7 degrees)."""
-    ways = lines[lines["highway"].isin(ROAD_CLASSES)].reset_index(drop=True)
-    points, way = shapely.get_coordinates(ways.geometry.values, return_index=True)
-    cells = np.rint(points * _SCALE).astype(np.int64)
-    if not len(points):
-        return _no_roads()
-    same = np.r_[False, (way[1:] == way[:-1]) & (cells[1:] == cells[:-1]).all(axis=1)]
-    points, way, cells = points[~same], way[~same], cells[~same]
-    _, vertex, visits = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    vertex = vertex.ravel()
-    first, last = np.r_[True, way[1:] != way[:-1]], np.r_[way[1:] != way[:-1], True]
-    node = first | last | (visits[vertex] > 1)
-    starts = np.flatnonzero(node & ~last)
-    ends = np.flatnonzero(node & ~first)
-    kept = ends > starts
-    starts, ends = starts[kept], ends[kept]
-    lengths = ends - starts + 1
-    take = np.repeat(starts - np.r_[0, np.cumsum(lengths)[:-1]], lengths) + np.arange(lengths.sum())
-    pieces = shapely.linestrings(points[take], indices=np.repeat(np.arange(len(starts)), lengths))
-    origin = way[starts]
-    number = np.arange(len(starts)) - np.r_[0, np.flatnonzero(np.diff(origin)) + 1][np.cumsum(np.r_[0, np.diff(origin) != 0])]
-    attributes = _road_attributes(ways).iloc[origin].reset_index(drop=True)
-    name = np.char.add(np.char.add(np.char.add("n", cells[:, 0].astype(str)), "_"), cells[:, 1].astype(str))
-    roads = geopandas.GeoDataFrame(
-        attributes.assign(
-            road_id="w" + ways["osm_id"].iloc[origin].reset_index(drop=True).astype(str) + "_" + pd.Series(number).astype(str),
-            from_node=name[starts],
-            to_node=name[ends],
-        ),
-        geometry=pieces,
-        crs=crs.WGS84,
-    )
-    return roads, _road_nodes(points, name, starts, ends)
-
-
-def _no_roads() -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
-    return tuple(geopandas.GeoDataFrame({key: []}, geometry=[], crs=crs.WGS84) for key in ("road_id", "node_id"))
-
-
-def _road_nodes(points: np.ndarray, name: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> geopandas.GeoDataFrame:
-    """One node per distinct end of a piece: an `end` where only one piece touches it, else a `junction`."""
-    touched = np.r_[starts, ends]
-    ids, index, degree = np.unique(name[touched], return_index=True, return_counts=True)
-    return geopandas.GeoDataFrame(
-        {"node_id": ids, "kind": np.where(degree > 1, "junction", "end")}, geometry=shapely.points(points[touched[index]]), crs=crs.WGS84
-    )
-
-
-def _road_attributes(ways: pd.DataFrame) -> pd.DataFrame:
-    """The catalogue's fields of roads from OSM's tags."""
-    oneway = tag(ways, "oneway").fillna("")
-    implied = ways["highway"].isin(["motorway"]) | tag(ways, "junction").fillna("").isin(["roundabout", "circular"])
-    forward = oneway.isin(_YES) | (implied & ~oneway.isin(["no", "-1", "false", "0"]))
-    bridge = ~tag(ways, "bridge").fillna("no").isin(["no", "false", "0"])
-    tunnel = ~tag(ways, "tunnel").fillna("no").isin(["no", "false", "0", "building_passage"])
-    level = _number(tag(ways, "layer").str.removeprefix("-")) * np.where(tag(ways, "layer").fillna("").str.startswith("-"), -1, 1)
-    speed, lanes = _number(tag(ways, "maxspeed")), _number(tag(ways, "lanes"))
-    return pd.DataFrame(
-        {
-            "name": ways["name"],
-            "class": ways["highway"].map(ROAD_CLASSES),
-            "oneway": np.select([oneway == "-1", forward], ["backward", "forward"], "both"),
-            "lanes": lanes.where(lanes.between(1, 20)).round().astype("Int64"),
-            "width_m": _number(tag(ways, "width")),
-            "speed_kmh": speed.where(speed.between(1, 130)),
-            "level": level.where(level.notna(), np.where(bridge, 1, np.where(tunnel, -1, 0))).clip(-5, 5).astype(int),
-            "bridge": bridge.to_numpy(bool),
-            "tunnel": tunnel.to_numpy(bool),
-        }
-    )
+            "road_node", "OSM01", "info", f"{len(uncoded)} administrative areas of the extract have no code and were left out",
+            "由民政部门的数据入库 / Load them from the civil affairs bureau's data", value=", ".join(uncoded[:20]),
+        )  # fmt: skip
+    return {spool.layer_id: spool.source(path.name, (path,)) for spool in spools}
 
 
 def _ids(frame: pd.DataFrame) -> pd.Series:
@@ -254,27 +213,25 @@ def _ids(frame: pd.DataFrame) -> pd.Series:
     return ("w" + frame["osm_way_id"].astype("string")).fillna("r" + frame["osm_id"].astype("string")).astype(object)
 
 
-def buildings(areas: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+def buildings(areas: pd.DataFrame) -> pd.DataFrame:
     """The buildings of an OSM `multipolygons` layer."""
     frame = areas[areas["building"].notna() & (areas["building"] != "no")]
     use = frame["building"].map(_USES).fillna(frame["amenity"].map(_USES)).fillna("other")
-    floors, height = _number(tag(frame, "building:levels")), _number(tag(frame, "height"))
-    street, number = tag(frame, "addr:street"), tag(frame, "addr:housenumber")
-    return geopandas.GeoDataFrame(
+    floors, height = number(tag(frame, "building:levels")), number(tag(frame, "height"))
+    street, door = tag(frame, "addr:street"), tag(frame, "addr:housenumber")
+    return pd.DataFrame(
         {
             "building_id": _ids(frame),
             "name": frame["name"],
             "use": use,
             "floors": floors.where(floors.between(0, 200)).round().astype("Int64"),
             "height_m": height,
-            "address": (street + " " + number).fillna(street),
-        },
-        geometry=frame.geometry,
-        crs=crs.WGS84,
+            "address": (street + " " + door).fillna(street),
+        }
     )
 
 
-def water_bodies(areas: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+def water_bodies(areas: pd.DataFrame) -> pd.DataFrame:
     """The water surfaces of an OSM `multipolygons` layer."""
     water, landuse = tag(areas, "water"), areas["landuse"]
     wet = (areas["natural"] == "water") | landuse.isin(["reservoir", "basin"]) | (tag(areas, "waterway") == "riverbank")
@@ -285,20 +242,24 @@ def water_bodies(areas: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
     kind = named.fillna(landuse[wet].map({"reservoir": "reservoir", "basin": "pond"})).fillna(
         (tag(areas, "waterway")[wet] == "riverbank").map({True: "river", False: "pond"})
     )
-    return geopandas.GeoDataFrame({"body_id": _ids(frame), "name": frame["name"], "kind": kind}, geometry=frame.geometry, crs=crs.WGS84)
+    return pd.DataFrame({"body_id": _ids(frame), "name": frame["name"], "kind": kind})
 
 
-def admin_areas(areas: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
-    """The administrative areas of levels 6, 8 and 10 with the code of their `ref`, missing where it is no area code."""
+def _administrative(areas: pd.DataFrame) -> pd.DataFrame:
+    """The administrative areas of levels 6, 8 and 10 of a `multipolygons` layer with the code of their `ref`, missing where it is none."""
     frame = areas[(areas["boundary"] == "administrative") & areas["admin_level"].isin(_ADMIN_LEVELS)]
     code = tag(frame, "ref")
-    return geopandas.GeoDataFrame(
+    return pd.DataFrame(
         {
             "code": code.where(code.fillna("").str.fullmatch(r"\d{6}(\d{3}){0,2}")),
             "name": frame["name"],
             "level": frame["admin_level"].map(_ADMIN_LEVELS),
-            "population": _number(tag(frame, "population")).astype("Int64"),
-        },
-        geometry=frame.geometry,
-        crs=crs.WGS84,
+            "population": number(tag(frame, "population")).astype("Int64"),
+        }
     )
+
+
+def admin_areas(areas: pd.DataFrame) -> pd.DataFrame:
+    """The administrative areas of an OSM `multipolygons` layer that have a code."""
+    found = _administrative(areas)
+    return found[found["code"].notna()]

@@ -7,16 +7,14 @@ import re
 from pathlib import Path
 
 import geopandas
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from etl.listed import columns, listed
 from gis import crs as reference
 from gis.catalog.model import Catalog
 from gis.errors import InputError, SourceError
-from gis.ingest.findings import Findings
 from gis.ingest.load import LoadResult, load_frames, silent
-from gis.ingest.map import placed, plain
+from gis.ingest.map import placed
 from gis.ingest.read import open_source
 from gis.standards import codes
 
@@ -63,7 +61,7 @@ def load(
     path = Path(path)
     frame, findings = deliveries(catalog, path, kind=kind, crs=crs, encoding=encoding)
     return load_frames(
-        catalog,
+        _allowing(catalog, frame),
         {"facility": frame},
         name=path.name,
         files=[path],
@@ -75,49 +73,50 @@ def load(
     )
 
 
+def _allowing(catalog: Catalog, frame: geopandas.GeoDataFrame) -> Catalog:
+    """The catalogue with a `facility` that allows what is no public facility to be rejected, however much of the list that is: a list of
+    everything in a city is a sound delivery. Of the facilities themselves no more may be faulty than in any delivery, and a list
+    without any is refused."""
+    layer, foreign = catalog.layer("facility"), float(frame["kind"].isna().mean())
+    if foreign == 1:
+        return catalog
+    allowed = layer.source.model_copy(update={"max_rejected": foreign + layer.source.max_rejected * (1 - foreign)})
+    return catalog.model_copy(update={"layers": catalog.layers | {"facility": layer.model_copy(update={"source": allowed})}})
+
+
 def deliveries(catalog: Catalog, path: Path, *, kind: str | None = None, crs: str = "GCJ-02", encoding: str | None = None):
-    """(rows of `facility`, findings). `kind` is the kind of all rows; without it the category decides. Rows whose category is no
-    public facility are left out, counted in a finding. Maps of the internet are in GCJ-02, which is the default.
+    """(rows of `facility`, findings). `kind` is the kind of all rows; without it the category decides. A row whose category is no public
+    facility has no kind and a finding (FAC90) that rejects it. Maps of the internet are in GCJ-02, which is the default.
 
     Raises SourceError (unreadable, no names), InputError (unknown kind).
     """
     if kind is not None and kind not in codes("onemap.facility_kind"):
         raise InputError(f"unknown kind of facility {kind!r}", remedy=", ".join(codes("onemap.facility_kind").codes))
     source = open_source(path, catalog.layer("facility"), encoding=encoding, crs=crs)
-    by_plain = {plain(c): c for c in reversed(source.columns)}
-    columns = {k: by_plain[plain(n)] for k, names in _NAMES.items() for n in reversed(names) if plain(n) in by_plain}
-    if "name" not in columns or (kind is None and "category" not in columns):
+    known = columns(source, _NAMES)
+    if "name" not in known or (kind is None and "category" not in known):
         raise SourceError(
             f"{path.name} has no column with names or categories; it has {', '.join(source.columns)}", remedy="Name them 名称 and 类型"
         )
-    parts, geometries = [], []
-    for batch in source.batches():
-        rows = batch.rows.select(list(columns.values())).rename_columns(list(columns))
-        parts.append(rows.cast(pa.schema([(n, pa.string()) for n in columns])).to_pandas())
-        geometries.append(batch.shapes())
-    if not parts:
-        raise SourceError(f"{path.name} holds no rows", remedy="Deliver the rows")
-    rows, geometry = pd.concat(parts, ignore_index=True), placed(np.concatenate(geometries), source.crs)
-    kinds = pd.Series(kind, index=rows.index) if kind else kind_of(rows["category"])
-    findings = Findings()
-    findings.take(source.findings)
-    left_out = kinds.isna()
-    if left_out.any():
-        findings.add(
-            "facility",
-            "FAC90",
-            "info",
-            f"{int(left_out.sum())} rows are no public facilities and were left out",
-            value="; ".join(rows.loc[left_out, "category"].dropna().unique()[:20]),
-        )
-    made = {n: rows[n] for n in ("name", "address", "phone") if n in rows.columns}
-    text = rows["name"].fillna("") + "|" + (rows["address"].fillna("") if "address" in rows.columns else "") + "|" + kinds.fillna("")
+    made = listed(source, "facility", known)
+    rows, findings = made.rows, made.findings
+    kinds = pd.Series(kind, index=rows.index, dtype=object) if kind else kind_of(rows["category"])
+    unread = rows["src_row"].isin(findings.frame().query("code == 'SRC02'")["src_row"].astype("int64"))
+    foreign = kinds.isna() & ~unread
+    if foreign.any():
+        findings.extend(
+            "facility", "FAC90", "error", "the row is no public facility", "若属公共服务设施，请更正类型 / Correct the type if it is one",
+            field="kind", rows=rows.loc[foreign, "src_row"], values=rows.loc[foreign, "category"],
+        )  # fmt: skip
+    given = {n: rows[n] for n in ("name", "address", "phone") if n in rows.columns}
+    address = rows["address"].fillna("") if "address" in rows.columns else ""
+    text = rows["name"].fillna("") + "|" + address + "|" + kinds.fillna("")
     frame = geopandas.GeoDataFrame(
-        {"facility_id": text.map(_id), "kind": kinds, "src_row": np.arange(1, len(rows) + 1)} | made,
-        geometry=geometry,
+        {"facility_id": text.map(_id), "kind": kinds, "src_row": rows["src_row"]} | given,
+        geometry=placed(made.geometry, source.crs),
         crs=reference.STORED,
     )
-    return frame[~left_out].reset_index(drop=True), findings
+    return frame, findings
 
 
 def kind_of(categories: pd.Series) -> pd.Series:

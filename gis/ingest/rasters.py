@@ -119,16 +119,19 @@ def tidy(cursor, layer_id: str) -> None:
             file(layer_id, digest).unlink(missing_ok=True)
 
 
-def take_back(cursor, layer_id: str, batch: int) -> bool:
-    """Makes ready what a layer shows when a batch is taken back; whether there is something. The caller commits, then calls `settle`.
+def take_back(cursor, layer_id: str, batch: int) -> tuple[int, int]:
+    """Makes ready what a layer shows when a batch is taken back: how many files go (0 where the batch had changed nothing) and how many
+    come back (0 where there was none before). The caller commits, then calls `settle`.
 
     Raises StoreError where the file of before is gone and cannot be made again.
     """
-    before = believed(cursor, layer_id, without=batch)
+    now, before = believed(cursor, layer_id), believed(cursor, layer_id, without=batch)
+    if now is None or now.batch != batch:
+        return 0, 0
     if before is None:
-        return False
+        return 1, 0
     if before.sha256 is not None and file(layer_id, before.sha256).exists():
-        return True
+        return 1, 1
     source = settings().home / "sources" / (before.source or "-")
     if not source.exists():
         raise StoreError(
@@ -138,7 +141,7 @@ def take_back(cursor, layer_id: str, batch: int) -> bool:
         digest = keep(optimised(source, made, before.crs), layer_id)
         size = file(layer_id, digest).stat().st_size
     record(cursor, before.batch, layer_id, digest, size, before.crs)
-    return True
+    return 1, 1
 
 
 def record(cursor, batch: int, layer_id: str, sha256: str, size: int, crs: str | None) -> None:

@@ -33,8 +33,8 @@ def rollback(catalog: Catalog, batch: int, *, operator: str | None = None, progr
         for layer in layers:
             progress(f"taking back {layer.id}", 0, None)
             if layer.is_raster:
-                back = int(rasters.take_back(cursor, layer.id, batch))
-                outcomes.append(Outcome(layer.id, None, back, back, 0, inserted=back, retired=1))
+                retired, back = rasters.take_back(cursor, layer.id, batch)
+                outcomes.append(Outcome(layer.id, None, back, back, 0, inserted=back, retired=retired))
                 continue
             cursor.execute(statement("rollback_to_history", layer), bound)
             retired = cursor.rowcount
