@@ -268,7 +268,13 @@ class AcceptanceLimits(Strict):
     warnings: tuple[float, float] = (0.05, 0.30)
     """Rows with a warning, likewise."""
     filled: dict[str, float] = {}
-    """Field → the share of rows that must fill it, in every layer that has it; less is a condition."""
+    """Field (`material`: in every layer that has it) or layer and field (`water_pipe.diameter_mm`) → the share of rows that must fill
+    it; less is a
+    condition."""
+
+    def least(self, layer: str, field: str) -> float | None:
+        """The share of a layer's rows that must fill a field; None where nothing is asked."""
+        return self.filled.get(f"{layer}.{field}", self.filled.get(field))
 
 
 class DatumShift(Strict):

@@ -91,7 +91,7 @@ def judged(catalog: Catalog, result: LoadResult, evidence: Evidence) -> Acceptan
             reasons.append(f"{what} {n} 行，占 {share:.2%}（合格 ≤ {allowed[0]:.2%}，有条件合格 ≤ {allowed[1]:.2%}）")
         worst = max(worst, grade)
     for one in evidence.completeness:
-        least = limits.filled.get(one.field)
+        least = limits.least(one.layer, one.field)
         if least is not None and one.total and one.share < least:
             title = layers[one.layer].columns[one.field].title.zh if one.layer in layers else one.field
             name = layers[one.layer].title.zh if one.layer in layers else one.layer

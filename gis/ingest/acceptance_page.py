@@ -154,7 +154,7 @@ def _completeness(found: Acceptance) -> str:
     rows = []
     for one in found.filled:
         layer = found.layers.get(one.layer)
-        least = found.limits.filled.get(one.field)
+        least = found.limits.least(one.layer, one.field)
         if one.filled in (0, one.total) and least is None and not one.required:
             continue  # all or nothing says little: the workbook has every attribute
         low = "low" if one.share < (least if least is not None else (1.0 if one.required else 0.0)) else ""
