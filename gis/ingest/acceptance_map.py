@@ -40,7 +40,7 @@ def red_pen(found: Acceptance, marked: list[int]) -> str:
     numbers = found.findings["number"].to_numpy()[marked]
     levels = found.findings["level"].to_numpy()[marked]
     marks = "".join(
-        f'<g transform="translate({x:.0f},{y:.0f})"><g class="mark"><circle r="9" fill="none" stroke="{_RED[level]}" stroke-width="2"/>'
+        f'<g transform="translate({x:.0f},{y:.0f})"><g class="mark"><circle r="9" fill="none" stroke="{_RED[level]}" stroke-width="3"/>'
         f'<text x="11" y="-7" fill="{_RED[level]}">{n}</text></g></g>'
         for (x, y), n, level in zip(at, numbers, levels, strict=True)
     )
