@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from pathlib import Path
 
 import geopandas
@@ -19,9 +21,9 @@ from gis.ingest import wkb
 PART = 250_000
 """Rows made at a time: the memory of the generator is not what is measured, but it must fit."""
 NAMES = {
-    "address_id": "地址编号", "full_text": "地址全称", "town": "乡镇", "community": "社区", "community_code": "社区代码", "road": "街路",
-    "number": "门牌号", "compound": "小区", "building_no": "楼牌号", "unit": "单元", "floor": "楼层", "room": "户室号", "status": "地址状态",
-    "level": "地址级别", "valid_from": "生效日期",
+    "address_id": "地址编号", "full_text": "地址全称", "town": "乡镇", "community": "社区", "community_code": "社区代码",
+    "road": "街路", "number": "门牌号", "compound": "小区", "building_no": "楼牌号", "unit": "单元", "floor": "楼层", "room": "户室号",
+    "status": "地址状态", "level": "地址级别", "valid_from": "生效日期",
 }  # fmt: skip
 """The 15 columns: field and its Chinese name, as a bureau delivers them."""
 
@@ -32,7 +34,7 @@ def communities(n: int = 200) -> geopandas.GeoDataFrame:
     edges = np.linspace(west, east, n + 1)
     return geopandas.GeoDataFrame(
         {"code": [_code(i) for i in range(n)], "name": [f"第{i}社区" for i in range(n)]},
-        geometry=[shapely.MultiPolygon([shapely.box(a, south, b, north)]) for a, b in zip(edges[:-1], edges[1:], strict=True)],
+        geometry=[shapely.MultiPolygon([shapely.box(a, south, b, north)]) for a, b in pairwise(edges)],
         crs=crs.STORED,
     )
 
@@ -73,10 +75,8 @@ def rows(first: int, n: int, *, seed: int = 7) -> tuple[pa.Table, np.ndarray, np
 def parquet(path: Path, n: int, *, first: int = 0) -> Path:
     """A GeoParquet file (1.1) of n addresses in EPSG:4490."""
     writer = None
-    meta = (
-        '{"version":"1.1.0","primary_column":"geometry","columns":{"geometry":{"encoding":"WKB","geometry_types":["Point"],"crs":%s}}}'
-        % crs.crs(crs.STORED).to_json()
-    )
+    column = {"encoding": "WKB", "geometry_types": ["Point"], "crs": crs.crs(crs.STORED).to_json_dict()}
+    meta = json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}})
     for start in range(first, first + n, PART):
         table, x, y = rows(start, min(PART, first + n - start))
         table = table.append_column("geometry", wkb.points(x, y)).replace_schema_metadata({"geo": meta})
