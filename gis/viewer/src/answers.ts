@@ -148,7 +148,18 @@ export interface Conflict {
   spared: string[];
   isolated: boolean;
   affected: Affected;
-  extra: Affected;
+  extra: Affected & { customer_list?: Customer[] };
+}
+
+/** One service line and who is behind it. */
+export interface Customer {
+  connection: string;
+  priority: string;
+  customers: number;
+  name: string | null;
+  phone: string | null;
+  community: string;
+  address: string | null;
 }
 
 /** The answer of `works` about one work, and of `work-change`. */

@@ -270,10 +270,11 @@ export class BurstTool implements Tool {
     const { kind, id } = element(answer);
     const stuck = this.stuck;
     const close = answer.valves.close;
-    const pressed = kind === "pipe" ? { pipe: id, stuck } : { valves: close };
+    // A curb stop is worked by whoever stands before the house, and leaves the mains as they are.
+    const main = answer.segments.length > 0;
     return [
-      close.length > 0 && app.may("crew-route") && { icon: "route", text: t("crew"), open: () => new CrewPage(app, { network, valves: close }).open() },
-      (kind === "pipe" || close.length > 0) && app.may("hydraulics-after-closure") && { icon: "gauge", text: t("hydraulics"), open: () => new HydraulicsPage(app, network, pressed).open() },
+      main && close.length > 0 && app.may("crew-route") && { icon: "route", text: t("crew"), open: () => new CrewPage(app, { network, valves: close }).open() },
+      main && app.may("hydraulics-after-closure") && { icon: "gauge", text: t("hydraulics"), open: () => new HydraulicsPage(app, network, kind === "pipe" ? { pipe: id, stuck } : { valves: close }).open() },
       app.may("outage-notice") && { icon: "notice", text: t("notice"), open: () => new NoticePage(app, { network, [kind]: id, stuck }).open() },
       app.may("work-change") && { icon: "works", text: t("workAdd"), open: () => new WorkForm(app, { network, [kind]: id, stuck }, (added) => this.entered(added)).open() },
       { icon: "print", text: t("crewSheet"), open: () => void this.sheet(answer) },

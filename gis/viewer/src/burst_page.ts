@@ -43,9 +43,9 @@ export function burstPage(app: App, state: BurstState): Child[] {
   return [
     verdict(state),
     state.stuck.length > 0 && stuckStrip(state),
-    priority(app, state),
     closeList(state),
     stuckList(app, state),
+    priority(app, state),
     steps(state),
     numbers(answer),
     legend(answer),

@@ -11,8 +11,8 @@ import { COLOURS } from "./overlay_layers.ts";
 import type { Page } from "./panel.ts";
 import { count, t, type TextKey } from "./text.ts";
 
-/** What is shut: a pipe's segment, or valves. */
-export type Shut = { pipe: string; stuck?: string[] } | { valves: string[] };
+/** What is shut: a burst's segment by its element, valves, or what a work shuts together with those at the same time. */
+export type Shut = ({ stuck: string[] } & Partial<Record<"pipe" | "node" | "valve" | "connection", string>>) | { valves: string[] } | { work: number };
 
 const STATES: Array<[state: string, title: TextKey]> = [
   ["fell_below", "fellBelow"], ["low", "lowBefore"], ["served", "served"], ["cut_off", "cutOff"], ["dry", "dryBefore"],

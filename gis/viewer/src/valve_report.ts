@@ -11,6 +11,7 @@ import { t } from "./text.ts";
 type Live = "open" | "closed" | "unknown";
 
 interface Known {
+  geometry: GeoJSON.Geometry | null;
   live: Live;
   normal: string;
   operable: boolean;
@@ -51,13 +52,19 @@ export class ValveReport implements Page {
   closed(): void {
     this.reading.stop();
     this.sending.stop();
+    this.app.view.overlay.select(null);
+  }
+
+  seenAgain(): void {
+    this.app.view.overlay.select(this.reading.answer?.geometry ?? null);
   }
 
   private read(): Promise<Known | null> {
     return this.reading.ask(async (signal) => {
-      const { properties } = await readItem("water_valve", `${this.network}:${this.valve}`, signal);
+      const { properties, geometry } = await readItem("water_valve", `${this.network}:${this.valve}`, signal);
+      this.app.view.overlay.select(geometry);
       return {
-        live: (properties.live_status as Live | null) ?? "unknown", normal: String(properties.normal_status ?? ""),
+        geometry, live: (properties.live_status as Live | null) ?? "unknown", normal: String(properties.normal_status ?? ""),
         operable: properties.operable !== false, accessible: properties.accessible !== false,
       };
     });
@@ -110,7 +117,7 @@ export class ValveReport implements Page {
       section(t("valveLive"), choice("live", t("valveLive"), [["open", t("valveOpen")], ["closed", t("valveShut")], ["unknown", t("valveUnknown", t(known.normal === "closed" ? "valveShut" : "valveOpen"))]], now.live, (live) => say({ live }))),
       section(t("valveTurns"), yesNo("operable", t("turnsYes"), t("turnsNo"))),
       section(t("valveReach"), yesNo("accessible", t("reachYes"), t("reachNo"))),
-      h("label", { class: "field" }, h("span", {}, t("valveReason")), reason),
+      h("label", { class: "field block" }, h("span", {}, t("valveReason")), reason),
       this.sure ? this.confirmation(changes) : h("p", { class: "muted small" }, t("valveReportHint")),
     ];
   }

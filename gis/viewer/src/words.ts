@@ -97,7 +97,7 @@ export const WORDS = {
   valve: ["阀门", "Valve"],
   node: ["节点", "Node"],
   toClose: ["要关的阀门", "Valves to close"],
-  toCloseN: ["请关这 {0} 个阀门", "Close these {0} valves"],
+  toCloseN: ["请关这 {0} 个阀门", "Valves to close: {0}"],
   toCloseNone: ["不需要关阀", "No valve to close"],
   closeInOrder: ["按编号顺序关", "In the order of the numbers"],
   closedPart: ["关断区段（红）", "Closed part (red)"],

@@ -90,6 +90,9 @@ export const WATER_WORDS = {
   conflictShared: ["两项都要关的阀门：{0}", "Valves that both need shut: {0}"],
   conflictSpared: ["另一项进行期间可以不关：{0}", "Need not be closed while the other lasts: {0}"],
   extraPart: ["只因叠加停水（紫红）", "Cut off by the combination only (magenta)"],
+  extraCustomers: ["只因叠加停水的用户", "Customers cut off by the combination only"],
+  customerName: ["户名", "Name"],
+  phone: ["电话", "Telephone"],
   // Notice
   notice: ["停水通知单", "Outage notice"],
   noticePreview: ["预览", "Preview"],

@@ -1,14 +1,17 @@
 /** One work: what it shuts, whom it leaves dry alone and with others, which valves stay shut, and its next step. */
 
 import { execute } from "./api.ts";
-import type { Conflict, Work, WorkAnswer } from "./answers.ts";
+import type { Conflict, Customer, Work, WorkAnswer } from "./answers.ts";
 import type { App } from "./app.ts";
 import { Asking } from "./asking.ts";
 import { dataNotes, figures, folded, idList, legendRow, lengthText, plateList, section, strip } from "./blocks.ts";
 import { priorityBlock, valveText } from "./burst_page.ts";
+import { layerOf, valueText } from "./catalog.ts";
 import { CrewPage } from "./crew.ts";
+import { csv, download } from "./csv.ts";
 import { button, h, type Child } from "./dom.ts";
 import { ownId, priorityLines, readNames, readValves, type ValveFacts } from "./facts.ts";
+import { HydraulicsPage } from "./hydraulics.ts";
 import { NoticePage } from "./notice_page.ts";
 import { COLOURS } from "./overlay_layers.ts";
 import type { Page } from "./panel.ts";
@@ -22,6 +25,9 @@ type Action = "start" | "finish" | "cancel" | "undo";
 const STEPS: Record<Work["state"], Action[]> = { planned: ["start", "cancel"], in_progress: ["finish", "cancel"], finished: [], cancelled: [] };
 const STATES: Record<Work["state"], TextKey> = { planned: "statePlanned", in_progress: "stateInProgress", finished: "stateFinished", cancelled: "stateCancelled" };
 const ACTIONS: Record<Action, [title: TextKey, question: TextKey]> = { start: ["workStart", "workStartAsk"], finish: ["workFinish", "workFinishAsk"], cancel: ["workCancel", "workCancelAsk"], undo: ["workUndo", "workUndoAsk"] };
+
+/** Customers that are listed; the file has them all. */
+const LISTED = 30;
 
 /** A work's state as a coloured label. */
 export function stateChip(state: Work["state"]): HTMLElement {
@@ -129,8 +135,8 @@ export class WorkPage implements Page {
       this.confirmation(),
       this.turned(answer),
       ...answer.conflicts.map((conflict) => this.conflict(conflict, work.id)),
-      plan && this.priority(answer),
       plan && this.closing(answer),
+      plan && this.priority(answer),
       this.steps(answer),
       plan && this.numbers(answer),
       answer.doorplate_list && plateList(answer.doorplate_list, `${t("doorplates")}_${work.id}.csv`),
@@ -166,8 +172,21 @@ export class WorkPage implements Page {
       shared.length > 0 && h("div", {}, t("conflictShared", shared.join("、"))),
       spared.length > 0 && h("div", {}, t("conflictSpared", spared.join("、"))),
       !conflict.isolated && h("div", {}, t("cannotIsolate")),
+      this.extraCustomers(extra.customer_list ?? []),
       h("div", {}, ...others.map(open)),
     );
+  }
+
+  /** Who loses water only because the works last at the same time. */
+  private extraCustomers(list: Customer[]): Child {
+    if (!list.length) return null;
+    const field = layerOf(this.app.catalog(), "water_connection")?.fields?.find((one) => one.name === "priority");
+    const kind = (one: Customer): string => (one.priority === "none" ? "" : valueText(field, one.priority));
+    const head = [t("community"), t("address"), t("connection"), t("customers"), t("priorityUsers"), t("customerName"), t("phone")];
+    const rows = list.map((one) => [one.community, one.address ?? "", one.connection, one.customers, kind(one), one.name ?? "", one.phone ?? ""]);
+    const shown = list.slice(0, LISTED).map((one) => h("li", {}, kind(one) && h("b", {}, `${kind(one)} `), [one.address ?? one.connection, one.name, one.phone].filter(Boolean).join(" "), one.customers > 1 ? ` · ${t("nCustomers", count(one.customers))}` : ""));
+    const save = button({ class: "link", click: () => download(`${t("extraCustomers")}_${this.id}.csv`, csv([head, ...rows])) }, "download", t("downloadCsv"));
+    return h("details", { class: "extra-customers" }, h("summary", {}, t("extraCustomers")), save, h("ul", { class: "events" }, ...shown), list.length > LISTED && h("p", {}, t("andMore", count(list.length - LISTED))));
   }
 
   private priority({ plan }: WorkAnswer): Child {
@@ -211,6 +230,7 @@ export class WorkPage implements Page {
   private steps({ work, plan }: WorkAnswer): Child {
     const steps = [
       plan && plan.valves.close.length > 0 && this.app.may("crew-route") && button({ class: "step", "data-step": "route", click: () => new CrewPage(this.app, { network: work.network, work: work.id }).open() }, "route", t("crew")),
+      plan && plan.valves.close.length > 0 && this.app.may("hydraulics-after-closure") && button({ class: "step", "data-step": "gauge", click: () => new HydraulicsPage(this.app, work.network, { work: work.id }).open() }, "gauge", t("hydraulics")),
       plan && this.app.may("outage-notice") && button({ class: "step", "data-step": "notice", click: () => new NoticePage(this.app, { work: work.id }).open() }, "notice", t("notice")),
     ].filter(Boolean) as HTMLElement[];
     return steps.length > 0 && section(t("nextSteps"), h("div", { class: "steps" }, ...steps));
