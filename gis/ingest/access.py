@@ -22,8 +22,7 @@ _LARGE_TEXT = 256 << 10
 def open_database(path: Path, layer: Wanted, *, crs: str | int | None, source_layer: str | None) -> Source:
     """Opens one table for one layer; see `gis.ingest.read.open_source`."""
     findings = Notes()
-    names = [name for name in _said(path, "mdb-tables", "-1").splitlines() if name]
-    chosen = layer.choice(path.name, names, source_layer, "tables")
+    chosen = layer.choice(path.name, tables(path), source_layer, "tables")
     if chosen is None:
         raise SourceError(f"{path.name} holds no tables", remedy="Deliver the database with its tables, not with links to another one")
     columns = _columns(path, chosen)
@@ -36,6 +35,11 @@ def open_database(path: Path, layer: Wanted, *, crs: str | int | None, source_la
         findings=findings, batches=lambda: _batches(path, chosen, columns, at, layer, findings), layer_name=chosen, parts=(path,),
         survey_axes=at.survey_axes,
     )  # fmt: skip
+
+
+def tables(path: Path) -> list[str]:
+    """The tables of a database, not those of Access itself. Raises SourceError."""
+    return [name for name in _said(path, "mdb-tables", "-1").splitlines() if name]
 
 
 def _command(path: Path, program: str, *options: str) -> list[str]:

@@ -39,18 +39,29 @@ def open_archive(path: Path, layer: Wanted, scratch: Path, encoding: str | None,
     return source
 
 
+def files(path: Path, scratch: Path) -> list[str]:
+    """The files of an archive that can be loaded; FILE/LAYER where a file has several. Raises SourceError."""
+    unpack(path, scratch)
+    found = []
+    for file in _datasets(scratch):
+        name, inner = str(file.relative_to(scratch)), formats.listed(file, scratch)
+        found += [f"{name}/{layer}" for layer in inner] if len(inner) > 1 else [name]
+    return found
+
+
 def _chosen(path: Path, found: dict[str, Path], layer: Wanted, asked: str | None) -> tuple[str, str | None]:
     """The file of the archive and the layer in it that are meant."""
-    if len(found) == 1 and (asked is None or asked not in _called(found)):
-        return next(iter(found)), asked
     if asked is not None:
         known = _called(found)
+        file, _, inner = asked.rpartition("/")
         if asked in known:
             return known[asked], None
-        file, _, inner = asked.rpartition("/")
         if file in known:
             return known[file], inner
-        raise InputError(f"{path.name} holds no {asked!r}", remedy=f"It holds: {', '.join(sorted(found))[:2000]}")
+        if len(found) > 1:
+            raise InputError(f"{path.name} holds no {asked!r}", remedy=f"It holds: {', '.join(sorted(found))[:2000]}")
+    if len(found) == 1:
+        return next(iter(found)), asked
     fitting = [n for n, p in found.items() if any(p.match(pattern) for pattern in layer.source.files) or p.stem in (layer.id, layer.title)]
     if len(fitting) == 1:
         return fitting[0], None

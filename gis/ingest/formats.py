@@ -101,7 +101,34 @@ def open_here(path: str, wanted: dict, encoding: str | None, crs: str | None, so
     return opened(Path(path), Wanted.from_dict(wanted), encoding, crs, source_layer, scratch=None if scratch is None else Path(scratch))
 
 
-UNPACKED = ("zip", "dxf", "gml", "kml")
+def listed_here(path: str, scratch: str | None) -> list[str]:
+    """The names of a file's layers, sheets, tables or files; see `gis.ingest.read.layers_of`."""
+    return listed(Path(path), None if scratch is None else Path(scratch))
+
+
+def listed(path: Path, scratch: Path | None) -> list[str]:
+    """The same, in this process."""
+    format_ = format_of(path)
+    if format_ in VECTOR:
+        from gis.ingest import markup, vector
+
+        return vector.layers(markup.sound(path, scratch) if format_ in ("gml", "kml") else path, format_)
+    if format_ == "xlsx":
+        from gis.ingest import workbook
+
+        return workbook.sheets(path)
+    if format_ == "access":
+        from gis.ingest import access
+
+        return access.tables(path)
+    if format_ == "zip":
+        from gis.ingest import archive
+
+        return archive.files(path, scratch)
+    return []
+
+
+UNPACKED = ("zip", "dxf", "gml", "kml", "osm")
 """Formats whose readers may have to write a copy, unpacked or in UTF-8."""
 
 
@@ -109,6 +136,10 @@ def opened(path: Path, wanted: Wanted, encoding: str | None, crs: str | None, so
            nested: bool = False):  # fmt: skip
     """The source that a file is, by the reader of its format."""
     format_ = format_of(path)
+    if format_ == "osm" and source_layer is not None:
+        from gis.ingest import osm
+
+        return osm.open_extract(path, wanted, source_layer=source_layer, scratch=scratch)
     if format_ in _ELSEWHERE:
         raise SourceError(f"{path.name} is not read into one layer", remedy=f"Use `{_ELSEWHERE[format_]}`")
     if format_ in VECTOR:

@@ -127,7 +127,21 @@ def open_source(
 
     return Source(
         name=path.name, path=path, format=said["format"], columns=tuple(said["columns"]),
-        crs=source_crs(path.name, layer, crs, said["crs"], findings) if positions else None,
+        crs=source_crs(path.name, layer, crs, said["crs"], findings) if positions else said["crs"],
         crs_declared=said["crs_declared"] and crs is None, encoding=said["encoding"], count=said["count"], findings=findings,
         batches=batches, layer_name=said["layer_name"], survey_axes=said["survey_axes"], parts=tuple(Path(part) for part in said["parts"]),
     )  # fmt: skip
+
+
+def layers_of(path: Path | str) -> tuple[str, ...]:
+    """The layers, sheets, tables or files in a delivered file, as `source_layer` of `open_source` names them; none where it is but one
+    table. Raises SourceError."""
+    from gis.ingest import sandbox
+
+    path = Path(path)
+    what = {"path": str(path.absolute())}
+    reading = sandbox.open_source(what, path, unpacks=format_of(path) in UNPACKED, listing=True)
+    try:
+        return tuple(reading.header["layers"])
+    finally:
+        reading.close()

@@ -35,6 +35,7 @@ from gis.ingest.sandbox_process import ENVIRONMENT
 from gis.settings import ROOT, library_environment, settings
 
 _log = logging.getLogger("onemap.ingest")
+PROGRAM = "gis.ingest.sandbox_process"
 _PIPE = 1 << 20
 _SET_PIPE_SIZE = 1031
 _MOST = 1 << 31
@@ -52,7 +53,7 @@ class Room:
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
         with other:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gis.ingest.sandbox_process", str(other.fileno())], env=environment, cwd="/",
+                [sys.executable, "-m", PROGRAM, str(other.fileno())], env=environment, cwd="/",
                 pass_fds=[other.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )  # fmt: skip
@@ -95,17 +96,29 @@ def _close() -> None:
             _room = None
 
 
+class _Lost(SourceError):
+    """The process that forks for each file is gone."""
+
+
 class Reading:
     """One file opened in the reading process. `header` is what it holds; its rows can be taken once."""
 
-    def __init__(self, what: dict, name: str):
+    def __init__(self, what: dict, name: str, listing: bool = False):
         self.name = name
         own = settings()
         limits = {"memory": own.read_memory_bytes, "seconds": own.read_cpu_s, "written": own.read_unpacked_bytes}
-        self._data, self._control = _asked(json.dumps({"what": what, "limits": limits}).encode())
+        request = json.dumps({"what": what, "limits": limits, "listing": listing}).encode()
+        self._ask(request)
+        try:
+            self.header = self._json(b"H")
+        except _Lost:  # the reading process itself was gone: a new one is asked, once
+            self._ask(request)
+            self.header = self._json(b"H")
+
+    def _ask(self, request: bytes) -> None:
+        self._data, self._control = _asked(request)
         self._pidfd: list[int] = []
         self._end = weakref.finalize(self, _let_go, self._data, self._control, self._pidfd)
-        self.header = self._json(b"H")
 
     def batches(self, finished) -> Iterator[Batch]:
         """The rows. `finished` hears the notes that were made while reading. Raises SourceError."""
@@ -191,6 +204,8 @@ class Reading:
         """Why the rows ended before their end."""
         code = self._exit_code()
         self.close()
+        if code is None and not (_room and _room.usable):
+            return _Lost(f"the reading process ended while it read {self.name}", remedy="Load it again; `onemap doctor` tells more")
         if code == -signal.SIGXCPU or code == -signal.SIGKILL:
             return SourceError(
                 f"reading {self.name} took too long and was stopped",
@@ -302,14 +317,14 @@ def _batch(record: pa.RecordBatch) -> Batch:
     return Batch(rows, own["\0numbers"].to_numpy(), own.get("\0geometry"), mask, texts)
 
 
-def open_source(what: dict, path: Path, *, unpacks: bool) -> Reading:
+def open_source(what: dict, path: Path, *, unpacks: bool, listing: bool = False) -> Reading:
     """Opens a file; `what` are the arguments of `gis.ingest.formats.open_here`. unpacks: it gets a folder for what it unpacks, which
-    goes when the reading ends."""
+    goes when the reading ends. listing: only the names of its layers are asked for."""
     if not unpacks:
-        return Reading(what | {"scratch": None}, path.name)
+        return Reading(what | {"scratch": None}, path.name, listing)
     scratch = tempfile.mkdtemp(prefix="onemap-")
     try:
-        reading = Reading(what | {"scratch": scratch}, path.name)
+        reading = Reading(what | {"scratch": scratch}, path.name, listing)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise

@@ -102,6 +102,9 @@ def read(request: dict, data: int, control: socket.socket) -> None:
     limit(**request["limits"])
     out = Frames(data)
     try:
+        if request["listing"]:
+            out.send(b"H", {"layers": formats.listed_here(**request["what"])})
+            return
         source = formats.open_here(**request["what"])
         out.send(b"H", _header(source))
         if control.recv(1) != b"g":

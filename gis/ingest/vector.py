@@ -47,7 +47,7 @@ def open_vector(path: Path, layer: Wanted, format_: str, *, source_layer: str | 
     findings, read = Notes(), path
     if format_ in ("gml", "kml"):
         read = markup.sound(path, scratch)
-    name = layer.choice(path.name, _layers(read, format_), source_layer, "layers")
+    name = layer.choice(path.name, layers(read, format_), source_layer, "layers")
     info = information(read, format_, name)
     declared = "OGC:CRS84" if format_ in _DEGREES and info["crs"] in (None, "EPSG:4326") else info["crs"]
     names = distinct([str(n) for n in info["fields"]], path, layer, findings)
@@ -81,7 +81,7 @@ def information(path: Path, format_: str, name: str | None, **options) -> dict:
     return info
 
 
-def _layers(path: Path, format_: str) -> list[str]:
+def layers(path: Path, format_: str) -> list[str]:
     """The names of a file's layers; in KML, where each folder is one, of those with something in them."""
     try:
         with warnings.catch_warnings():

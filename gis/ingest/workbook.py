@@ -33,9 +33,7 @@ _BROKEN = (
 def open_workbook(path: Path, layer: Wanted, *, crs: str | int | None, source_layer: str | None) -> Source:
     """Opens one sheet for one layer; see `gis.ingest.read.open_source`. Sheets without rows are not counted."""
     findings = Notes()
-    _require_sound(path)
-    sheets = _sheets(path)
-    sheet = layer.choice(path.name, sheets, source_layer, "sheets")
+    sheet = layer.choice(path.name, sheets(path), source_layer, "sheets")
     if sheet is None:
         raise SourceError(f"{path.name} has no sheet with rows", remedy="Deliver a workbook with a table")
     header, titles = _header(path, sheet, layer)
@@ -90,8 +88,9 @@ def _rows(path: Path, sheet: str) -> Iterator[tuple]:
         raise _damaged(path) from None
 
 
-def _sheets(path: Path) -> list[str]:
-    """The sheets that have at least one filled cell near their beginning."""
+def sheets(path: Path) -> list[str]:
+    """The visible sheets that have at least one filled cell near their beginning. Raises SourceError, also where the file would do harm."""
+    _require_sound(path)
     try:
         book = openpyxl.load_workbook(path, read_only=True, keep_links=False)
         names = [page.title for page in book.worksheets if page.sheet_state == "visible"]
