@@ -15,6 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from gis.access.identity import NOBODY, caller, identify
 from gis.api import errors, metrics
 from gis.api.configuration import configuration
+from gis.api.download import download
 from gis.api.routes import ogc
 from gis.api.served import ServedAPI
 from gis.api.site import site
@@ -64,6 +65,7 @@ def create_app() -> Flask:
     api = ServedAPI(configuration())
     app.extensions["onemap_api"] = api
     app.register_blueprint(ogc)
+    app.register_blueprint(download)
     app.register_blueprint(site)
     app.before_request(_begin)
     app.after_request(_finish)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gis.api import adapt
 from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
+from gis.api.layer_file import ENCODINGS, FORMATS
 
 _OUTSIDE = re.compile(r"^https?://")
 
@@ -164,7 +165,7 @@ def document(config: dict) -> dict:
     for path, operations in oas["paths"].items():
         for operation in operations.values():
             _mend(path, operation)
-    oas["paths"] |= _own_paths() | _change_feeds(oas["paths"])
+    oas["paths"] |= _own_paths() | _of_collections(oas["paths"])
     return oas
 
 
@@ -198,27 +199,38 @@ def _mend(path: str, operation: dict) -> None:
         operation["parameters"] = parameters
 
 
-def _change_feeds(paths: dict) -> dict:
-    """The change feed of every collection that has items."""
-    since = _query("since", "The token of the answer before, a date or a moment; nothing means from the beginning.", _TEXT)
-    feeds = {}
+_SINCE = _query("since", "The token of the answer before, a date or a moment; nothing means from the beginning.", _TEXT)
+_FILE = (
+    _query("f", "The kind of file.", {"type": "string", "enum": list(FORMATS), "default": "gpkg"}),
+    _query("encoding", "The encoding of a shapefile.", {"type": "string", "enum": list(ENCODINGS), "default": "UTF-8"}),
+    _query("names", "Columns by their names, or by their Chinese titles.", {"type": "string", "enum": ["id", "title"], "default": "id"}),
+)
+_FILE_TAKES = ("bbox", "datetime", "as-of", "filter", "filter-lang", "filter-crs")
+
+
+def _of_collections(paths: dict) -> dict:
+    """The change feed and the file of every collection that has items."""
+    made = {}
+    wrong = {status: {"$ref": f"#/components/responses/{kind}"} for status, kind in (
+        ("400", "InvalidParameter"), ("401", "Unauthorized"), ("404", "NotFound"),
+    )}  # fmt: skip
     for path, operations in paths.items():
-        if path.endswith("/items") and "get" in operations:
-            name = path.split("/")[2]
-            answers = {"200": _answer("Changes, oldest first.", {"type": "object"})}
-            answers |= {
-                status: {"$ref": f"#/components/responses/{kind}"} for status, kind in (("400", "InvalidParameter"), ("404", "NotFound"))
-            }
-            feeds[f"/collections/{name}/changes"] = {
-                "get": {
-                    "summary": f"What changed in {name}",
-                    "tags": [name],
-                    "operationId": "get" + name.title().replace("_", "") + "Changes",
-                    "parameters": [since, {"$ref": "#/components/parameters/limit"}],
-                    "responses": answers | {"401": {"$ref": "#/components/responses/Unauthorized"}},
-                }
-            }
-    return feeds
+        if not path.endswith("/items") or "get" not in operations:
+            continue
+        name = path.split("/")[2]
+        called = name.title().replace("_", "")
+        made[f"/collections/{name}/changes"] = {"get": {
+            "summary": f"What changed in {name}", "tags": [name], "operationId": f"get{called}Changes",
+            "parameters": [_SINCE, {"$ref": "#/components/parameters/limit"}],
+            "responses": {"200": _answer("Changes, oldest first.", {"type": "object"})} | wrong,
+        }}  # fmt: skip
+        files = {form.media.split(";")[0]: {"schema": _TEXT | {"format": "binary"}} for form in FORMATS.values()}
+        made[f"/collections/{name}/download"] = {"get": {
+            "summary": f"{name} as a file", "tags": [name], "operationId": f"get{called}File",
+            "parameters": [*_FILE, *({"$ref": f"#/components/parameters/{parameter}"} for parameter in _FILE_TAKES)],
+            "responses": {"200": {"description": "The file.", "content": files}} | wrong,
+        }}  # fmt: skip
+    return made
 
 
 def _own_paths() -> dict:

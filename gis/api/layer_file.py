@@ -1,0 +1,293 @@
+"""A layer, or what a filter leaves of it, as a file: GeoPackage, FlatGeobuf, GeoParquet, Shapefile, CSV, DXF.
+
+The rows go from PostgreSQL into the file in batches (COPY, Arrow, GDAL), so that a city takes no more memory than a street.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import ezdxf
+import orjson
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as parquet
+import pyogrio
+import shapely
+from psycopg2 import sql
+
+from gis import crs as systems
+from gis.access import audit
+from gis.access.identity import Identity
+from gis.api import select
+from gis.api.boxes import Target
+from gis.catalog.model import Column, Layer
+from gis.db.connection import reading
+from gis.errors import InputError, StoreError
+
+LONGEST_S = 600.0
+"""How long the reading of one download may take."""
+_BLOCK = 8 << 20
+"""Bytes of a batch."""
+_ARROW = {
+    "text": pa.string(), "code": pa.string(), "texts": pa.string(), "int": pa.int64(), "real": pa.float64(),
+    "bool": pa.bool_(), "date": pa.date32(), "timestamp": pa.timestamp("us"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: its media type, the end of its name, GDAL's driver (None: written by Arrow)."""
+
+    media: str
+    suffix: str
+    driver: str | None = None
+
+
+FORMATS = {
+    "gpkg": Format("application/geopackage+sqlite3", "gpkg", "GPKG"),
+    "fgb": Format("application/vnd.flatgeobuf", "fgb", "FlatGeobuf"),
+    "parquet": Format("application/vnd.apache.parquet", "parquet"),
+    "shp": Format("application/zip", "shp.zip", "ESRI Shapefile"),
+    "csv": Format("text/csv; charset=utf-8", "csv"),
+    "dxf": Format("image/vnd.dxf", "dxf"),
+}
+ENCODINGS = ("UTF-8", "GBK")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be written: the rows, the columns, the CRS, the kind of file, how its columns are called."""
+
+    wanted: select.Wanted
+    names: tuple[str, ...]
+    target: Target
+    format: str
+    encoding: str = "UTF-8"
+    titles: bool = False
+    """Columns are called by their Chinese titles instead of their names."""
+
+    @property
+    def layer(self) -> Layer:
+        return self.wanted.layer
+
+    @property
+    def srid(self) -> int:
+        """The CRS that the file says it is in. x stands before y in files, whatever the authority says (GeoPackage 1.3, 2.1.3.1.2)."""
+        return systems.STORED if self.target.uri == systems.CRS84 else int(self.target.uri.rsplit("/", 1)[-1])
+
+
+def write(order: Order, identity: Identity, folder: Path) -> tuple[Path, int]:
+    """Writes the file into a folder; the file and the number of features in it. The access is recorded before it is handed out.
+
+    Raises StoreError (no room, time is up) and what the reading raises; nothing half written stays in the answer.
+    """
+    rows = folder / "rows.csv"
+    n = _copied(order, identity, rows)
+    path = folder / f"{order.layer.id}.{FORMATS[order.format].suffix}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # shapefiles cut names to ten bytes
+            _WRITERS.get(order.format, _by_gdal)(order, _batches(order, rows), path)
+    except OSError as error:
+        raise StoreError("the file cannot be written", remedy="See whether the disk is full") from error
+    rows.unlink()
+    area = order.wanted.area
+    audit.record_access(identity, "download", order.layer, n=n, bbox=area and area.box, format=order.format)
+    return path, n
+
+
+def _copied(order: Order, identity: Identity, path: Path) -> int:
+    """The rows as CSV, as PostgreSQL writes it: an empty field is NULL, a quoted empty one an empty text."""
+    statement = select.Statement()
+    columns = [_sql(order.layer.columns[name], name) for name in order.names]
+    geometry = sql.SQL("encode(ST_AsBinary({}), 'hex')").format(
+        select.coordinates(Target(order.target.uri, order.target.srid, False, True))
+    )
+    asked = sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
+        sql.SQL(", ").join([*columns, geometry]),
+        select.relation(order.layer, order.wanted.as_of),
+        select.condition(order.wanted, statement),
+        sql.SQL(", ").join(map(sql.Identifier, order.layer.key)),
+    )
+    with reading(identity.role, identity.user, timeout_s=LONGEST_S) as connection, connection.cursor() as cursor, path.open("wb") as file:
+        query = cursor.mogrify(asked, statement.parameters).decode()
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv)", file, size=1 << 20)
+        return cursor.rowcount
+
+
+def _sql(column: Column, name: str) -> sql.Composable:
+    identifier = sql.Identifier(name)
+    if column.type == "texts":
+        return sql.SQL("array_to_string({}, '、')").format(identifier)
+    return sql.SQL("{} AT TIME ZONE 'UTC'").format(identifier) if column.type == "timestamp" else identifier
+
+
+def _batches(order: Order, rows: Path) -> pa.RecordBatchReader:
+    """The rows as a stream of Arrow batches; geometry as WKB in the column `geometry`."""
+    columns = order.layer.columns
+    schema = pa.schema([*((name, _ARROW[columns[name].type]) for name in order.names), ("geometry", pa.binary())])
+    called = pa.schema([pa.field(title, field.type) for title, field in zip([*_called(order), "geometry"], schema, strict=True)])
+    return pa.RecordBatchReader.from_batches(called, _read(rows, schema, called))
+
+
+def _read(rows: Path, schema: pa.Schema, called: pa.Schema) -> Iterator[pa.RecordBatch]:
+    if rows.stat().st_size == 0:
+        return
+    reader = pacsv.open_csv(
+        rows,
+        read_options=pacsv.ReadOptions(column_names=schema.names, block_size=_BLOCK),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        convert_options=pacsv.ConvertOptions(
+            column_types={field.name: pa.string() if field.name == "geometry" else field.type for field in schema},
+            null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False, true_values=["t"], false_values=["f"],
+        ),
+    )  # fmt: skip
+    for batch in reader:
+        arrays = [*batch.columns[:-1], _from_hex(batch.columns[-1])]
+        yield pa.RecordBatch.from_arrays(arrays, schema=called)
+
+
+def _from_hex(texts: pa.StringArray) -> pa.BinaryArray:
+    """Hexadecimal texts as bytes, all at once."""
+    texts = pa.concat_arrays([texts])  # without an offset
+    valid, offsets, data = texts.buffers()
+    first, last = (texts.offset, texts.offset + len(texts))
+    at = pa.Array.from_buffers(pa.int32(), last + 1, [None, offsets]).to_numpy()
+    packed = bytes.fromhex(data.slice(0, int(at[-1])).to_pybytes().decode()) if data else b""
+    halves = pa.array(at[first:] // 2, pa.int32())
+    return pa.BinaryArray.from_buffers(pa.binary(), len(texts), [valid, halves.buffers()[1], pa.py_buffer(packed)])
+
+
+def _called(order: Order) -> list[str]:
+    """How the columns of the file are called; a title that comes twice stays a name."""
+    titles = [order.layer.columns[name].title.zh for name in order.names]
+    return [title if order.titles and titles.count(title) == 1 else name for name, title in zip(order.names, titles, strict=True)]
+
+
+# --- the kinds of files -----------------------------------------------------------------------------------------------
+
+
+def _by_gdal(order: Order, rows: pa.RecordBatchReader, path: Path, **more) -> None:
+    pyogrio.write_arrow(
+        rows, path, layer=order.layer.id, driver=FORMATS[order.format].driver, geometry_name="geometry",
+        geometry_type=_kind(order.layer), crs=systems.crs(order.srid).to_wkt(), **more,
+    )  # fmt: skip
+
+
+def _kind(layer: Layer) -> str:
+    """The geometry type as OGC writes it: `LineString Z`."""
+    return layer.geometry.removesuffix("Z") + (" Z" if layer.geometry.endswith("Z") else "")
+
+
+def _shapefile(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
+    """All parts of a shapefile in a ZIP, with the encoding in its .cpg. Moments are texts: the format knows days only."""
+    folder = path.parent / "shapefile"
+    folder.mkdir()
+    names = _ten_bytes(rows.schema.names[:-1], order.encoding)
+    types = [pa.string() if pa.types.is_timestamp(field.type) else field.type for field in rows.schema]
+    schema = pa.schema(list(zip([*names, "geometry"], types, strict=True)))
+
+    def fitted() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            yield pa.RecordBatch.from_arrays([c.cast(t) for c, t in zip(batch.columns, types, strict=True)], schema=schema)
+
+    _by_gdal(order, pa.RecordBatchReader.from_batches(schema, fitted()), folder / f"{order.layer.id}.shp", encoding=order.encoding)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for part in sorted(folder.iterdir()):
+            archive.write(part, part.name)
+    shutil.rmtree(folder)
+
+
+def _ten_bytes(names: list[str], encoding: str) -> list[str]:
+    """Names cut to the ten bytes that a shapefile keeps, between characters, and still different from each other."""
+    cut: list[str] = []
+    for name in names:
+        short, n = _cut(name, encoding, 10), 0
+        while short.lower() in (other.lower() for other in cut):
+            n += 1
+            short = _cut(name, encoding, 10 - len(f"_{n}")) + f"_{n}"
+        cut.append(short)
+    return cut
+
+
+def _cut(name: str, encoding: str, most: int) -> str:
+    return name.encode(encoding, "replace")[:most].decode(encoding, "ignore")
+
+
+def _drawing(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
+    """A drawing (AutoCAD 2010): each feature lies on the drawing layer of its class, its properties are its extended data under ONEMAP."""
+    drawing = ezdxf.new("R2010")
+    drawing.appids.add("ONEMAP")
+    space, by = drawing.modelspace(), order.layer.style.by
+    at = order.names.index(by) if by in order.names else None
+    for batch in rows:
+        shapes = shapely.from_wkb(batch.columns[-1].to_numpy(zero_copy_only=False))
+        values = zip(*(column.to_pylist() for column in batch.columns[:-1]), strict=True)
+        for shape, row in zip(shapes, values, strict=True):
+            lies_on = order.layer.id if at is None or row[at] is None else f"{order.layer.id}_{row[at]}"
+            said = [
+                (1000, " ".join(f"{name}={value}".split())[:250])
+                for name, value in zip(rows.schema.names, row, strict=False)
+                if value is not None
+            ]
+            for entity in _drawn(space, shape, {"layer": lies_on}):
+                entity.set_xdata("ONEMAP", said)
+    drawing.saveas(path)
+
+
+def _drawn(space, shape: shapely.Geometry, attributes: dict) -> Iterator[ezdxf.entities.DXFEntity]:
+    """A geometry as the entities of a drawing: points, lines with their heights, the rings of areas."""
+    for part in shapely.get_parts(shape):
+        if part.geom_type == "Point":
+            yield space.add_point(part.coords[0], dxfattribs=attributes)
+            continue
+        rings = [part.exterior, *part.interiors] if part.geom_type == "Polygon" else [part]
+        for ring in rings:
+            yield space.add_polyline3d([(*c, 0.0)[:3] for c in ring.coords], close=part.geom_type == "Polygon", dxfattribs=attributes)
+
+
+def _parquet(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
+    """GeoParquet 1.1: WKB, and in the metadata what is in the column."""
+    column = {"encoding": "WKB", "geometry_types": [_kind(order.layer)], "crs": systems.crs(order.srid).to_json_dict()}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    schema = rows.schema.with_metadata({b"geo": orjson.dumps(geo)})
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in rows:
+            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+
+
+def _csv(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
+    """UTF-8 with a mark, which Excel needs to read Chinese; the geometry as WKT, in a column of that name."""
+    names = [*rows.schema.names[:-1], "wkt"]
+    digits = order.target.decimals(order.layer.survey)
+    with path.open("wb") as file:
+        file.write("\ufeff".encode())
+        header = pa.table({name: pa.array([], pa.string()) for name in names})
+        pacsv.write_csv(header, file)
+        for batch in rows:
+            shapes = shapely.from_wkb(batch.columns[-1].to_numpy(zero_copy_only=False))
+            texts = pa.array(shapely.to_wkt(shapes, rounding_precision=digits), pa.string())
+            table = pa.table([*batch.columns[:-1], texts], names=names)
+            pacsv.write_csv(table, file, pacsv.WriteOptions(include_header=False))
+
+
+_WRITERS = {"shp": _shapefile, "dxf": _drawing, "parquet": _parquet, "csv": _csv}
+
+
+def format_of(text: str) -> str:
+    """The kind of file that `f` asks for. Raises InputError."""
+    if text not in FORMATS:
+        raise InputError(f"format {text[:40]!r} is not offered here", where="f", remedy="One of " + ", ".join(FORMATS))
+    return text
+
+
+def new_folder() -> Path:
+    """A folder for one download; who asked for it removes it."""
+    return Path(tempfile.mkdtemp(prefix="onemap-download-"))

@@ -1,0 +1,147 @@
+"""Layers as files: what another program reads in them is what the layer holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import geopandas
+import pyogrio
+import pytest
+from api_rows import put
+
+from gis.access import audit
+from gis.api import layer_file
+
+EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
+ROADS = "/collections/road/download"
+
+
+@pytest.fixture
+def roads(app):
+    """R1 (the good row) and three others: one without a name, one with quotes, a comma and a line feed in it, one far away."""
+    put(
+        "road",
+        {"road_id": "R2", "name": None, "lanes": 4, "width_m": 12.5, "geometry": "LINESTRING(117.01 32.01, 117.02 32.01)"},
+        {"road_id": "R3", "name": '甲"乙",丙\n丁', "bridge": True, "geometry": "LINESTRING(117.01 32.02, 117.02 32.02)"},
+        {"road_id": "R4", "name": "", "valid_from": "2020-02-29", "geometry": "LINESTRING(117.11 32.12, 117.12 32.12)"},
+    )
+
+
+def read(response, tmp_path: Path, suffix: str) -> geopandas.GeoDataFrame:
+    assert response.status_code == 200, response.text
+    path = tmp_path / f"file.{suffix}"
+    path.write_bytes(response.data)
+    return geopandas.read_parquet(path) if suffix == "parquet" else geopandas.read_file(path)
+
+
+@pytest.mark.parametrize("form", ["gpkg", "fgb", "parquet"])
+def test_a_file_holds_the_layer(anyone, roads, tmp_path, form):
+    items = {f["id"]: f for f in anyone.get("/collections/road/items?limit=100").json["features"]}
+    response = anyone.get(f"{ROADS}?f={form}")
+    found = read(response, tmp_path, form).set_index("road_id", drop=False)
+    assert set(found.index) == set(items) and response.headers["OGC-NumberReturned"] == "4"
+    assert found.crs.to_epsg() == 4490
+    for key, item in items.items():
+        row = found.loc[key]
+        assert row.geometry.coords[0] == pytest.approx(tuple(item["geometry"]["coordinates"][0]), abs=1e-7)
+        for name, value in item["properties"].items():
+            given = row[name]
+            given = None if (not isinstance(given, str) and given != given) or given is None else given
+            if name in ("valid_from", "valid_to"):
+                given = None if given is None or str(given) == "NaT" else str(given)[:10]
+            assert given == value, (key, name)
+
+
+def test_a_file_in_the_citys_system_has_easting_first(anyone, roads, tmp_path):
+    found = read(anyone.get(f"{ROADS}?f=gpkg&crs={EPSG}4548&road_id=R1"), tmp_path, "gpkg")
+    assert found.crs.to_epsg() == 4548 and len(found) == 1
+    assert found.geometry[0].coords[0] == pytest.approx((500000.0, 3541852.434), abs=0.01), "x is easting in a file"
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "GBK"])
+def test_a_shapefile_in_either_encoding(anyone, roads, tmp_path, encoding):
+    response = anyone.get(f"{ROADS}?f=shp&encoding={encoding}&names=title&properties=road_id,name,class")
+    assert response.mimetype == "application/zip"
+    path = tmp_path / "road.zip"
+    path.write_bytes(response.data)
+    found = pyogrio.read_dataframe(f"/vsizip/{path}/road.shp", encoding=encoding)
+    names = {"UTF-8": ["道路编", "道路名", "道路等"], "GBK": ["道路编号", "道路名称", "道路等级"]}[encoding]
+    assert list(found.columns) == [*names, "geometry"], "ten bytes hold three characters of UTF-8 and five of GBK"
+    assert found[names[1]][2] == '甲"乙",丙\n丁' and found[names[1]].isna()[1]
+
+
+def test_a_table_opens_in_a_spreadsheet(anyone, roads):
+    response = anyone.get(f"{ROADS}?f=csv&names=title")
+    assert response.data.startswith("\ufeff".encode())
+    rows = list(csv.DictReader(io.StringIO(response.data.decode("utf-8-sig"), newline="")))
+    assert [row["道路编号"] for row in rows] == ["R1", "R2", "R3", "R4"] and rows[2]["道路名称"] == '甲"乙",丙\n丁'
+    assert rows[1]["wkt"] == "LINESTRING (117.01 32.01, 117.02 32.01)"
+
+
+def test_a_drawing_has_a_layer_per_class(anyone, roads, tmp_path):
+    path = tmp_path / "road.dxf"
+    path.write_bytes(anyone.get(f"{ROADS}?f=dxf&crs={EPSG}4548").data)
+    found = geopandas.read_file(path)
+    assert len(found) == 4 and all(name.startswith("road_") for name in found["Layer"])
+
+
+def test_what_the_parameters_leave(anyone, roads, tmp_path):
+    for query, expected in (
+        ("bbox=117.1,32.1,117.2,32.2", {"R4"}),
+        ("lanes=4", {"R2"}),
+        ("filter=name IS NULL", {"R2"}),
+        ("datetime=2020-02-29&filter=road_id='R4'", {"R4"}),
+        ("datetime=2020-02-28&filter=road_id='R4'", set()),
+        ("as-of=2000-01-01", set()),
+    ):
+        assert set(read(anyone.get(f"{ROADS}?f=gpkg&{query}"), tmp_path, "gpkg").get("road_id", ())) == expected, query
+        (tmp_path / "file.gpkg").unlink()
+
+
+@pytest.mark.parametrize("form", list(layer_file.FORMATS))
+def test_nothing_found_is_a_file_without_rows(anyone, roads, form):
+    response = anyone.get(f"{ROADS}?f={form}&road_id=nothing")
+    assert response.status_code == 200 and response.data and response.headers["OGC-NumberReturned"] == "0"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "f=exe",
+        "f=../x",
+        "bbox=1,2,3",
+        "crs=EPSG:9999",
+        "of=1",
+        "properties=nothing",
+        "encoding=LATIN1",
+        "names=x",
+        "filter=nothing=1",
+        "lanes=x",
+    ],
+)
+def test_what_is_no_question_is_refused(anyone, query):
+    assert anyone.get(f"{ROADS}?{query}").status_code == 400
+
+
+def test_pipes_for_whom_they_are_and_on_the_record(anyone, as_role, tmp_path):
+    assert anyone.get("/collections/water_pipe/download").status_code == 404
+    found = read(as_role("water").get("/collections/water_pipe/download?f=gpkg"), tmp_path, "gpkg")
+    assert len(found) == 1 and found.geometry[0].has_z
+    entry = audit.entries(layer="water_pipe", limit=1)[0]
+    assert (entry["action"], entry["n"], entry["detail"]["format"]) == ("download", 1, "gpkg")
+
+
+def test_hidden_columns_are_in_no_file(as_role, tmp_path):
+    assert "officer" in read(as_role("admin").get("/collections/grid_cell/download?f=fgb"), tmp_path, "fgb")
+    assert "officer" not in read(as_role("water").get("/collections/grid_cell/download?f=fgb"), tmp_path, "fgb")
+    assert as_role("water").get("/collections/grid_cell/download?properties=officer").status_code == 400
+
+
+def test_nothing_stays_behind(anyone, roads, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    response = anyone.get(f"{ROADS}?f=gpkg")
+    assert response.data
+    response.close()
+    assert list(tmp_path.iterdir()) == []
