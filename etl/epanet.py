@@ -203,9 +203,7 @@ def _node_rows(inp: Inp, drawn: _Map, stubs: dict[str, shapely.Point]) -> list[d
         }
         for node in inp.nodes.values()
     ]  # fmt: skip
-    return rows + [
-        {"node_id": name, "ground_m": None, "base_demand_lps": None, "geometry": spot} for name, spot in stubs.items()
-    ]
+    return rows + [{"node_id": name, "ground_m": None, "base_demand_lps": None, "geometry": spot} for name, spot in stubs.items()]
 
 
 def _pipe_rows(inp: Inp, drawn: _Map, lines: dict[str, np.ndarray]) -> list[dict]:
@@ -224,7 +222,7 @@ def _pipe_rows(inp: Inp, drawn: _Map, lines: dict[str, np.ndarray]) -> list[dict
 def _source_rows(inp: Inp, drawn: _Map) -> list[dict]:
     return [
         {
-            "source_id": n.id, "node_id": n.id, "kind": n.kind, "name": n.id, "head_m": _within(n.elevation, -500, 9000),
+            "source_id": n.id, "node_id": n.id, "kind": n.kind, "name": n.id, "head_m": _within(n.head, -500, 9000),
             "capacity_m3": _within(n.capacity, 0, 1e9), "geometry": drawn.point(n.id),
         }
         for n in inp.nodes.values() if n.kind != "junction"
@@ -238,9 +236,7 @@ def _valve_rows(inp: Inp, path: Path, encoding: str | None) -> list[tuple[str, s
     table = csv.DictReader(io.StringIO(text_of(path, encoding)))
     names = {(n or "").strip().lower(): n for n in table.fieldnames or ()}
     if not {"link", "node"} <= set(names):
-        raise SourceError(
-            f"the valve layer {path.name} has no columns link and node", remedy="Give it a header line with link,node"
-        )
+        raise SourceError(f"the valve layer {path.name} has no columns link and node", remedy="Give it a header line with link,node")
     pairs = []
     for row in table:
         link, node = ((row[names[k]] or "").strip() for k in ("link", "node"))
@@ -252,9 +248,7 @@ def _valve_rows(inp: Inp, path: Path, encoding: str | None) -> list[tuple[str, s
     return list(dict.fromkeys(pairs))
 
 
-def _valves(
-    inp: Inp, isolation: set[str], extra: list[tuple[str, str]], drawn: _Map, lines: dict
-) -> tuple[list[dict], dict]:
+def _valves(inp: Inp, isolation: set[str], extra: list[tuple[str, str]], drawn: _Map, lines: dict) -> tuple[list[dict], dict]:
     """The rows of all valves, and the nodes put between a device and the isolation valve at its end (id → point)."""
     rows: dict[str, dict] = {}
     ends: dict[str, list[str]] = {}
@@ -295,10 +289,12 @@ def _valves(
         "flow",
         "normal_status",
         "diameter_mm",
+        "setting",
+        "curve",
+        "power_kw",
     )
     return [
-        {c: row.get(c) for c in columns} | {"operable": True, "accessible": True, "geometry": row["geometry"]}
-        for row in rows.values()
+        {c: row.get(c) for c in columns} | {"operable": True, "accessible": True, "geometry": row["geometry"]} for row in rows.values()
     ], stubs
 
 
@@ -316,6 +312,8 @@ def _link_valve(link: Link, ends: list[str], isolation: set[str], lines: dict, d
     return {
         "valve_id": link.id, "kind": _KINDS.get(link.kind, "other"), "isolating": link.kind in isolation,
         "from_node": ends[0], "to_node": ends[1], "normal_status": "closed" if link.status == "CLOSED" else "open",
-        "diameter_mm": _within(link.diameter, 1, 6000),
+        "diameter_mm": _within(link.diameter, 1, 6000), "setting": _within(link.setting, -1000, 1e6),
+        "curve": " ".join(f"{flow:.6g}:{head:.6g}" for flow, head in link.curve[:20]) or None,
+        "power_kw": _within(link.power_kw, 0, 1e5),
         "geometry": shapely.Point(middle.x, middle.y, drawn.z[drawn.index[link.start]]),
     }  # fmt: skip

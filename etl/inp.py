@@ -19,26 +19,33 @@ US_FLOW_LPS = {"CFS": 28.316846592, "GPM": 0.0630901964, "MGD": 43.8126363889, "
 SI_FLOW_LPS = {"LPS": 1.0, "LPM": 1 / 60, "MLD": 1e6 / 86400, "CMH": 1 / 3.6, "CMD": 1000 / 86400, "CMS": 1000.0}
 """Flow units that come with SI units, in L/s."""
 
-_SECTIONS = ("JUNC", "RESE", "TANK", "PIPE", "PUMP", "VALV", "DEMA", "STAT", "OPTI", "COOR", "VERT", "BACK")
+PSI_M = 0.3048 / 0.4333
+"""Metres of water in a psi, as EPANET 2.2 counts them."""
+HORSEPOWER_KW = 0.745699872
+
+_SECTIONS = ("JUNC", "RESE", "TANK", "PIPE", "PUMP", "VALV", "DEMA", "STAT", "OPTI", "COOR", "VERT", "BACK", "CURV")
 """EPANET knows a section by its first letters."""
 
 
 @dataclass
 class Node:
-    """A junction, reservoir or tank: elevation (head of a reservoir) in metres, base demand in L/s, position as in the file."""
+    """A junction, reservoir or tank: elevation (head of a reservoir) in metres, base demand in L/s, position as in the file; head: of a
+    reservoir, or of a tank at its first level."""
 
     id: str
     kind: str
     elevation: float | None = None
     demand: float = 0.0
     capacity: float | None = None
+    head: float | None = None
     xy: tuple[float, float] | None = None
 
 
 @dataclass
 class Link:
     """A pipe, pump or valve from start to end: kind PIPE, PUMP or the valve's type; status OPEN, CLOSED, CV or ACTIVE;
-    length in metres, diameter in millimetres, inner vertices as in the file."""
+    length in metres, diameter in millimetres, inner vertices as in the file. setting: of a PRV, PSV or PBV metres of water, of an FCV L/s,
+    of a TCV its coefficient; of a pump curve: its points (flow L/s, head m) at its speed, and power_kw."""
 
     id: str
     start: str
@@ -49,6 +56,9 @@ class Link:
     diameter: float | None = None
     roughness: float | None = None
     vertices: list[tuple[float, float]] = field(default_factory=list)
+    setting: float | None = None
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    power_kw: float | None = None
 
 
 @dataclass
@@ -82,9 +92,7 @@ def text_of(path: Path, encoding: str | None = None) -> str:
         return raw.decode(name).lstrip("\ufeff")
     except UnicodeDecodeError:
         if encoding:
-            raise SourceError(
-                f"{path.name} is not in {encoding}", remedy="Leave --encoding out, or name the right one"
-            ) from None
+            raise SourceError(f"{path.name} is not in {encoding}", remedy="Leave --encoding out, or name the right one") from None
         return raw.decode("latin-1")
 
 
@@ -107,6 +115,7 @@ def read(path: Path, encoding: str | None = None) -> Inp:
     map_units = next((x.words[-1].upper() for x in sections["BACK"] if x.words[0].upper() == "UNITS"), "NONE")
     nodes = _nodes(sections, FOOT_M if us_units else 1.0, (US_FLOW_LPS | SI_FLOW_LPS)[flow], path.name)
     links = _links(sections, us_units, path.name)
+    _regulate(sections, links, us_units, (US_FLOW_LPS | SI_FLOW_LPS)[flow])
     return Inp(nodes, links, us_units, map_units, options.get("HEADLOSS", "H-W"))
 
 
@@ -136,9 +145,7 @@ def _number(line: _Line, place: int, what: str, file: str, default: float | None
     try:
         return float(word)
     except ValueError:
-        raise SourceError(
-            f"{what} {word[:20]!r} is no number", where=f"{file}, line {line.number}", remedy="Correct the line"
-        ) from None
+        raise SourceError(f"{what} {word[:20]!r} is no number", where=f"{file}, line {line.number}", remedy="Correct the line") from None
 
 
 def _nodes(sections: dict, metre: float, lps: float, file: str) -> dict[str, Node]:
@@ -147,13 +154,13 @@ def _nodes(sections: dict, metre: float, lps: float, file: str) -> dict[str, Nod
         elevation, demand = _number(line, 1, "an elevation", file, 0.0), _number(line, 2, "a demand", file, 0.0)
         nodes[line.words[0]] = Node(line.words[0], "junction", elevation * metre, demand * lps)
     for line in sections["RESE"]:
-        nodes[line.words[0]] = Node(line.words[0], "reservoir", _number(line, 1, "a head", file) * metre)
+        head = _number(line, 1, "a head", file) * metre
+        nodes[line.words[0]] = Node(line.words[0], "reservoir", head, head=head)
     for line in sections["TANK"]:
-        elevation, lowest, highest, width = (
-            _number(line, i, "a level or diameter", file, 0.0) * metre for i in (1, 3, 4, 5)
-        )
+        elevation, lowest, highest, width = (_number(line, i, "a level or diameter", file, 0.0) * metre for i in (1, 3, 4, 5))
         capacity = 3.141592653589793 / 4 * width**2 * max(highest - lowest, 0.0)
-        nodes[line.words[0]] = Node(line.words[0], "tank", elevation, capacity=capacity)
+        first = _number(line, 2, "a level", file, 0.0) * metre
+        nodes[line.words[0]] = Node(line.words[0], "tank", elevation, capacity=capacity, head=elevation + first)
     named: dict[str, float] = {}
     for line in sections["DEMA"]:
         named[line.words[0]] = named.get(line.words[0], 0.0) + _number(line, 1, "a demand", file) * lps
@@ -185,9 +192,7 @@ def _links(sections: dict, us_units: bool, file: str) -> dict[str, Link]:
     for line in sections["VALV"]:
         ends = _word(line, 1, "a start node", file), _word(line, 2, "an end node", file)
         kind = _word(line, 4, "a type", file).upper()
-        links[line.words[0]] = Link(
-            line.words[0], *ends, kind, "ACTIVE", None, _number(line, 3, "a diameter", file) * mm
-        )
+        links[line.words[0]] = Link(line.words[0], *ends, kind, "ACTIVE", None, _number(line, 3, "a diameter", file) * mm)
     for line in sections["STAT"]:
         link = links.get(line.words[0])
         if link is not None and link.status != "CV":
@@ -197,6 +202,35 @@ def _links(sections: dict, us_units: bool, file: str) -> dict[str, Link]:
             xy = _number(line, 1, "a coordinate", file), _number(line, 2, "a coordinate", file)
             links[line.words[0]].vertices.append(xy)
     return links
+
+
+def _regulate(sections: dict, links: dict[str, Link], us_units: bool, lps: float) -> None:
+    """Settings of valves, curves and power of pumps. The topology does not need them: what cannot be read is left unknown."""
+    metre, pressure, kilowatt = (FOOT_M, PSI_M, HORSEPOWER_KW) if us_units else (1.0, 1.0, 1.0)
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for line in sections["CURV"]:
+        point = [_figure(word) for word in line.words[1:3]]
+        if len(point) == 2 and None not in point:
+            curves.setdefault(line.words[0], []).append((point[0] * lps, point[1] * metre))
+    for line in sections["PUMP"]:
+        given = {k.upper(): v for k, v in zip(line.words[3::2], line.words[4::2], strict=False)}
+        link, speed, power = links[line.words[0]], _figure(given.get("SPEED", "1")) or 1.0, _figure(given.get("POWER", ""))
+        link.curve = [(flow * speed, head * speed**2) for flow, head in curves.get(given.get("HEAD", ""), [])]
+        link.power_kw = None if power is None else power * kilowatt
+    words = {line.words[0]: line.words[5] for line in sections["VALV"] if len(line.words) > 5}
+    words |= {line.words[0]: line.words[1] for line in sections["STAT"] if line.words[0] in words and len(line.words) > 1}
+    unit = {"PRV": pressure, "PSV": pressure, "PBV": pressure, "FCV": lps, "TCV": 1.0}
+    for name, word in words.items():
+        value = _figure(word)
+        if value is not None and links[name].kind in unit:
+            links[name].setting = value * unit[links[name].kind]
+
+
+def _figure(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def _zero(word: str) -> bool:

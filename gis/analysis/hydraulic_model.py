@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gis.analysis.consumers import Consumers
-from gis.analysis.hydraulics import SMOOTH, Tables
+from gis.analysis.hydraulics import SET, SMOOTH, Tables
 from gis.analysis.network import AS_LINK, AT_JUNCTION, AT_PIPE_END, Network, decoded
 
 FINDINGS = {
@@ -24,8 +24,12 @@ FINDINGS = {
         "pressure valves whose setting is not recorded: they hold the pressure recorded on the pipe behind them, or let it pass",
         "减压阀、稳压阀未登记设定值：取阀后管段登记的压力，没有则视为全通",
     ),
-    "HY06": ("pumps whose curve is not recorded: they let water pass and add no head", "水泵未登记特性曲线：视为单向通过，不加压"),
-}
+    "HY06": ("pumps whose curve and power are not recorded: they let water pass and add no head",
+             "水泵未登记特性曲线和功率：视为单向通过，不加压"),
+    "HY07": ("pressures that no main stands: pumps run against a closed end, what lies behind them has no real result",
+             "水压高于管道所能承受：水泵顶着关断处运行，其后的水压不是实际值"),
+    "HY08": ("warnings of EPANET", "EPANET 的警告"),
+}  # fmt: skip
 """What the model assumes where the layers are silent, in English and Chinese."""
 
 ROUGHNESS, DIAMETER_MM = 120.0, 100.0
@@ -42,14 +46,28 @@ class Closure:
 
 @dataclass(frozen=True)
 class Attributes:
-    """What the topology does not know, aligned with its arrays: elevation per node, roughness per pipe, kind and setting (m) per valve,
-    head per source; NaN where unknown."""
+    """What the topology does not know, aligned with its arrays: elevation per node, roughness per pipe, kind and setting (as in
+    `hydraulics.Tables`) per valve, head per source; per valve also the curve of a pump (points, or None), its power (kW), and whether the
+    setting was taken from what is recorded beside it; NaN where unknown."""
 
     elevation_m: np.ndarray
     roughness: np.ndarray
     kind: np.ndarray
     setting_m: np.ndarray
     head_m: np.ndarray
+    curve: np.ndarray | None = None
+    power_kw: np.ndarray | None = None
+    guessed: np.ndarray | bool = True
+
+
+def curve_points(text: object) -> np.ndarray | None:
+    """The points (flow L/s, head m) of a pump curve as the layers write it, `0:60 50:45 100:20`; None where it is none."""
+    parts = [part.split(":") for part in text.replace("：", ":").split()] if isinstance(text, str) else []
+    try:
+        points = np.array([(float(flow), float(head)) for flow, head in parts])
+    except ValueError:
+        return None
+    return points if len(points) and np.isfinite(points).all() else None
 
 
 def points(net: Network, supplied: Consumers, fraction: np.ndarray, lps_per_customer: float) -> pd.DataFrame:
@@ -106,9 +124,10 @@ def tables(net: Network, known: Attributes, used: pd.DataFrame, closure: Closure
         "pipe_id": [f"S{i}" for i in sources.index], "from_node": sources["node_id"], "to_node": sources.pop("at"), "length_m": 0.0,
         "diameter_mm": 2000.0, "roughness": SMOOTH,
     })  # fmt: skip
-    plain = devices[~devices["directed"]].rename(columns={"device_id": "pipe_id"}).assign(length_m=0.0, roughness=SMOOTH)
+    special = devices["directed"] | (devices["kind"].isin(SET) & devices["setting_m"].notna())
+    plain = devices[~special].rename(columns={"device_id": "pipe_id"}).assign(length_m=0.0, roughness=SMOOTH)
     columns = list(pipes.columns)
-    return Tables(junctions, pd.concat([pipes, plain[columns], joined[columns]]), devices[devices["directed"]], sources), at
+    return Tables(junctions, pd.concat([pipes, plain[columns], joined[columns]]), devices[special], sources), at
 
 
 def _names(letter: str, count: int) -> np.ndarray:
@@ -128,9 +147,17 @@ def _devices(net: Network, known: Attributes, shut: np.ndarray, at_junction: np.
     frame = pd.DataFrame({
         "device_id": _names("V", net.n_valves), "kind": known.kind, "from_node": np.where(end & ~net.valve_inward, at_end, node),
         "to_node": np.where(link, to, np.where(net.valve_inward, at_end, node)), "diameter_mm": _or(net.valve_diameter, DIAMETER_MM),
-        "setting_m": known.setting_m, "directed": net.valve_directed,
+        "setting_m": known.setting_m, "directed": net.valve_directed, "curve": _curves(net, known), "power_kw": _powers(net, known),
     })  # fmt: skip
     return frame[link | end]
+
+
+def _curves(net: Network, known: Attributes) -> np.ndarray:
+    return known.curve if known.curve is not None else np.full(net.n_valves, None, object)
+
+
+def _powers(net: Network, known: Attributes) -> np.ndarray:
+    return known.power_kw if known.power_kw is not None else np.full(net.n_valves, np.nan)
 
 
 def _sources(net: Network, known: Attributes, closure: Closure) -> pd.DataFrame:
@@ -143,10 +170,12 @@ def _sources(net: Network, known: Attributes, closure: Closure) -> pd.DataFrame:
 
 def findings(net: Network, known: Attributes) -> list[tuple[str, np.ndarray]]:
     """What the model assumes, with the ids it concerns."""
+    driven = np.array([points is not None for points in _curves(net, known)], bool) | (_powers(net, known) > 0)
+    unset = ~np.isfinite(known.setting_m) | known.guessed
     silent = {
         "HY01": net.pipe_id[~(known.roughness > 0)], "HY02": net.pipe_id[~(net.pipe_diameter > 0)],
         "HY03": net.node_id[~np.isfinite(known.elevation_m)], "HY04": net.source_id[~np.isfinite(known.head_m)],
-        "HY05": net.valve_id[np.isin(known.kind, ("prv", "psv"))], "HY06": net.valve_id[known.kind == "pump"],
+        "HY05": net.valve_id[np.isin(known.kind, ("prv", "psv")) & unset], "HY06": net.valve_id[(known.kind == "pump") & ~driven],
     }  # fmt: skip
     return [(code, ids) for code, ids in silent.items() if len(ids)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 LITRE = 0.001
 FITTING_M = 0.1
 """The length of what joins two junctions without a length of its own."""
+SET = ("prv", "psv", "pbv", "fcv", "tcv")
+"""Valves that hold what they are set to."""
+CEILING_M = 160.0
+"""A pump that lifts to more than this (PN 16, the class of ordinary mains) runs against a closed end."""
 SMOOTH = 150.0
 """Hazen–Williams coefficient of such a link: it resists as good as nothing."""
 
@@ -34,8 +38,9 @@ SMOOTH = 150.0
 @dataclass(frozen=True)
 class Tables:
     """What is solved, as frames. junctions: node_id, elevation_m, demand_lps. pipes: pipe_id, from_node, to_node, length_m, diameter_mm,
-    roughness (Hazen–Williams C). devices: device_id, kind, from_node, to_node, diameter_mm, setting_m (prv, psv: pressure held; anything
-    else lets water pass from start to end). sources: node_id, head_m. Ids at most 31 characters without spaces."""
+    roughness (Hazen–Williams C). devices: device_id, kind, from_node, to_node, diameter_mm, setting_m (prv, psv, pbv: pressure, m; fcv:
+    flow, L/s; tcv: loss coefficient), and of pumps curve (points flow L/s, head m; (n, 2) or None) and power_kw; whatever is not known of
+    one lets water pass from start to end. sources: node_id, head_m. Ids at most 31 characters without spaces."""
 
     junctions: pd.DataFrame
     pipes: pd.DataFrame
@@ -58,13 +63,23 @@ def model(tables: Tables) -> wntr.network.WaterNetworkModel:
         size = max(row.length_m, FITTING_M), row.diameter_mm / 1000, row.roughness
         made.add_pipe(row.pipe_id, row.from_node, row.to_node, *size)
     for row in tables.devices.itertuples():
-        if row.kind in ("prv", "psv") and np.isfinite(row.setting_m):
-            made.add_valve(
-                row.device_id, row.from_node, row.to_node, row.diameter_mm / 1000, row.kind.upper(), initial_setting=row.setting_m
-            )
-        else:
-            made.add_pipe(row.device_id, row.from_node, row.to_node, FITTING_M, row.diameter_mm / 1000, SMOOTH, check_valve=True)
+        _add_device(made, row)
     return made
+
+
+def _add_device(made: wntr.network.WaterNetworkModel, row) -> None:
+    """A pressure, flow or throttle valve with its setting, a pump with its curve or power; else a link that only lets water pass."""
+    ends = row.device_id, row.from_node, row.to_node
+    curve, power = getattr(row, "curve", None), getattr(row, "power_kw", np.nan)
+    if row.kind in SET and np.isfinite(row.setting_m):
+        made.add_valve(*ends, row.diameter_mm / 1000, row.kind.upper(), initial_setting=row.setting_m * (LITRE if row.kind == "fcv" else 1))
+    elif row.kind == "pump" and curve is not None and len(curve):
+        made.add_curve(row.device_id, "HEAD", [(flow * LITRE, head) for flow, head in curve])
+        made.add_pump(*ends, pump_type="HEAD", pump_parameter=row.device_id)
+    elif row.kind == "pump" and power > 0:
+        made.add_pump(*ends, pump_type="POWER", pump_parameter=power * 1000)
+    else:
+        made.add_pipe(*ends, FITTING_M, row.diameter_mm / 1000, SMOOTH, check_valve=True)
 
 
 def loaded(path: Path) -> wntr.network.WaterNetworkModel:
@@ -150,35 +165,70 @@ def _unfed(made: wntr.network.WaterNetworkModel, shut: set[str]) -> set[str]:
     return {name for name, i in index.items() if i not in reached or name in shut}
 
 
-def solved(made: wntr.network.WaterNetworkModel, minimum_m: float, hours: float = 0.0) -> pd.DataFrame:
+def solved(
+    made: wntr.network.WaterNetworkModel, minimum_m: float, hours: float = 0.0, progress: Callable[[float], None] = lambda share: None
+) -> pd.DataFrame:
     """Per junction: pressure_m, the lowest within `hours` from the start of the model's day (at most as long as the model runs; 0: at its
-    first moment), demand_lps and delivered_lps, the means over that time. Index: junction id.
+    first moment), demand_lps and delivered_lps, the means over that time. Index: junction id. `attrs`: `warnings`, what EPANET said;
+    `against_closed`: the pumps that lift to more than CEILING_M.
 
-    Raises InputError where EPANET finds no solution.
+    progress: told the share of the time that is solved, after each step; what it raises ends the run. Raises InputError where EPANET finds
+    no solution.
     """
-    import wntr
-
     _ask_for(made, minimum_m, hours)
     if not made.num_junctions:
         return pd.DataFrame({"pressure_m": [], "demand_lps": [], "delivered_lps": []}, dtype=float)
-    with tempfile.TemporaryDirectory(prefix="hydraulics-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            found = wntr.sim.EpanetSimulator(made).run_sim(file_prefix=str(Path(folder) / "run"))
-        except (wntr.epanet.exceptions.EpanetException, RuntimeError) as error:
-            raise InputError(
-                f"EPANET finds no solution: {str(error)[:120]}", remedy="Check the network's sources, pumps and settings"
-            ) from None
+    found, warned = _run(made, progress)
     names = made.junction_name_list
     pressure, delivered = found.node["pressure"][names], found.node["demand"][names]
     wanted = _wanted(made, pressure.index.to_numpy())
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "pressure_m": pressure.min().to_numpy(float), "demand_lps": wanted / LITRE,
             "delivered_lps": delivered.mean().to_numpy(float) / LITRE,
         },
         index=pd.Index(names),
     )  # fmt: skip
+    high = set(pressure.columns[(pressure > CEILING_M).any()])
+    table.attrs.update(warnings=warned, against_closed=[name for name, pump in made.pumps() if pump.end_node_name in high])
+    return table
+
+
+def _run(made: wntr.network.WaterNetworkModel, progress: Callable[[float], None]):
+    """The results of EPANET, solved step by step, and its warnings, each once."""
+    import wntr
+
+    with tempfile.TemporaryDirectory(prefix="hydraulics-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        files = [str(Path(folder) / f"run.{kind}") for kind in ("inp", "rpt", "bin")]
+        toolkit = wntr.epanet.toolkit.ENepanet(version=2.2)
+        try:
+            wntr.network.write_inpfile(made, files[0], units=made.options.hydraulic.inpfile_units, version=2.2)
+            toolkit.ENopen(*files)
+            try:
+                _solve(toolkit, max(made.options.time.duration, 1), progress)
+            finally:
+                toolkit.ENclose()
+            found = wntr.epanet.io.BinFile().read(files[2], False, made.options.hydraulic.headloss == "D-W")
+        except (wntr.epanet.exceptions.EpanetException, RuntimeError) as error:
+            raise InputError(
+                f"EPANET finds no solution: {str(error)[:120]}", remedy="Check the network's sources, pumps and settings"
+            ) from None
+    said = (str(text).split(" at ")[0].split(" - ")[-1].strip()[:120] for text in toolkit.errcodelist)
+    return found, list(dict.fromkeys(said))
+
+
+def _solve(toolkit, duration: float, progress: Callable[[float], None]) -> None:
+    """All time steps; between two of them the caller hears how far it is."""
+    toolkit.ENopenH()
+    toolkit.ENinitH(1)  # 1: the results are kept
+    while True:
+        now = toolkit.ENrunH()
+        progress(min(now / duration, 1.0))
+        if toolkit.ENnextH() <= 0:
+            break
+    toolkit.ENcloseH()
+    toolkit.ENsaveH()
 
 
 def _ask_for(made: wntr.network.WaterNetworkModel, minimum_m: float, hours: float) -> None:

@@ -62,6 +62,8 @@ def burst(
     from gis.processes import pipe_burst
 
     if every:
+        if any((pipe, node, valve, connection, at, stuck, as_of, details, failures)):
+            raise InputError("--all asks for every pipe, each by itself, today", where="--all", remedy="Give only --network and --out")
         _atlas(network, out, json)
         return
     suffix = out.suffix.lower() if out else ""
@@ -69,7 +71,7 @@ def burst(
         raise InputError(f"--out cannot write {suffix}", remedy="Name it .geojson, .html or .pdf")
     inputs = inputs_of(pipe_burst.BurstInputs, {
         "network": network, "pipe": pipe, "node": node, "valve": valve, "connection": connection, "at": position(at),
-        "stuck": stuck or [], "as_of": _day(as_of), "features": bool(out), "details": details or suffix in (".html", ".pdf"),
+        "stuck": stuck or [], "as_of": day(as_of), "features": bool(out), "details": details or suffix in (".html", ".pdf"),
         "failures": failures,
     })  # fmt: skip
     with Store("admin") as store:
@@ -88,7 +90,7 @@ def close(
     from gis.processes import valve_closure
 
     inputs = inputs_of(
-        valve_closure.ClosureInputs, {"network": network, "valves": valves, "as_of": _day(as_of), "details": details}
+        valve_closure.ClosureInputs, {"network": network, "valves": valves, "as_of": day(as_of), "details": details}
     )
     with Store("admin") as store:
         answer = valve_closure.run(store, inputs, _silent)
@@ -107,7 +109,7 @@ def trace(
 
     inputs = inputs_of(
         process.TraceInputs,
-        {"network": network, "from": start, "kind": kind, "direction": direction.value, "as_of": _day(as_of)},
+        {"network": network, "from": start, "kind": kind, "direction": direction.value, "as_of": day(as_of)},
     )
     with Store("admin") as store:
         answer = process.run(store, inputs, _silent)
@@ -121,7 +123,7 @@ def _silent(share: float, what: str) -> None:
     """Answers come at once: nothing to report on the way."""
 
 
-def _day(text: str | None) -> dt.date | None:
+def day(text: str | None) -> dt.date | None:
     if text is None:
         return None
     try:
@@ -211,6 +213,8 @@ def _atlas(network: str, out: Path | None, json: bool) -> None:
 
     if out is None or out.suffix.lower() != ".parquet":
         raise InputError("the atlas is written to a Parquet file", where="--out", remedy="Give --out ATLAS.parquet")
+    if not out.resolve().parent.is_dir():
+        raise InputError(f"there is no folder {out.parent}", where="--out", remedy="Make it first")
     with Store("admin") as store:
         known = water(store, network)
     with console.status("atlas"):

@@ -10,8 +10,10 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from gis.cli.analysis import AsOf, day
 from gis.cli.output import console, emit, pairs
 from gis.cli.places import JOB_TIMEOUT_S, headed, rows, typed
+from gis.cli.typed import position
 from gis.db.store import Store
 from gis.errors import InputError
 
@@ -29,10 +31,16 @@ def register(app: typer.Typer) -> None:
 def hydraulics(
     network: Annotated[str, typer.Option("--network", help="The network's name. 管网名称")] = "city",
     pipe: Annotated[str | None, typer.Option(help="The burst pipe; its segment is isolated.")] = None,
+    node: Annotated[str | None, typer.Option(help="The burst junction.")] = None,
+    valve: Annotated[str | None, typer.Option(help="The burst valve.")] = None,
+    connection: Annotated[str | None, typer.Option(help="The burst service connection.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="LON,LAT", help="A point on the map; the nearest pipe is taken.")] = None,
+    work: Annotated[int | None, typer.Option(help="The number of a work; with those at the same time.")] = None,
     close: Annotated[list[str] | None, typer.Option(metavar="VALVE", help="A valve to close; may be repeated.")] = None,
-    stuck: Annotated[list[str] | None, typer.Option(help="A valve that does not turn (with --pipe); may be repeated.")] = None,
+    stuck: Annotated[list[str] | None, typer.Option(help="A valve that does not turn (with a burst); may be repeated.")] = None,
     min_pressure: Annotated[float | None, typer.Option(metavar="M", help="Minimum service pressure, metres of water above ground.")] = None,
     hours: Annotated[float | None, typer.Option(help="How long the patterns of an EPANET file are followed; 0: its first moment.")] = None,
+    as_of: AsOf = None,
     litres_per_day: Annotated[float | None, typer.Option(help="What one customer uses a day, litres.")] = None,
     model: Annotated[str, typer.Option(help="auto, file (the EPANET file as loaded) or layers.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Write the pressures to FILE.geojson or .json.")] = None,
@@ -48,7 +56,8 @@ def hydraulics(
         raise InputError(f"there is no folder {out.parent}", where="--out", remedy="Make it first")
     asked = {"min_pressure_m": min_pressure, "hours": hours, "litres_per_day": litres_per_day}
     inputs = typed(process.HydraulicsInputs, {
-        "network": network, "pipe": pipe, "valves": close or None, "stuck": stuck or [], "model": model, "features": suffix == ".geojson",
+        "network": network, "pipe": pipe, "node": node, "valve": valve, "connection": connection, "at": position(at), "work": work,
+        "as_of": day(as_of), "valves": close or None, "stuck": stuck or [], "model": model, "features": suffix == ".geojson",
     } | {k: v for k, v in asked.items() if v is not None})  # fmt: skip
     with Store("admin", timeout_s=JOB_TIMEOUT_S) as store, Progress(console=console, transient=True) as bar:
         task = bar.add_task("hydraulics", total=1.0)
