@@ -21,12 +21,11 @@ from gis.cli.output import emit, paper
 from gis.db import binaries, cluster, migrations, plan
 from gis.db.connection import owner, reading
 from gis.errors import OneMapError, StoreError
+from gis.ingest.sandbox_process import DRIVERS as FORMATS
 from gis.settings import ROOT, settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 GIB = 1024**3
-FORMATS = ("GPKG", "ESRI Shapefile", "GeoJSON", "CSV", "OSM")
-"""GDAL's drivers for the deliveries that `onemap load` takes."""
 
 
 class Unsound(OneMapError):
@@ -101,10 +100,11 @@ def fonts() -> str:
 
 @check("Install the pinned packages: ./run setup")
 def formats() -> str:
-    """GDAL reads the formats of deliveries."""
+    """GDAL reads the formats of deliveries, and mdbtools those of Access."""
     import pyogrio
 
     missing = set(FORMATS) - set(pyogrio.list_drivers(read=True))
+    missing |= set() if shutil.which("mdb-export") else {"Access (apt-get install mdbtools)"}
     return _require(not missing, f"{len(FORMATS)} formats" if not missing else "not " + ", ".join(sorted(missing)))
 
 

@@ -1,6 +1,6 @@
 """Geometries as the layers know them: points, lines, polygons and their collections, flat or with Z.
 
-Measures (M) are left out, surfaces become the polygons that they are made of. GDAL has already turned curves into lines.
+Measures (M) are left out, arcs are drawn as lines, surfaces become the polygons that they are made of.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import struct
 import numpy as np
 import pyarrow as pa
 
-from gis.ingest import wkb
+from gis.ingest import curves, wkb
 
 _Z, _M = 0x80000000, 0x40000000
 _SRID = 0x20000000
-_SURFACES = {15: 6, 16: 6, 17: 3}
-"""Polyhedral surface and TIN as multipolygon, triangle as polygon (ISO 19125-1, OGC 06-103r4)."""
-_POINT, _LINE, _CIRCULAR, _POLYGON, _TRIANGLE = 1, 2, 8, 3, 17
+_BECOMES = {8: 2, 9: 2, 10: 3, 11: 5, 12: 6, 13: 5, 14: 6, 15: 6, 16: 6, 17: 3}
+"""Circular string and compound curve as line, curve polygon and triangle as polygon, multicurve as multiline, multisurface, polyhedral
+surface and TIN as multipolygon (type numbers of ISO 13249-3 and OGC 06-103r4)."""
+_POINT, _LINE, _POLYGON, _CIRCULAR, _COMPOUND, _CURVE_POLYGON, _TRIANGLE = 1, 2, 3, 8, 9, 10, 17
 _DEEPEST = 32
 
 
@@ -71,31 +72,43 @@ def _geometry(data: bytes, at: int, depth: int) -> tuple[bytes, int, bool]:
     thousands, base = divmod(code & 0x0FFFFFFF, 1000)
     z, m = bool(code & _Z) or thousands in (1, 3), bool(code & _M) or thousands in (2, 3)
     shape = (order, 2 + z + m, 2 + z)
-    kind = _SURFACES.get(base, base)
-    head = struct.pack("<BI", 1, kind + (1000 if z else 0))
+    head = struct.pack("<BI", 1, _BECOMES.get(base, base) + (1000 if z else 0))
     if base == _POINT:
-        body, at = _points(data, at, 1, *shape)
-        return head + body, at, m
+        points, at = _points(data, at, 1, *shape)
+        return head + points.tobytes(), at, m
     (n,) = struct.unpack_from(order + "I", data, at)
     at += 4
-    body = [struct.pack("<I", n)]
     if base in (_LINE, _CIRCULAR):
         points, at = _points(data, at, n, *shape)
-        return head + body[0] + points, at, m
+        return head + _counted(curves.drawn(points) if base == _CIRCULAR else points), at, m
+    parts = []
     for _ in range(n):
         if base in (_POLYGON, _TRIANGLE):
             (count,) = struct.unpack_from(order + "I", data, at)
             points, at = _points(data, at + 4, count, *shape)
-            body += [struct.pack("<I", count), points]
+            parts.append(_counted(points))
         else:
             inner, at, _ = _geometry(data, at, depth + 1)
-            body.append(inner)
-    return head + b"".join(body), at, m
+            parts.append(inner[5:] if base in (_COMPOUND, _CURVE_POLYGON) else inner)
+    if base == _COMPOUND:
+        return head + _joined(parts, 2 + z), at, m
+    return head + struct.pack("<I", n) + b"".join(parts), at, m
 
 
-def _points(data: bytes, at: int, n: int, order: str, given: int, kept: int) -> tuple[bytes, int]:
+def _points(data: bytes, at: int, n: int, order: str, given: int, kept: int) -> tuple[np.ndarray, int]:
     end = at + 8 * n * given
     if end > len(data):
         raise ValueError("cut off")
     found = np.frombuffer(data, order + "f8", n * given, at).reshape(n, given)
-    return found[:, :kept].astype("<f8").tobytes(), end
+    return found[:, :kept].astype("<f8"), end
+
+
+def _counted(points: np.ndarray) -> bytes:
+    return struct.pack("<I", len(points)) + np.ascontiguousarray(points, "<f8").tobytes()
+
+
+def _joined(parts: list[bytes], dimension: int) -> bytes:
+    """Lines end to end as one: the end of each is the start of the next."""
+    lines = [np.frombuffer(part, "<f8", offset=4).reshape(-1, dimension) for part in parts]
+    lines = [line if i == 0 or not len(lines[i - 1]) else line[1:] for i, line in enumerate(lines)]
+    return _counted(np.vstack(lines)) if lines else struct.pack("<I", 0)

@@ -5,6 +5,7 @@ A position is a WKT column, a pair of coordinate columns, or two pairs (the ends
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ def geometry(table: pa.Table, at: Where) -> tuple[pa.Array, np.ndarray, list[str
     """WKB of all rows, null where there is no position; which positions cannot be understood, and their texts."""
     if len(at.columns) == 1:
         texts = table.column(at.columns[0]).to_numpy(zero_copy_only=False)
-        shapes = shapely.from_wkt(texts, on_invalid="ignore")
+        shapes = _shapes(texts)
         broken = shapely.is_missing(shapes) & np.array([t is not None for t in texts], dtype=bool)
         return wkb.of(shapes), broken, [str(t) for t in texts[broken]]
     read = [numbers(_whole(table.column(c))) for c in at.columns]
@@ -110,6 +111,18 @@ def geometry(table: pa.Table, at: Where) -> tuple[pa.Array, np.ndarray, list[str
     shapes = np.full(len(values), None, dtype=object)
     shapes[~missing] = shapely.linestrings(values[~missing].reshape(-1, 2, 2))
     return wkb.of(shapes), broken, raw
+
+
+def _shapes(texts: np.ndarray) -> np.ndarray:
+    """Shapely objects of WKT, None where it is none or a curve."""
+    try:
+        return shapely.from_wkt(texts, on_invalid="ignore")
+    except NotImplementedError:
+        found = np.full(len(texts), None, dtype=object)
+        for i, text in enumerate(texts):
+            with contextlib.suppress(NotImplementedError):
+                found[i] = shapely.from_wkt(text, on_invalid="ignore")
+        return found
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

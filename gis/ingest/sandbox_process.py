@@ -202,10 +202,7 @@ def cut_off() -> None:
 
 
 def keep_drivers() -> None:
-    """Takes every GDAL driver out that the allow-list does not name, and makes curves come as lines.
-
-    pyogrio has no call for either; the library that it has loaded has.
-    """
+    """Takes every GDAL driver out that the allow-list does not name. pyogrio has no call for it; the library that it has loaded has."""
     with open("/proc/self/maps") as file:
         found = re.search(r"/\S*libgdal[^\s/]*$", file.read(), re.MULTILINE)
     if found is None:
@@ -217,7 +214,6 @@ def keep_drivers() -> None:
     for driver in drivers:
         if library.GDALGetDriverShortName(driver).decode() not in DRIVERS:
             library.GDALDeregisterDriver(driver)
-    library.OGRSetNonLinearGeometriesEnabledFlag(0)
 
 
 class _Absent:

@@ -123,13 +123,14 @@ def _points(path: Path, living: np.ndarray, dimension: int, layer: Wanted, findi
     """Numbers of rows and their points as WKB, null for a null shape. A record that lies outside the file or is no point ends it."""
     data = np.memmap(path, np.uint8, "r")
     index = np.memmap(_companion(path, ".shx"), ">i4", "r", 100)
-    offsets = index[: len(index) // 2 * 2].reshape(-1, 2)[:, 0].astype(np.int64) * 2
+    offsets, sizes = index[: len(index) // 2 * 2].reshape(-1, 2).astype(np.int64).T * 2
     measured = 0
     for start in range(0, len(living), BATCH):
         numbers = living[start : start + BATCH]
         at = offsets[numbers] + 8
         inside = (at >= 108) & (at + 4 <= len(data))
-        kinds = np.full(len(at), -1, np.int64)
+        kinds = np.where(sizes[numbers] == 0, 0, -1)
+        inside &= kinds < 0
         kinds[inside] = _words(data, at[inside], 4).view("<i4").ravel()
         wide = 4 + 8 * dimension
         full = np.isin(kinds, list(_POINTS)) & (at + wide <= len(data))
