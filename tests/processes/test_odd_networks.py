@@ -67,8 +67,10 @@ def odd(store_db):
         frames = {name: geopandas.GeoDataFrame(rows, geometry="geometry", crs=4490) for name, rows in layers.items() if rows}
         load_frames(catalog(), frames, name="odd")
         with Store() as store:
-            stored = {name: pd.DataFrame(store.frame(layer, where={"network": "odd"}, geometry=False)) for name, layer in
-                      (("nodes", "water_node"), ("pipes", "water_pipe"), ("valves", "water_valve"), ("sources", "water_source"))}  # fmt: skip
+            stored = {
+                kind: pd.DataFrame(store.frame(f"water_{kind[:-1]}", where={"network": "odd"}, geometry=False))
+                for kind in ("nodes", "pipes", "valves", "sources")
+            }
         return Oracle(**stored)
 
     return put
