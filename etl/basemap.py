@@ -14,6 +14,8 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
 
 from etl.road_graph import attributes, is_closed, is_road, number, road_graph, split, tag
 from gis import crs
@@ -156,9 +158,10 @@ class Spool:
         if not len(made):
             return
         shapes = geometry.take(pa.array(made.index))
-        broken = np.flatnonzero(shapes.is_null().to_numpy(zero_copy_only=False))
-        if len(broken):
-            _incomplete(self.layer_id, self.rows + 1 + broken, made.iloc[broken, 0], findings)
+        broken = shapely.is_missing(shapely.from_wkb(shapes.to_numpy(zero_copy_only=False), on_invalid="ignore"))
+        if broken.any():
+            _incomplete(self.layer_id, self.rows + 1 + np.flatnonzero(broken), made.iloc[broken, 0], findings)
+            shapes = pc.if_else(pa.array(broken), pa.scalar(None, shapes.type), shapes)
         table = pa.table({name: pa.array(made[name], self.types[name], from_pandas=True) for name in made.columns} | {"\0wkb": shapes})
         if self.writer is None:
             self.columns, self.writer = tuple(made.columns), pa.ipc.new_stream(str(self.path), table.schema)
