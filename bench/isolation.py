@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 
 from bench.streets import streets
 from gis.analysis.atlas import atlas
-from gis.analysis.consumers import consumers
+from gis.analysis.consumers import Consumers, consumers
 from gis.analysis.cutoff import cutoff
 from gis.analysis.feed import feed
 from gis.analysis.isolation import Engine
@@ -140,12 +140,12 @@ def measure(name: str, tables: dict[str, pd.DataFrame], peer=None) -> dict[str, 
         figure(**size, figure=what, ours_s=seconds, wntr_s=peer_s, to_wntr=ratio(seconds, peer_s))
     engine = Engine.built(net, states, partition).with_tree()
     _one_burst(size, engine, call)
-    made["atlas"] = median_s(lambda: atlas(engine, _nobody(net)), 3)
+    made["atlas"] = median_s(lambda: atlas(engine, nobody(net)), 3)
     figure(**size, figure="atlas of all pipes", ours_s=made["atlas"], limit_s=20.0, per_pipe_us=made["atlas"] / net.n_pipes * 1e6)
     return made
 
 
-def _nobody(net: Network):
+def nobody(net: Network) -> Consumers:
     """No connections: customers are then the junctions with a demand."""
     columns = {"connections": ("connection_id", "pipe_id"), "plates": ("plate_id", "building_id"), "hydrants": ("hydrant_id", "pipe_id")}
     return consumers(net, **{k: pa.table({c: pa.array([], pa.string()) for c in v}) for k, v in columns.items()})

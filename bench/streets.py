@@ -87,5 +87,8 @@ def put(connection, made: dict[str, pd.DataFrame], network: str) -> None:
             text = io.StringIO(frame.to_csv(index=False, header=False))
             columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
             cursor.copy_expert(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns), text)
-            cursor.execute("INSERT INTO meta.batch_layer (batch, layer, scope) VALUES (%s, %s, %s)", (batch, layer, network))
+            cursor.execute(
+                "INSERT INTO meta.batch_layer (batch, layer, scope, rows_read, rows_loaded, inserted) VALUES (%s, %s, %s, %s, %s, %s)",
+                (batch, layer, network, *[len(frame)] * 3),
+            )
             cursor.execute(sql.SQL("ANALYZE {}").format(table))

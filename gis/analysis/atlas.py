@@ -45,7 +45,7 @@ def atlas(engine: Engine, supplied: Consumers) -> Atlas:
     inside = {name: _own(tree, each[name]) for name in _SUMS}
     isolated = _own(tree, np.diff(part.source_at)) == 0
     owner, valve = _to_close(engine, tree)
-    alone = _behind_devices(engine, tree)
+    alone = behind_devices(engine, tree)
     owner, valve = _singly(engine, supplied, alone, owner, valve, isolated, dry, inside)
     behind = {f"behind_{name}": dry[name] - inside[name] for name in ("pipes", "customers")}
     return Atlas(offsets(owner, part.count), valve, isolated, *(dry[name] for name in _SUMS), **behind)
@@ -74,7 +74,7 @@ def _own(tree: Cutoff, values: np.ndarray) -> np.ndarray:
     return total[tree.own] - total[tree.start]
 
 
-def _behind_devices(engine: Engine, tree: Cutoff) -> np.ndarray:
+def behind_devices(engine: Engine, tree: Cutoff) -> np.ndarray:
     """The segments whose region is larger than their cell: into which, or into whose cell, a directed device lets water."""
     at, origin = engine.leaks
     target = np.repeat(np.arange(engine.segments.count), np.diff(at))
