@@ -87,7 +87,7 @@ def open_drawing(path: Path, layer: Wanted, *, encoding: str | None, source_laye
     if left:
         listed = ", ".join(f"{name} ({n})" for name, n in left.most_common(60))
         message = f"{path.name}: {sum(left.values())} elements of the drawing are not of this layer"
-        findings.add(layer.id, "SRC07", "info", message, value=listed)
+        findings.add(layer.id, "SRC12", "info", message, value=listed)
     rows = _table(taken, _texts_beside(elements, taken))
     geometry = wkb.of(np.array([e.shape for e, _ in taken], dtype=object))
     return Source(

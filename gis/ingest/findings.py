@@ -5,6 +5,8 @@ Codes of the road in itself (a code never changes its meaning; the checks of a l
 SRC01 the source holds no rows            SRC02 a line of a text file has the wrong number of columns
 SRC03 the encoding was detected           SRC04 the declared encoding is not the one the bytes are in
 SRC05 a table of the delivery was not read
+SRC10 measures (M) are left out           SRC11 a column's name stands twice
+SRC12 elements of a drawing are not of this layer
 CRS01 the CRS was assumed                 CRS02 the declared CRS cannot be true for this city
 CRS03 X was taken as northing             CRS04 converted from GCJ-02 or BD-09: not survey grade
 CRS05 X holds the easting: exchanged      CRS06 displaced against the base map, as GCJ-02 or BD-09 are
@@ -12,6 +14,8 @@ CRS07 an older datum was brought to CGCS2000 by the city's own parameters
 MAP01 source columns without a field      MAP02 a required field has no source column
 TYP01 a value is not of its field's type  TYP02 a coordinate is not a number    TYP03 a geometry cannot be read
 LOD01 the old row of a rejected key stays LOD02 the key is there already (append)
+LOD03 a row that stays refers to a row that the delivery retires
+CHG01 … CHG07 of change sets: see `gis.ingest.changes`
 
 Of the jobs for rasters, lists of facilities, and OpenStreetMap:
 
@@ -35,6 +39,11 @@ TITLES = {
     "SRC02": "该行列数不对",
     "SRC03": "已识别字符编码",
     "SRC04": "声明的编码与实际不符",
+    "SRC10": "测量值（M）已舍去",
+    "SRC11": "列名重复，已编号区分",
+    "SRC12": "图中不属于本图层的要素",
+    "SWM01": "没有管段的连接（泵、孔、堰）未装入",
+    "SWM02": "管段没有断面",
     "SRC05": "有未读取的表",
     "CRS01": "未声明坐标系，已采用默认值",
     "CRS02": "坐标系与本市不符",
@@ -63,6 +72,9 @@ TITLES = {
     "OSM03": "禁止通行的道路，未装入",
     "LOD01": "被拒记录的原有记录保留",
     "LOD02": "编号已存在且内容不同",
+    "LOD03": "保留的记录引用了本次注销的记录",
+    "CHG01": "变更操作无法识别",
+    "CHG07": "已识别变更操作列",
 }
 """The Chinese titles of the codes, put before each message."""
 COLUMNS = ["layer", "code", "level", "src_row", "key", "field", "value", "message", "remedy", "geom"]
@@ -121,6 +133,16 @@ class Findings:
                 columns=COLUMNS,
             )
         )
+
+    def refer(self, layer: str, field: str, found: list[tuple], level: str) -> None:
+        """Rows (key, value, position as hexadecimal EWKB) that stay and refer to what a delivery retires."""
+        if found:
+            keys, values, places = zip(*found, strict=True)
+            self.extend(
+                layer, "LOD03", level, "it stays and refers to a row that the delivery retires", "Deliver both, or keep the row",
+                rows=[None] * len(found), field=field, values=values,
+            )  # fmt: skip
+            self._frames[-1] = self._frames[-1].assign(key=keys, geom=places)
 
     def rows(self, code: str) -> int:
         """How many findings have this code."""

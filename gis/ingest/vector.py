@@ -103,7 +103,7 @@ def distinct(names: list[str], path: Path, layer: Wanted, findings: Notes) -> li
             n += 1
             made = f"{name}_{n}"
         if made != name:
-            findings.add(layer.id, "SRC06", "info", f"{path.name} has several columns named {name}; this one is called {made}", value=made)
+            findings.add(layer.id, "SRC11", "info", f"{path.name} has several columns named {name}; this one is called {made}", value=made)
         found.append(made)
     return found
 
@@ -111,7 +111,7 @@ def distinct(names: list[str], path: Path, layer: Wanted, findings: Notes) -> li
 def note_measures(n: int, path: Path, layer: Wanted, findings: Notes) -> None:
     """Says that measures were left out, if any were."""
     if n:
-        findings.add(layer.id, "SRC05", "info", f"{path.name}: {n} geometries have measures (M), which are left out", value=str(n))
+        findings.add(layer.id, "SRC10", "info", f"{path.name}: {n} geometries have measures (M), which are left out", value=str(n))
 
 
 def stream(path: Path, name: str | None, layer: Wanted, findings: Notes, **options) -> Iterator[tuple[pa.Table, pa.Array | None]]:

@@ -101,14 +101,14 @@ def sheets(path: Path) -> list[str]:
 
 
 def _header(path: Path, sheet: str, layer: Wanted) -> tuple[int, list[str]]:
-    """The number of the header's row (0-based) and the column names in it: the row that names most fields, else the first one filled."""
+    """The number of the header's row (0-based) and the column names in it: the row that names most fields, then the one with most texts."""
     known = {plain(name) for name in (*layer.names, *layer.source.lon, *layer.source.lat)}
-    best: tuple[int, int, list[str]] | None = None
+    best: tuple[tuple[int, int], int, list[str]] | None = None
     for number, row in enumerate(islice(_rows(path, sheet), _HEADER_WITHIN)):
         names = [" ".join((_text(v) or "").split()) if v is not None else "" for v in row]
-        hits = sum(plain(name) in known for name in names if name)
-        if any(names) and (best is None or hits > best[0]):
-            best = (hits, number, names)
+        score = sum(plain(name) in known for name in names if name), sum(isinstance(v, str) and bool(v.strip()) for v in row)
+        if any(names) and (best is None or score > best[0]):
+            best = (score, number, names)
     if best is None:
         raise SourceError(f"sheet {sheet} of {path.name} has no header row", remedy="A row near its beginning must name the columns")
     return best[1], best[2]

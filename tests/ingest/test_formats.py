@@ -128,7 +128,7 @@ def test_measures_surfaces_and_curves_become_ordinary(catalog, tmp_path):
     source = open_source(path, catalog.layer("road"))
     assert [s.wkt for s in shapes(source)] == ["LINESTRING (0 0, 1 1)", "LINESTRING Z (0 0 1, 1 1 2)", "LINESTRING Z (0 0 1, 1 1 2)"]
     found = source.findings.frame()
-    assert found["code"].tolist() == ["SRC05"] and found["value"].tolist() == ["2"]
+    assert found["code"].tolist() == ["SRC10"] and found["value"].tolist() == ["2"]
 
 
 def drawing(path, encoding="gbk"):
@@ -254,7 +254,7 @@ def test_columns_of_one_name_are_told_apart(catalog, tmp_path, facilities):
     table.write_bytes(raw)
     source = open_source(path, catalog.layer("facility"))
     assert source.columns[:2] == ("设施编号", "设施编号_2") and rows(source)[0]["设施编号_2"] == "实验小学"
-    assert "SRC06" in source.findings.counts()
+    assert "SRC11" in source.findings.counts()
 
 
 def test_numbers_of_a_shapefile_that_are_none_stay_as_they_are_written(catalog, tmp_path, facilities):
