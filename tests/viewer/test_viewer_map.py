@@ -103,8 +103,11 @@ def test_attributes_have_chinese_titles_units_and_code_titles(visit, served_city
 def test_markup_in_attributes_stays_text(visit, served_city, tmp_path):
     hostile = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
     at = [117.11, 32.09]
-    feature = {"type": "Feature", "geometry": {"type": "Point", "coordinates": at},
-               "properties": {"facility_id": "X-hostile", "name": hostile, "kind": "park", "address": hostile}}
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": at},
+        "properties": {"facility_id": "X-hostile", "name": hostile, "kind": "park", "address": hostile},
+    }
     source = tmp_path / "facility.geojson"
     source.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     onemap("load", "facility", str(source), "--mode", "append", "--json", env=served_city.env)

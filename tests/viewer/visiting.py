@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from contextlib import suppress
 
 from playwright.sync_api import TimeoutError
@@ -16,14 +17,19 @@ ARTEFACTS = ROOT / "tests" / "artefacts"
 class Visit:
     """A reader at the map in a tab of his own: what he asks of the network and what goes wrong is written down."""
 
-    def __init__(self, browser, city: City, *, width: int = 1280, height: int = 800, **context):
+    def __init__(self, browser, city: City, *, width: int = 1280, height: int = 800, key: str = "", **context):
         self.city = city
         self.context = browser.new_context(viewport={"width": width, "height": height}, locale="zh-CN", **context)
+        if key:
+            kept = json.dumps(json.dumps({"kind": "key", "key": key}))
+            self.context.add_init_script(f"sessionStorage.setItem('onemap.credentials', {kept})")
         self.page = self.context.new_page()
         self.page.set_default_timeout(20_000)
         self.asked: list[str] = []
+        self.posted: list[tuple[str, str]] = []
         self.faults: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("request", lambda request: self.posted.append((request.url, request.post_data)) if request.method == "POST" else None)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
 
@@ -31,6 +37,12 @@ class Visit:
         """The map, with a position in the middle of the screen."""
         place = f"#{zoom}/{lat}/{lon}" if lon is not None else ""
         self.page.goto(f"{self.city.url}/map/{place}")
+        self.page.wait_for_selector(".layers [data-layer=road]", state="attached")
+        return self
+
+    def open_place(self, place: str) -> Visit:
+        """The map at an address as a colleague would send it: what stands behind the `#`."""
+        self.page.goto(f"{self.city.url}/map/#{place}")
         self.page.wait_for_selector(".layers [data-layer=road]", state="attached")
         return self
 
