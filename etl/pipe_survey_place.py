@@ -64,7 +64,8 @@ def placed(points: pd.DataFrame, lines: pd.DataFrame, found: Tables, catalog: Ca
         if f"{end}_east" in lines and f"{end}_north" in lines:
             lines[f"{end}_east"], lines[f"{end}_north"] = place.metric(lines[f"{end}_east"].to_numpy(), lines[f"{end}_north"].to_numpy())
         else:
-            lines.drop(columns=[f"{end}_east", f"{end}_north"], errors="ignore", inplace=True)
+            for name in {f"{end}_east", f"{end}_north"} & set(lines.columns):
+                del lines[name]
     return place
 
 

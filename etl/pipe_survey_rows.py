@@ -71,7 +71,8 @@ def kind_of_table(name: str) -> tuple[str | None, str | None]:
     >>> kind_of_table("survey.xlsx[WS_LINE]"), kind_of_table("points.csv")
     (('PS', 'WS'), (None, None))
     """
-    own = name[name.index("[") + 1 : -1] if name.endswith("]") and "[" in name else re.sub(r"\.[^.]*$", "", name)
+    own = name[name.index("[") + 1 : -1] if name.endswith("]") and "[" in name else name
+    own = re.sub(r"\.[A-Za-z]{3,5}$", "", own.rpartition("/")[2])
     for word in _WORDS:
         if word in own:
             return kind_of(word)

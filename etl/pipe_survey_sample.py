@@ -86,7 +86,7 @@ def _category(code: str, layers: dict, ground, spacing: float) -> Tables:
     cuts = _cuts(shape, frame, layers, code, spacing)
     points, ends = _numbered(frame, shape, cuts, code, ground)
     lines = _lines(frame, points, ends, code)
-    _features(points, lines, layers, code)
+    points = _features(points, lines, layers, code)
     columns = ["图上点号", "物探点号", "特征", "附属物", "X", "Y", "地面高程", "井深", "点编码", "道路名称"]
     return Tables(points.reindex(columns=columns), lines)
 
@@ -214,11 +214,10 @@ def _sizes(source: pd.DataFrame, code: str) -> list:
     return [str(s) if s is not None and s == s else f"{d:g}" for s, d in zip(box, source["diameter_mm"], strict=True)]
 
 
-def _features(points: pd.DataFrame, lines: pd.DataFrame, layers: dict, code: str) -> None:
-    """The feature (特征) or appurtenance (附属物) of each point, and its code in appendix F where that is known."""
+def _features(points: pd.DataFrame, lines: pd.DataFrame, layers: dict, code: str) -> pd.DataFrame:
+    """The points that lines touch, with the feature (特征) or appurtenance (附属物) of each, and its code in appendix F if known."""
     touch = pd.concat([lines["S_Exp"], lines["E_Exp"]]).value_counts()
-    points.drop(points.index[~points["物探点号"].isin(touch.index)], inplace=True)
-    points.reset_index(drop=True, inplace=True)
+    points = points[points["物探点号"].isin(touch.index)].reset_index(drop=True)
     degree = touch[points["物探点号"]].to_numpy()
     shape = np.array([_SHAPES.get(int(d), "") for d in degree], dtype=object)
     shape[degree == 2] = "直线点"
@@ -244,6 +243,7 @@ def _features(points: pd.DataFrame, lines: pd.DataFrame, layers: dict, code: str
             if r["category"] == "给水管线" and r["subtype"] == "配水" and r["geometry"] == "点"
         }
         points["点编码"] = [by_name.get(s if s else f) for s, f in zip(points["附属物"].fillna(""), points["特征"].fillna(""), strict=True)]
+    return points
 
 
 def _manholes(points: pd.DataFrame, layers: dict, degree: np.ndarray) -> np.ndarray:

@@ -64,8 +64,8 @@ def as_utf8(path: Path, encoding: str, folder: Path | None) -> Path:
 
 
 def _decodes(raw: bytes, encoding: str) -> bool:
-    """Whether the bytes are valid; the last character may be cut off."""
-    for cut in range(4):
+    """Whether the bytes are valid; of a long text, which may be but the beginning, the last character may be cut off."""
+    for cut in range(4 if len(raw) >= 4096 else 1):
         try:
             raw[: len(raw) - cut].decode(encoding)
         except UnicodeDecodeError as error:
