@@ -127,7 +127,7 @@ class Labels:
     def of_span(self) -> np.ndarray:
         """The piece of each span."""
         found = self.of_vertex.take(self.start)
-        turned = np.flatnonzero(_both(self.cut) & 1)
+        turned = np.flatnonzero((_both(self.cut) & 1) != 0)
         found[turned] = self.of_vertex.take(self.end.take(turned))
         found[self.alone] = self.count - len(self.alone) + np.arange(len(self.alone), dtype=found.dtype)
         return found
@@ -162,6 +162,7 @@ def labels(network: Network) -> Labels:
     one, other = start.take(through), end.take(through)
     # from the lower vertex to the higher: SciPy walks such a matrix and its transpose with fewer jumps through memory
     pairs = coo_matrix((np.ones(len(through), np.int8), (np.minimum(one, other), np.maximum(one, other))), shape=(size, size))
+    pairs.has_canonical_format = True  # the same pair twice is as good as once: nothing to add up
     count, of_vertex = connected_components(pairs.tocsr(), directed=False)
     alone = np.flatnonzero(both == _BOTH_CUT)
     return Labels(count + len(alone), of_vertex, start, end, cut, alone)
