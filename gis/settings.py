@@ -81,6 +81,10 @@ class Settings(BaseSettings):
         return self.jobs or self.layers / "jobs.yaml"
 
 
+SERVED = "served-at"
+"""The file under `home` that holds the address at which the platform was last served from here."""
+
+
 @lru_cache
 def settings() -> Settings:
     """The settings of this process, read once. Tests that change the environment call `settings.cache_clear()`."""

@@ -53,9 +53,9 @@ def require_strong(password: str, name: str) -> None:
 
 
 def add_user(name: str, role: str, password: str | None = None) -> None:
-    """Make a user, or give an existing one another role or password (and enable him again). Without a password he has keys only.
+    """Make a user, or give an existing one another role or password. Without a password he has keys only.
 
-    Raises InputError for a bad name, an unknown role or a weak password.
+    Raises InputError for a bad name, an unknown role, a weak password, or a user who is shut out.
     """
     if not _NAME.match(name):
         raise InputError(f"{name[:70]!r} is no user name", remedy="1 to 64 characters without blanks and colons")
@@ -65,17 +65,27 @@ def add_user(name: str, role: str, password: str | None = None) -> None:
         require_strong(password, name)
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute(
-            'INSERT INTO access."user" (name, role, password_hash) VALUES (%(name)s, %(role)s, %(hash)s) '
-            "ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, disabled = false, "
-            'password_hash = coalesce(EXCLUDED.password_hash, access."user".password_hash)',
+            'INSERT INTO access."user" AS known (name, role, password_hash) VALUES (%(name)s, %(role)s, %(hash)s) '
+            "ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, password_hash = coalesce(EXCLUDED.password_hash, known.password_hash) "
+            "WHERE NOT known.disabled",
             {"name": name, "role": role, "hash": hashed(password) if password is not None else None},
         )
+        if not cursor.rowcount:
+            raise InputError(f"{name} is shut out", remedy=f"To let him in again: onemap user enable {name}")
 
 
 def disable_user(name: str) -> None:
     """Shut a user out; his keys hold no longer, his traces stay. Raises NotFound."""
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute('UPDATE access."user" SET disabled = true WHERE name = %s', (name,))
+        if not cursor.rowcount:
+            raise NotFound(f"no user {name!r}", remedy="See `onemap user list`")
+
+
+def enable_user(name: str) -> None:
+    """Let a user in again who was shut out: his password and keys hold as before. Raises NotFound."""
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute('UPDATE access."user" SET disabled = false WHERE name = %s', (name,))
         if not cursor.rowcount:
             raise NotFound(f"no user {name!r}", remedy="See `onemap user list`")
 

@@ -17,7 +17,6 @@ from gis.analysis.isolation import Engine
 from gis.analysis.network import Network, Table, encoded, grouped, offsets, ranges
 from gis.errors import NotOnNetwork
 
-
 WASHOUT = b"washout"
 """The kind of hydrant (onemap.hydrant_kind) that only empties a main: no fire brigade misses it."""
 

@@ -34,9 +34,11 @@ MEANINGS = {
 COLUMNS = ["code", "level", "layer", "id", "other", "n", "distance_m", "geometry"]
 
 
-def quality(engine: Engine, pipe_xy: np.ndarray, node_xy: np.ndarray, valve_xy: np.ndarray) -> pd.DataFrame:
+def quality(
+    engine: Engine, pipe_xy: np.ndarray, node_xy: np.ndarray, valve_xy: np.ndarray, gap_m: float = GAP_M
+) -> pd.DataFrame:  # fmt: skip
     """The findings of a network (COLUMNS; geometry as shapely objects or None). pipe_xy, node_xy, valve_xy: the positions of the
-    network's vertices, nodes and valves in metres."""
+    network's vertices, nodes and valves in metres; gap_m: an end nearer than this to a pipe was probably meant to touch it."""
     net = engine.network
     lines, drawn = _lines(net.pipe_xy_at, pipe_xy)
     shape = np.full(net.n_pipes, None, dtype=object)
@@ -49,7 +51,7 @@ def quality(engine: Engine, pipe_xy: np.ndarray, node_xy: np.ndarray, valve_xy: 
     spots[known] = shapely.points(valve_xy[known])
     rows = [*_assumed(engine, shape), *_parts(engine, shape), *_idle_valves(engine, spots)]
     if len(lines):
-        rows += [*_same_place(engine, shape, drawn), *_loose_ends(engine, shape, drawn, points)]
+        rows += [*_same_place(engine, shape, drawn), *_loose_ends(engine, shape, drawn, points, gap_m)]
     found = pd.DataFrame(rows, columns=[c for c in COLUMNS if c != "level"])
     found.insert(1, "level", [MEANINGS[code][0] for code in found["code"]])
     return found
@@ -122,19 +124,20 @@ def _same_place(engine: Engine, shape: np.ndarray, drawn: np.ndarray) -> Iterabl
         yield "NQ05" if twin else "NQ06", "water_pipe", second, first, 1, round(float(shared[row]), 3), meet[row]
     ends = np.sort(np.column_stack((net.pipe_from, net.pipe_to)), axis=1)[drawn]
     joined = (ends[a][:, :, None] == ends[b][:, None, :]).any(axis=(1, 2))
-    for row in np.flatnonzero(~joined & (shared == 0) & shapely.crosses(lines[a], lines[b])).tolist():
+    apart = np.flatnonzero(~joined & (shared == 0))
+    for row in apart[shapely.crosses(lines[a[apart]], lines[b[apart]])].tolist():
         first, second = (names[drawn[i]].decode() for i in (a[row], b[row]))
         yield "NQ07", "water_pipe", first, second, 1, None, shapely.get_geometry(meet[row], 0)
 
 
-def _loose_ends(engine: Engine, shape: np.ndarray, drawn: np.ndarray, points: np.ndarray) -> Iterable[tuple]:
+def _loose_ends(engine: Engine, shape: np.ndarray, drawn: np.ndarray, points: np.ndarray, gap_m: float) -> Iterable[tuple]:
     """NQ08: nodes that lie on or beside a pipe of which they are no end, and with which they share no other pipe."""
     net = engine.network
     used = np.unique(np.concatenate((net.pipe_from, net.pipe_to)))
     used = used[(used >= 0)]
     used = used[~shapely.is_missing(points[used])]
     tree = shapely.STRtree(shape[drawn])
-    node, line = tree.query(points[used], predicate="dwithin", distance=GAP_M)
+    node, line = tree.query(points[used], predicate="dwithin", distance=gap_m)
     node, pipe = used[node], drawn[line]
     ends = np.column_stack((net.pipe_from, net.pipe_to))
     pairs = np.unique(np.sort(ends, axis=1), axis=0)

@@ -52,6 +52,13 @@ def disable_user(name: str, json: Json = False) -> None:
     emit({"user": name, "disabled": True}, json)
 
 
+@user.command("enable")
+def enable_user(name: str, json: Json = False) -> None:
+    """Let a user in again who was shut out; his keys hold again."""
+    accounts.enable_user(name)
+    emit({"user": name, "disabled": False}, json)
+
+
 @key.command("new")
 def new_key(
     name: str,

@@ -30,6 +30,7 @@ def crew(
     pipe: Annotated[str | None, typer.Option(help="The burst pipe.")] = None,
     node: Annotated[str | None, typer.Option(help="The burst junction.")] = None,
     valve: Annotated[str | None, typer.Option(help="The burst valve.")] = None,
+    connection: Annotated[str | None, typer.Option(help="The burst service connection.")] = None,
     at: Annotated[str | None, typer.Option(metavar="LON,LAT", help="A point on the map; the nearest pipe is taken.")] = None,
     work: Annotated[int | None, typer.Option(help="The number of a work.")] = None,
     valves: Annotated[str | None, typer.Option(metavar="V1,V2,…", help="These valves, in this order.")] = None,
@@ -46,7 +47,8 @@ def crew(
     if out is not None and (out.suffix.lower() != ".geojson" or not out.resolve().parent.is_dir()):
         raise InputError(f"--out cannot write {out.name}", remedy="Name it FILE.geojson, in a folder that is there")
     inputs = inputs_of(crew_route.CrewRouteInputs, {
-        "network": network, "pipe": pipe, "node": node, "valve": valve, "at": position(at), "work": work, "stuck": stuck or [],
+        "network": network, "pipe": pipe, "node": node, "valve": valve, "connection": connection, "at": position(at), "work": work,
+        "stuck": stuck or [],
         "valves": [v.strip() for v in valves.split(",") if v.strip()] if valves else None, "depot": position(depot, "--depot"),
         "order": order.value, "minutes_per_valve": minutes, "features": out is not None,
     })  # fmt: skip

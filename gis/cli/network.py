@@ -34,6 +34,7 @@ def _group() -> None:
 @network_app.command()
 def check(
     network: Network = "city",
+    gap: Annotated[float, typer.Option(metavar="M", help="Ends nearer than this to another pipe, metres. 端点缝隙")] = 0.5,
     out: Annotated[Path | None, typer.Option(help="Write the findings with their places to FILE.geojson or .gpkg.")] = None,
     json: Json = False,
 ) -> None:
@@ -42,10 +43,10 @@ def check(
 
     suffix = _suffix(out, (".geojson", ".gpkg"))
     with Store("admin") as store:
-        inputs = inputs_of(network_quality.QualityInputs, {"network": network, "features": bool(out)})
+        inputs = inputs_of(network_quality.QualityInputs, {"network": network, "features": bool(out), "gap_m": gap})
         answer = network_quality.run(store, inputs, _silent)
         if suffix == ".gpkg":
-            found, _ = network_quality.findings(store, network)
+            found, _ = network_quality.findings(store, network, gap)
             found.to_file(out, layer="finding", driver="GPKG")
     features = answer.pop("features", None)
     if suffix == ".geojson":

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from gis.cli.output import console, emit
-from gis.settings import ROOT, settings
+from gis.settings import ROOT, SERVED, settings
 
 TIMEOUT_S = 120
 """A worker process that answers nothing for so long is replaced."""
@@ -39,7 +39,9 @@ def serve(
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_fresh(settings().home / "metrics"))
     from gis.api.gunicorn_server import Server
 
-    console.print(f"serving http://{settings().host}:{settings().port}/  (map: /map/)")
+    address = f"http://{settings().host}:{settings().port}"
+    (settings().home / SERVED).write_text(address)
+    console.print(f"serving {address}/  (map: /map/)")
     me, worker = os.getpid(), _start_worker() if jobs else None
     try:
         Server(TIMEOUT_S).run()

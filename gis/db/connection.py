@@ -87,10 +87,21 @@ def translating() -> Iterator[None]:
 # --- the owner --------------------------------------------------------------------------------------------------------
 
 
+def _parsed(variable: str, dsn: str) -> dict:
+    """The libpq parameters of a setting. Its text is never repeated: there may be a password in it."""
+    try:
+        return psycopg2.extensions.parse_dsn(dsn)
+    except psycopg2.Error:
+        raise StoreError(
+            f"{variable} is no address of a database",
+            remedy='Write "host=… port=5432 dbname=… user=… password=…" or postgresql://user@host:5432/dbname',
+        ) from None
+
+
 def owner_parameters() -> dict:
     """libpq parameters of the owner: of `ONEMAP_DSN`, or of the embedded cluster."""
     if settings().dsn:
-        return psycopg2.extensions.parse_dsn(settings().dsn)
+        return _parsed("ONEMAP_DSN", settings().dsn)
     return cluster.parameters()
 
 
@@ -158,7 +169,7 @@ def serving_parameters() -> dict:
     """libpq parameters of the serving login: of `ONEMAP_DSN_SERVING`, or the owner's server with the login's own
     password."""
     if settings().dsn_serving:
-        return psycopg2.extensions.parse_dsn(settings().dsn_serving)
+        return _parsed("ONEMAP_DSN_SERVING", settings().dsn_serving)
     return owner_parameters() | {"user": LOGIN, "password": cluster.secret(LOGIN)}
 
 

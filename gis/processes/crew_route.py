@@ -13,13 +13,13 @@ from pydantic import Field, model_validator
 from gis import crs
 from gis.analysis import crew_route, road_graph
 from gis.analysis.crew_route import Leg, Route, Streets
-from gis.analysis.network import decoded
+from gis.analysis.network import position
 from gis.analysis.road_graph import Positions
 from gis.catalog.model import Text
 from gis.errors import InputError
 from gis.processes import Inputs, Process, pipe_burst, works
 from gis.processes._road_network import MAX_SNAP_M, Roads, roads
-from gis.processes._water_network import LAYERS, water
+from gis.processes._water_network import LAYERS, Water, water
 
 DEPOT = "water_depot"
 """The kind of facility (onemap.facility_kind) from which crews start."""
@@ -32,6 +32,7 @@ class CrewRouteInputs(Inputs):
     pipe: str | None = Field(None, title="管段 Pipe", description="爆管管段 / The burst pipe", max_length=200)
     node: str | None = Field(None, title="节点 Node", description="爆管节点 / The burst junction", max_length=200)
     valve: str | None = Field(None, title="阀门 Valve", description="损坏的阀门 / The burst valve", max_length=200)
+    connection: str | None = Field(None, title="入户管 Connection", description="损坏的入户管 / The service line", max_length=200)
     at: tuple[float, float] | None = Field(None, title="位置 Position", description="经度,纬度 / Longitude, latitude")
     work: int | None = Field(None, title="作业 Work", description="作业编号 / The number of a work", ge=1, lt=2**63)
     valves: list[str] | None = Field(None, title="阀门 Valves", description="按此顺序 / In this order", min_length=1, max_length=200)
@@ -49,9 +50,9 @@ class CrewRouteInputs(Inputs):
 
     @model_validator(mode="after")
     def _one_task(self):
-        given = [n for n in ("pipe", "node", "valve", "at", "work", "valves") if getattr(self, n) is not None]
+        given = [n for n in (*pipe_burst.PLACES, "work", "valves") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one of pipe, node, valve, at, work, valves")
+            raise ValueError("give exactly one of " + ", ".join((*pipe_burst.PLACES, "work", "valves")))
         for name in ("at", "depot"):
             place = getattr(self, name)
             if place is not None and not (-180 <= place[0] <= 180 and -90 <= place[1] <= 90):
@@ -67,19 +68,18 @@ def run(store, inputs: CrewRouteInputs, progress=None) -> dict:
     to, in `unreached`. Times in seconds from setting out. Raises InputError (no depot), and as the burst does."""
     begun = time.perf_counter()
     store.require(PROCESS.layers)
-    net = water(store, inputs.network).engine.network
-    wanted = [net.valve(v) for v in _task(store, inputs)]
-    remote = [v for v in wanted if net.valve_remote[v]]
-    crewed = np.array([v for v in wanted if not net.valve_remote[v]], np.int64)
+    known = water(store, inputs.network)
+    wanted, line = _task(store, inputs)
+    remote, crewed, at = _places(known, wanted, line)
     on = roads(store, dt.date.today())
     streets = _streets(store, on)
     depots = _depots(store, inputs)
-    places, stops = (_snapped(store, on, streets, xy) for xy in (depots[["lon", "lat"]].to_numpy(float), net.valve_xy[crewed]))
+    places, stops = (_snapped(store, on, streets, xy) for xy in (depots[["lon", "lat"]].to_numpy(float), at))
     found = crew_route.route(streets, places, stops, inputs.order == "quickest")
-    told = list(_stops(store, net, crewed, stops, found, inputs.minutes_per_valve * 60))
+    told = list(_stops(store, crewed, at, stops, found, inputs.minutes_per_valve * 60))
     result = {
         "network": inputs.network, "depot": None if found.depot < 0 else depots.iloc[found.depot].to_dict(), "order": inputs.order,
-        "stops": told, "remote": decoded(net.valve_id[remote]), "unreached": decoded(net.valve_id[crewed[found.unreached]]),
+        "stops": told, "remote": remote, "unreached": [crewed[i] for i in found.unreached],
         "drive_m": round(sum(leg.metres for leg in found.legs), 1), "drive_s": round(sum(leg.seconds for leg in found.legs)),
         "total_s": told[-1]["leave_s"] if told else 0,
         "assumed": {"share_of_speed_limit": crew_route.PACE, "minutes_per_valve": inputs.minutes_per_valve},
@@ -90,20 +90,38 @@ def run(store, inputs: CrewRouteInputs, progress=None) -> dict:
     return result | {"seconds": round(time.perf_counter() - begun, 6)}
 
 
-def _task(store, inputs: CrewRouteInputs) -> list[str]:
-    """The valves to close, in order."""
+def _places(known: Water, wanted: list[str], line: str | None) -> tuple[list[str], list[str], np.ndarray]:
+    """Valves that are moved from afar; those that a crew has to go to, and where they are (degrees). A curb stop is where its service line
+    ends; `line`: that service line. Raises NotOnNetwork."""
+    net, supplied = known.engine.network, known.consumers
+    remote, crewed, at = [], [], []
+    for name in wanted:
+        if line is not None and position(net.valve_id, name) < 0:
+            crewed.append(name)
+            at.append(supplied.connection_xy[supplied.connection(line)])
+        elif net.valve_remote[net.valve(name)]:
+            remote.append(name)
+        else:
+            crewed.append(name)
+            at.append(net.valve_xy[net.valve(name)])
+    return remote, crewed, np.array(at, float).reshape(-1, 2)
+
+
+def _task(store, inputs: CrewRouteInputs) -> tuple[list[str], str | None]:
+    """The valves to close, in order; and the service line, where it is about one."""
     if inputs.valves is not None:
-        return list(dict.fromkeys(inputs.valves))
+        return list(dict.fromkeys(inputs.valves)), None
     if inputs.work is not None:
         shown = works.shown(store, inputs.work)
         if shown["work"]["network"] != inputs.network:
             raise InputError(f"work {inputs.work} is on the network {shown['work']['network']}", remedy="Give that network")
         if shown["plan"] is None:
             raise InputError(f"work {inputs.work} is {shown['work']['state']}", remedy="See `onemap works list`")
-        return shown["plan"]["valves"]["close"]
-    place = {name: getattr(inputs, name) for name in ("pipe", "node", "valve", "at") if getattr(inputs, name) is not None}
+        row = shown["work"]
+        return shown["plan"]["valves"]["close"], row["element_id"] if row["element"] == "connection" else None
+    place = {name: getattr(inputs, name) for name in pipe_burst.PLACES if getattr(inputs, name) is not None}
     burst = pipe_burst.parsed(network=inputs.network, stuck=inputs.stuck, **place)
-    return pipe_burst.run(store, burst, lambda share, what: None)["valves"]["close"]
+    return pipe_burst.run(store, burst, lambda share, what: None)["valves"]["close"], inputs.connection
 
 
 def _streets(store, on: Roads) -> Streets:
@@ -131,16 +149,16 @@ def _snapped(store, on: Roads, streets: Streets, lonlat: np.ndarray) -> Position
     return road_graph.snap(on.graph, np.column_stack([x, y]), MAX_SNAP_M, among=streets.ways.forward | streets.ways.backward)
 
 
-def _stops(store, net, crewed: np.ndarray, at: Positions, found: Route, each_s: float):
+def _stops(store, crewed: list[str], lonlat: np.ndarray, at: Positions, found: Route, each_s: float):
     """The stops in the order of the way."""
     clock = 0.0
     metric = crs.epsg(store.catalog.city.working_crs)
     for order, leg in enumerate(found.legs, 1):
         clock += leg.seconds
-        lon, lat = (round(float(v), 7) for v in net.valve_xy[crewed[leg.stop]])
+        lon, lat = (round(float(v), 7) for v in lonlat[leg.stop])
         near = store.rows("reverse_addresses", lon=lon, lat=lat, day=dt.date.today(), srid=metric, limit=1)
         yield {
-            "order": order, "valve": net.valve_id[crewed[leg.stop]].decode(), "lon": lon, "lat": lat,
+            "order": order, "valve": crewed[leg.stop], "lon": lon, "lat": lat,
             "address": near[0]["full_text"] if near else None, "address_m": round(near[0]["distance_m"], 1) if near else None,
             "road_m": round(float(at.gap[leg.stop]), 1), "drive_m": round(leg.metres, 1), "drive_s": round(leg.seconds),
             "arrive_s": round(clock), "leave_s": round(clock + each_s),

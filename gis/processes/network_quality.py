@@ -10,7 +10,7 @@ import shapely
 from pydantic import Field
 
 from gis import crs
-from gis.analysis.network_quality import MEANINGS, quality
+from gis.analysis.network_quality import GAP_M, MEANINGS, quality
 from gis.catalog.model import Text
 from gis.processes import Inputs, Process, Progress
 from gis.processes._water_answer import CHINESE
@@ -57,10 +57,13 @@ class QualityInputs(Inputs):
     """Which network."""
 
     network: str = Field("city", title="Network", description="The name of the water network", min_length=1, max_length=40)
+    gap_m: float = Field(
+        GAP_M, title="Gap", description="端点离另一管段小于此距离（米）而不相连即列出 / An end nearer to another pipe, metres", gt=0, le=10
+    )
     features: bool = Field(True, title="Features", description="Add the findings as a GeoJSON FeatureCollection")
 
 
-def findings(store, network: str) -> tuple[geopandas.GeoDataFrame, str]:
+def findings(store, network: str, gap_m: float = GAP_M) -> tuple[geopandas.GeoDataFrame, str]:
     """The findings of a network (EPSG:4490) and the data version. Raises NotFound, AccessDenied."""
     known = water(store, network)
     net, metric = known.engine.network, store.catalog.city.working_crs
@@ -71,7 +74,7 @@ def findings(store, network: str) -> tuple[geopandas.GeoDataFrame, str]:
         moved[there] = np.column_stack(crs.transform(xy[there, 0], xy[there, 1], crs.STORED, metric))
         return moved
 
-    found = quality(known.engine, metres(net.pipe_xy), metres(net.node_xy), metres(net.valve_xy))
+    found = quality(known.engine, metres(net.pipe_xy), metres(net.node_xy), metres(net.valve_xy), gap_m)
     shapes = found.pop("geometry").to_numpy(dtype=object).copy()
     there = ~shapely.is_missing(shapes)
     shapes[there] = crs.project(shapes[there], metric, crs.STORED)
@@ -81,7 +84,7 @@ def findings(store, network: str) -> tuple[geopandas.GeoDataFrame, str]:
 def run(store, inputs: QualityInputs, progress: Progress) -> dict:
     """`counts` per code, `meanings` {level, zh, en, remedy: {zh, en}}, and the findings as features. Raises NotFound, AccessDenied."""
     begun = time.perf_counter()
-    found, version = findings(store, inputs.network)
+    found, version = findings(store, inputs.network, inputs.gap_m)
     counts = found["code"].value_counts().sort_index()
     result = {
         "network": inputs.network, "findings": len(found), "counts": {code: int(n) for code, n in counts.items()},

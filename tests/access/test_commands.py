@@ -32,4 +32,4 @@ def test_from_a_user_to_a_revoked_key(store_db):
     assert listed[0]["prefix"] == key[:9] and key not in json.dumps(listed)
     assert run("key", "revoke", key[:9])["revoked"] == listed[0]["id"]
     assert [one["keys"] for one in run("user", "list")] == [0, 0]
-    assert run("user", "disable", "wang")["disabled"]
+    assert run("user", "disable", "wang")["disabled"] and not run("user", "enable", "wang")["disabled"]

@@ -125,3 +125,15 @@ def test_no_reader_sees_passwords_keys_or_the_audit(role):
     for table in ('access."user"', "access.key", "access.audit"):
         with pytest.raises((AccessDenied, StoreError)), reading(role) as connection, connection.cursor() as cursor:
             cursor.execute(f"SELECT * FROM {table}")
+
+
+def test_a_user_who_is_shut_out_comes_back_only_by_name():
+    accounts.add_user("sun", "water", PASSWORD)
+    accounts.disable_user("sun")
+    with pytest.raises(InputError, match="shut out"):
+        accounts.add_user("sun", "admin", "Another-2024-xx")
+    accounts.enable_user("sun")
+    identity.forget()
+    assert identify(basic("sun", PASSWORD)) == Identity("sun", "water")
+    with pytest.raises(NotFound):
+        accounts.enable_user("none")

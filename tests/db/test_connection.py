@@ -7,8 +7,10 @@ import threading
 import psycopg2
 import pytest
 
+from gis.db import connection
 from gis.db.connection import ROLES, owner, reading, writing
 from gis.errors import AccessDenied, StoreError
+from gis.settings import settings
 
 pytestmark = pytest.mark.usefixtures("store_db")
 
@@ -146,3 +148,15 @@ def test_a_connection_that_dies_in_use_is_an_error_of_the_platform():
         _one(link, "SELECT 1")
     with reading("admin") as link:
         assert _one(link, "SELECT 1") == (1,)
+
+
+def test_a_setting_that_is_no_address_is_named_and_not_repeated(monkeypatch):
+    monkeypatch.setenv("ONEMAP_DSN", "hostlocalhost secret=Xy")
+    settings.cache_clear()
+    try:
+        with pytest.raises(StoreError, match="ONEMAP_DSN is no address") as fault:
+            connection.owner_parameters()
+        assert "Xy" not in str(fault.value) and fault.value.remedy
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()

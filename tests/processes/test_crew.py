@@ -71,6 +71,21 @@ def test_remote_valves_need_no_crew_and_what_no_road_reaches_is_named(town):
     assert found["remote"] == ["VSA"] and found["unreached"] == ["VAB"] and found["stops"] == [] and found["depot"] is None
 
 
+def test_a_service_line_is_shut_at_its_house(town):
+    (stop,) = crew(connection="c1")["stops"]
+    assert stop["valve"] == "k1" and stop["address"] == "府前街1号"
+    assert [s["valve"] for s in crew(connection="c1", stuck=["k1"])["stops"]] == ["VAB"]
+    assert [s["valve"] for s in crew(work=add(connection="c1"))["stops"]] == ["k1"]
+
+
+def test_of_several_depots_the_nearest_by_driving_sends_the_crew(town):
+    near = DEPOT | {"facility_id": "D2", "name": "东站", "geometry": shapely.Point(117.0029, 32.0002)}
+    frame = geopandas.GeoDataFrame([DEPOT, near], geometry="geometry", crs="EPSG:4490")
+    load_frames(catalog(), {"facility": frame}, name="two depots")
+    assert crew(valves=["VAB"])["depot"]["id"] == "D1", "as the crow flies D2 is nearer, but the street is one-way"
+    assert crew(valves=["VAB"], depot=(117.0029, 32.0002))["drive_s"] > crew(valves=["VAB"])["drive_s"]
+
+
 def test_the_valves_of_a_work(town):
     work = add(pipe="AB")
     assert [s["valve"] for s in crew(work=work)["stops"]] == ["VAB"]
