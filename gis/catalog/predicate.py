@@ -48,6 +48,13 @@ def literal(value: str | int | float | bool | dt.date) -> Node:
     return Node("value", (value, type(value).__name__))
 
 
+def columns(node: Node) -> frozenset[str]:
+    """The columns that a condition names."""
+    if node.kind == "column":
+        return frozenset(node.parts)
+    return frozenset().union(*(columns(part) for part in node.parts if isinstance(part, Node)))
+
+
 class Rows:
     """The columns of some rows, with what was already computed of them."""
 

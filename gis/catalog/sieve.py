@@ -16,20 +16,23 @@ _TYPES = {0: 0, 1: 1, 2: 6}
 
 
 class Sieve:
-    """The row checks of one layer, ready for many batches. `but` names columns whose values are not known yet: every row may be bad by
-    a check that mentions one of them."""
+    """The row checks of one layer, ready for many batches. `but` names columns that will take their values from core: every row
+    may be bad by a check that compares one of them with another column."""
 
     def __init__(self, layer: Layer, catalog: Catalog | None = None, but: frozenset[str] = frozenset()):
         self.layer, self.but = layer, but
         self.extent = (catalog or checks.read_catalog()).city.extent
         self.conditions = [predicate.parsed(c.sql) for c in checks.of(layer, catalog) if c.kind == "row" and c.field != "geom"]
+        # What is taken from core whole has passed its checks; what is compared with it has not.
+        self.mixed = [bool(named & but) and not named <= but for named in map(predicate.columns, self.conditions)]
 
     def suspects(self, columns: Mapping[str, pa.Array], n: int) -> np.ndarray:
         """The rows (n,) that a check of their values may catch. columns: the layer's, of its types (`gis.ingest.map`)."""
-        rows = predicate.Rows({k: v for k, v in columns.items() if k not in self.but}, n)
+        rows = predicate.Rows(columns, n)
+        part = predicate.Rows({k: v for k, v in columns.items() if k not in self.but}, n) if self.but else rows
         found = np.zeros(n, bool)
-        for condition in self.conditions:
-            found |= rows.may_be(condition)
+        for condition, is_mixed in zip(self.conditions, self.mixed, strict=True):
+            found |= (part if is_mixed else rows).may_be(condition)
         return found
 
     def misplaced_points(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from gis.catalog import read
-from gis.cli.load import progressing
 from gis.cli.output import emit, rows
+from gis.cli.progress import progressing
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 

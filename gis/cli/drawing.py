@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from gis.catalog import read
-from gis.cli.load import DryRun, Json, Mode, pairs, position, progressing, reported, told
+from gis.cli.load import DryRun, Json, Mode, pairs, position, reported, told
 from gis.cli.output import emit
+from gis.cli.progress import progressing
 from gis.errors import InputError
 from gis.ingest.load import load_frames
 

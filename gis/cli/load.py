@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gis import crs as reference
 from gis.catalog import read
 from gis.catalog.model import Catalog
-from gis.cli.output import console, emit, rows
+from gis.cli.output import emit, rows
+from gis.cli.progress import progressing
 from gis.errors import InputError
 from gis.ingest import evidence, report, sandbox
 from gis.ingest.load import LoadResult, Rejected, load_files, load_frames
@@ -27,7 +25,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything, then und
 
 
 def load(
-    layer: Annotated[str, typer.Argument(help="A layer's id, or survey, epanet, osm, raster, doorplates, facilities.")],
+    layer: Annotated[str, typer.Argument(help="A layer's id, or survey, epanet, swmm, osm, raster, doorplates, facilities, grid, sensors.")],
     source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files (for raster: the layer's id first).")],
     mode: Mode = "replace",
     crs: Annotated[str | None, typer.Option(help="The source's CRS: EPSG:4548, GCJ-02, BD-09 …")] = None,
@@ -42,15 +40,27 @@ def load(
         str | None, typer.Option(metavar="LON,LAT[,X,Y]", help="Where the point X,Y (default 0,0) of a drawing in local units lies.")
     ] = None,
     unit: Annotated[float, typer.Option(help="Metres per unit of a drawing placed with --place.")] = 1.0,
-    kind: Annotated[str | None, typer.Option(help="facilities: the kind of all rows; swmm: storm, sewage or combined.")] = None,
+    kind: Annotated[str | None, typer.Option(help="facilities, sensors: the kind of all rows; swmm: storm, sewage or combined.")] = None,
     isolation: Annotated[str | None, typer.Option(metavar="TCV[,GPV…]", help="EPANET: valve types that isolate.")] = None,
     valve_layer: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="EPANET: a CSV with columns link,node.")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(min=0.001, max=10, help="survey: metres within which ends without a point are joined.")
+        float | None, typer.Option(min=0.001, max=10, help="survey: metres within which ends without a point are joined; sensors: to the nearest pipe.")
     ] = None,
     report_dir: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Write the acceptance report there (HTML, Excel, GeoPackage).")
     ] = None,
+    operation: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Mode update: the column that says insert, modify or retire (I, U, D)."),
+    ] = None,
+    cut: Annotated[
+        str | None, typer.Option(metavar="DATE|BATCH", help="When the delivery was cut: what others changed later is not overwritten.")
+    ] = None,
+    version_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column with the batch that each row was exported with, instead of --cut.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Threads and connections of a large load; as many as cores.")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers map and check the rows.")] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -90,6 +100,19 @@ def load(
             from etl import address
 
             result = address.load(catalog, _one(source), crs=crs, encoding=encoding, mode=mode, dry_run=dry_run, progress=progress)
+        elif layer == "grid":
+            from etl import grid
+
+            result = grid.load(
+                catalog, _one(source), crs=crs, encoding=encoding, source_layer=source_layer, mode=mode, dry_run=dry_run, progress=progress
+            )
+        elif layer == "sensors":
+            from etl import sensors
+
+            result = sensors.load(
+                catalog, _one(source), network=network, kind=kind, tolerance=tolerance, crs=crs, encoding=encoding,
+                source_layer=source_layer, mode=mode, dry_run=dry_run, progress=progress,
+            )  # fmt: skip
         elif layer == "facilities":
             from etl import facility
 
@@ -112,6 +135,11 @@ def load(
                 names=pairs(map_),
                 dry_run=dry_run,
                 progress=progress,
+                workers=workers,
+                cluster=dask,
+                operation=operation,
+                cut=cut,
+                version=version_column,
             )
         done.append(result)
     emit(result.as_dict(), json, table=lambda: told(result))
@@ -141,8 +169,8 @@ def rollback(batch: Annotated[int, typer.Argument(help="The batch's number.")], 
 
 def batches(limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 20, json: Json = False) -> None:
     """The deliveries: whence, when, by whom, with what result. 批次。"""
-    found = report.batches(limit)
-    shown = ("id", "kind", "status", "mode", "source", "operator", "finished_at", "rows_read", "rows_loaded", "rows_rejected", "message")
+    found = [{"batch": one.pop("id"), **one} for one in report.batches(limit)]
+    shown = ("batch", "kind", "status", "mode", "source", "operator", "finished_at", "rows_read", "rows_loaded", "rows_rejected", "message")
     titles = ("batch", "kind", "status", "mode", "source", "operator", "finished", "read", "loaded", "rejected", "message")
     emit(found, json, table=lambda: rows(titles, ([_shortened(b[k]) for k in shown] for b in found)))
 
@@ -208,51 +236,15 @@ def reported(catalog: Catalog, folder: Path | None) -> Iterator[list[LoadResult]
         acceptance.write(catalog, result, found, folder)
 
 
-@contextmanager
-def progressing():
-    """A bar on a terminal, plain lines (at most one every two seconds) elsewhere; on stderr either way."""
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed:,.0f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, int] = {}
-
-        def progress(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        yield progress
-
-
-class _Lines:
-    """Progress where nobody watches: a line when the work changes, and every two seconds."""
-
-    def __init__(self):
-        self._what, self._when = "", 0.0
-
-    def __call__(self, what: str, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if what == self._what and now - self._when < 2:
-            return
-        self._what, self._when = what, now
-        print(f"{what} {done:,}" + (f" of {total:,}" if total else "") if done else what, file=sys.stderr, flush=True)
+_COUNTS = ("inserted", "updated", "retired", "unchanged", "conflicts")
 
 
 def told(result: LoadResult):
     """The result for people."""
     table = rows(
-        ["layer", "scope", "read", "loaded", "rejected", "new", "changed", "retired", "unchanged"],
+        ["layer", "scope", "read", "loaded", "rejected", "new", "changed", "retired", "unchanged", "conflicts"],
         [
-            [o.layer, o.scope or "", o.rows_read, o.rows_loaded, o.rows_rejected, o.inserted, o.updated, o.retired, o.unchanged]
+            [o.layer, o.scope or "", o.rows_read, o.rows_loaded, o.rows_rejected, *(getattr(o, k) for k in _COUNTS)]
             for o in result.layers
         ],
         title=f"batch {result.batch}: {result.status}, {result.seconds:.1f} s",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gis.catalog.model import Layer
 from gis.errors import DataError
+from gis.ingest.changes import Changes
 from gis.ingest.findings import Findings
 from gis.ingest.publish import Outcome
 from gis.ingest.read import Source
@@ -33,6 +34,8 @@ class Delivery:
     findings: Findings = field(default_factory=Findings)
     extent: tuple[float, float, float, float] | None = None
     scopes: tuple[str, ...] = ()
+    changes: Changes = field(default_factory=Changes)
+    """What the operator says of it as a change set."""
     place: Place | None = None
     """Where its rows are staged, while it is loaded."""
     judged: bool = False

@@ -23,6 +23,10 @@ RAS01 the raster lies outside the city    RAS02 no value for missing data is dec
 RAS03 it covers a part of the city        RAS04 it holds no values      RAS05 it has heights that do not occur
 RAS06 it has the wrong number of bands    RAS07 it is not georeferenced or not north up
 RAS08 its pixels are of a wrong type      RAS09 much of it has no values
+GRD90 the cell lies in no community       GRD91 not wholly in its own     GRD92 it overlaps another
+GRD93 cells do not cover the community    GRD94 more cells than serials
+SEN90 what a device measures is unknown   SEN91 attached to a pipe by its place
+SEN92 there is no pipe near it
 FAC90 the row is no public facility       OSM01 an area without a code was left out
 OSM02 the geometry is incomplete          OSM03 a road that nobody may use was left out
 """
@@ -67,6 +71,14 @@ TITLES = {
     "RAS08": "像元类型不对",
     "RAS09": "大片没有数据",
     "FAC90": "不是公共服务设施",
+    "GRD90": "网格不在任何社区内",
+    "GRD91": "网格不完全在本社区内",
+    "GRD92": "网格重叠",
+    "GRD93": "社区未被网格覆盖完",
+    "GRD94": "社区网格数超过顺序号",
+    "SEN90": "监测类型不明",
+    "SEN91": "按位置挂接管网",
+    "SEN92": "附近没有管网",
     "OSM01": "行政区没有代码，未装入",
     "OSM02": "几何不完整",
     "OSM03": "禁止通行的道路，未装入",

@@ -6,6 +6,7 @@ change in one. A process that dies leaves the old rows published; the next load 
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 import os
 import time
@@ -19,7 +20,9 @@ from psycopg2 import sql
 
 from gis.db.connection import owner, translated
 from gis.errors import InputError, NotFound, OneMapError, StoreError
-from gis.ingest import direct, frames, sources
+from gis.ingest import changes, direct, frames, sources
+from gis.ingest.changes import Changes
+from gis.ingest.cluster import connected
 from gis.ingest.delivery import Delivery, LoadResult, Progress, Rejected, silent
 from gis.ingest.findings import Findings
 from gis.ingest.read import open_source
@@ -51,8 +54,14 @@ def load_files(
     progress: Progress = silent,
     workers: int | None = None,
     cluster: str | None = None,
+    operation: str | None = None,
+    cut: str | None = None,
+    version: str | None = None,
 ) -> LoadResult:
     """Loads files into one layer. `scope` is the value of the layer's scope column (a network's name) for all rows.
+
+    operation, version: the source columns with the operation of each row and the batch that it was exported with; cut: a batch's number, a
+    day or a moment, after which changes by others are conflicts (`gis.ingest.changes`). workers, cluster: see `load`.
 
     Raises SourceError (unreadable), InputError (no such mode, layer ambiguous), Rejected (findings too grave), StoreError.
     """
@@ -71,7 +80,17 @@ def load_files(
     if not opened:
         raise InputError("no source was named", remedy="Name one or several files")
     delivery = Delivery(layer, opened, constants, dict(names or {}), extent=catalog.city.extent)
+    delivery.changes = Changes(operation, _moment(cut), version)
+    if operation is not None and mode != "update":
+        raise InputError(f"a change set is no delivery for mode {mode}", remedy="Give --mode update")
     return load([delivery], mode=mode, operator=operator, dry_run=dry_run, progress=progress, workers=workers, cluster=cluster)
+
+
+def _moment(cut: str | None) -> dt.datetime | None:
+    if cut is None:
+        return None
+    with owner() as connection, connection.cursor() as cursor:
+        return changes.moment(cursor, cut)
 
 
 def load_frames(
@@ -131,8 +150,8 @@ def load(
         name = ", ".join(dict.fromkeys(s.name for d in deliveries for s in d.sources))
         batch = begin(cursor, name, files, mode, operator, [d.layer.id for d in deliveries])
         connection.commit()
-        with _failing(connection, batch):
-            return Run(connection, cursor, batch, deliveries, mode, dry_run, progress, files, workers or default_workers()).run()
+        with _failing(connection, batch), connected(cluster) as far:
+            return Run(connection, cursor, batch, deliveries, mode, dry_run, progress, files, workers or default_workers(), far).run()
 
 
 def default_workers() -> int:

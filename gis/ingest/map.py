@@ -6,7 +6,7 @@ finding with its raw text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,10 @@ class Mapping:
     unmapped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     """Required fields that nothing fills."""
+
+    def without(self, columns: frozenset[str]) -> Mapping:
+        """The same where some source columns are no field's business."""
+        return replace(self, unmapped=tuple(c for c in self.unmapped if c not in columns))
 
 
 def mapping(layer: Layer, source: Source, *, constants: dict[str, object] | None = None, names: dict[str, str] | None = None) -> Mapping:
@@ -79,8 +83,9 @@ def _cut_off(name: str, source: Source) -> str | None:
     return None
 
 
-def report(layer: Layer, source: Source, how: Mapping, findings: Findings) -> None:
-    """What the mapping leaves open: source columns without a field (information), required fields without a column (fatal)."""
+def report(layer: Layer, source: Source, how: Mapping, findings: Findings, *, all_needed: bool = True) -> None:
+    """What the mapping leaves open: source columns without a field (information), required fields without a column (fatal; where not
+    `all_needed` only those of the key: an update leaves what it does not speak of as it is)."""
     if how.unmapped:
         findings.add(
             layer.id,
@@ -91,6 +96,8 @@ def report(layer: Layer, source: Source, how: Mapping, findings: Findings) -> No
             remedy="Add their names to `source` of a field in the layer file, or to --map",
         )
     for name in how.missing:
+        if not all_needed and name not in layer.key:
+            continue
         column = layer.columns[name]
         accepted = ", ".join(dict.fromkeys((name, *column.source, column.title.zh)))
         findings.add(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from psycopg2 import sql
 
 from gis.catalog import read as catalogue
 from gis.catalog.model import Layer
-from gis.ingest import check, direct, evidence, publish, sources, stage, stream, whereabouts
+from gis.ingest import changes, check, direct, evidence, publish, sources, stage, stream, whereabouts
 from gis.ingest import map as mapping
 from gis.ingest.delivery import Delivery, LoadResult, Progress, Rejected
+from gis.ingest.findings import Findings
 from gis.ingest.publish import Outcome
 from gis.ingest.stage import Place
-from gis.ingest.statements import statement, text
+from gis.ingest.statements import key_text, statement, text
 from gis.ingest.treatment import Treatment
 
 _ROUNDS = 5
@@ -33,6 +35,9 @@ class Run:
         self.read: dict[str, int] = {}
         self.places: dict[str, Place] = {}
         self.referred: dict[str, dict[str, set[str] | None]] = {}
+        self.silent: dict[str, list[tuple[int, int, frozenset[str]]]] = defaultdict(list)
+        """Fields that an update does not speak of, per layer and source: the number before its first row, its last row's, the fields."""
+        self.neighbours = Findings()
 
     def run(self) -> LoadResult:
         """All steps. Raises Rejected."""
@@ -46,6 +51,7 @@ class Run:
             self._refuse_or_keep()
             outcomes = self._publish()
             if not self._dangling():
+                self._keep_neighbours(outcomes)
                 break
         else:
             self._refuse("refused: its rows refer to rows that it retires (REF)")
@@ -61,10 +67,16 @@ class Run:
         referred = self.referred[layer.id] = {}
         for source in delivery.sources:
             how = mapping.mapping(layer, source, constants=delivery.constants, names=delivery.names)
-            mapping.report(layer, source, how, delivery.findings)
+            spoken = delivery.changes.of(source, how, self.mode)
+            how = how.without(spoken.columns)
+            if spoken.operation is not None:
+                delivery.findings.add(layer.id, "CHG07", "info", f"{source.name}: operations are in this column", value=spoken.operation)
+            silent = frozenset(layer.columns) - how.columns.keys() - how.constants.keys() if self.mode == "update" else frozenset()
+            mapping.report(layer, source, how, delivery.findings, all_needed=self.mode != "update")
             treatment = Treatment(
                 layer, catalogue.catalog(), mapping.Reading(source.crs, source.tabular), how, place,
                 whereabouts.axes_swapped(layer, source, delivery.extent), rows,
+                silent, spoken,
             )  # fmt: skip
             total = None if source.count is None else source.count + rows
             flow = stream.flow(
@@ -75,6 +87,8 @@ class Run:
             delivery.findings.take(source.findings, before=rows)
             for name, values in flow.referred.items():
                 stream.refer(referred, name, values)
+            if silent:
+                self.silent[layer.id].append((rows, rows + flow.rows + source.findings.rows("SRC02"), silent))
             rows += flow.rows + source.findings.rows("SRC02")
         self.read[layer.id] = rows
         if rows == 0 and not delivery.scopes:
@@ -89,7 +103,8 @@ class Run:
         direct.drop(self.cursor, layer.id)
         self.cursor.execute(statement("aside", layer))
         stage.await_suspects(self.cursor, layer)
-        is_large = sum(source.likely_rows for source in delivery.sources) > direct.ABOVE
+        changes.begin(self.cursor, layer)
+        is_large = sum(source.likely_rows for source in delivery.sources) > direct.ABOVE and self.mode != "update"
         place = direct.begin(self.cursor, layer) if is_large and direct.possible(self.cursor, layer) else stage.of(layer)
         self.places[layer.id] = delivery.place = place
         self.connection.commit()
@@ -104,6 +119,10 @@ class Run:
         for delivery in self.deliveries:
             layer, place = delivery.layer, self.places[delivery.layer.id]
             self.progress(f"checking {layer.id}", 0, self.read[layer.id])
+            if not place.typed:
+                changes.part(self.cursor, layer, place)
+                for before, last, fields in self.silent[layer.id]:
+                    changes.complete(self.cursor, layer, before, last, fields, stage.suspects(layer).rows, place.rows)
             if delivery.judged:
                 self._set_aside(layer)
             check.suspects(self.cursor, layer)
@@ -112,6 +131,8 @@ class Run:
             stage.release(self.cursor, layer, place)
             self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(*place.table)))
             check.together(self.cursor, layer, self.places, self.mode, but=self._index(delivery))
+            if not place.typed:
+                changes.check(self.cursor, layer, place, delivery.changes.cut)
             self._set_aside(layer)
         for delivery in self.deliveries:
             check.references(self.cursor, delivery.layer, self.places, self.referred[delivery.layer.id])
@@ -141,7 +162,7 @@ class Run:
         self.cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(f"rejected_{layer.id}")))
         self.cursor.execute(statement("rejected", layer), {"layer": layer.id})
         if self._rejected(layer):
-            for rows in (stage.suspects(layer).rows, self.places[layer.id].rows):
+            for rows in (stage.suspects(layer).rows, self.places[layer.id].rows, changes.retiring(layer)):
                 self.cursor.execute(statement("set_aside", layer, stage=rows))
 
     def _rejected(self, layer: Layer) -> int:
@@ -205,10 +226,12 @@ class Run:
             if place.typed:
                 counts = {"new": read - rejected}
             else:
-                counts = publish.publish(self.cursor, layer, batch=self.batch, mode=self.mode, recorded_at=recorded_at, scopes=scopes)
+                counts = publish.publish(
+                    self.cursor, layer, batch=self.batch, mode=self.mode, recorded_at=recorded_at, scopes=scopes, cut=delivery.changes.cut
+                )
             outcomes.append(Outcome(
                 layer.id, scopes[0] if len(scopes) == 1 else None, read, read - rejected, rejected,
-                counts.get("new", 0), counts.get("changed", 0), counts.get("gone", 0), counts.get("same", 0),
+                counts.get("new", 0), counts.get("changed", 0), counts.get("gone", 0), counts.get("same", 0), self._conflicts(layer),
             ))  # fmt: skip
         self.retired, self.recorded_at = sum(o.retired for o in outcomes), recorded_at
         return outcomes
@@ -236,10 +259,44 @@ class Run:
             self._set_aside(delivery.layer)
         return True
 
+    def _conflicts(self, layer: Layer) -> int:
+        self.cursor.execute("SELECT count(*) FROM found WHERE layer = %s AND code = 'CHG05'", (layer.id,))
+        return self.cursor.fetchone()[0]
+
+    def _keep_neighbours(self, outcomes: list[Outcome]) -> None:
+        """Rows of other layers, and rows that the delivery does not name, may refer to what it retires: where they cannot do without, the
+        delivery is refused, else that is a finding of the batch. So it is where the new row was rejected: that is known already."""
+        retired = {o.layer for o in outcomes if o.retired}
+        findings, fatal = Findings(), False
+        for layer in catalogue.catalog().vectors if retired else ():
+            for name, column in layer.columns.items():
+                target = (column.references or "").partition(".")[0]
+                if target not in retired:
+                    continue
+                found = changes.neighbours(self.cursor, layer, name, catalogue.catalog().layer(target))
+                told = self._rejected_keys(layer) if found and layer.id in self.places else set()
+                needing = [row for row in found if column.required and row[0] not in told]
+                findings.refer(layer.id, name, needing, "fatal")
+                findings.refer(layer.id, name, [row for row in found if row not in needing], "warning")
+                fatal |= bool(needing)
+        if fatal:
+            self.connection.rollback()
+        check.keep(self.cursor, findings)
+        if fatal:
+            self._refuse_or_keep()
+        self.neighbours = findings
+        self.cursor.execute(text("keep_neighbours"), {"batch": self.batch})
+
+    def _rejected_keys(self, layer: Layer) -> set[str]:
+        self.cursor.execute(sql.SQL("SELECT {} FROM {} s").format(key_text(layer, "s"), sql.Identifier(f"aside_{layer.id}")))
+        return {row[0] for row in self.cursor.fetchall()}
+
     def _finish(self, outcomes: list[Outcome]) -> None:
         """Commits, or undoes a dry run; then the statistics of the planner."""
         if self.dry_run:
             self.connection.rollback()
+            check.keep(self.cursor, self.neighbours)
+            self.cursor.execute(text("keep_neighbours"), {"batch": self.batch})
             self.cursor.execute("UPDATE meta.batch SET status = 'dry_run', finished_at = clock_timestamp() WHERE id = %s", (self.batch,))
         else:
             self._keep_sources()

@@ -23,7 +23,7 @@ def statement(name: str, layer: Layer, **extra: sql.Composable) -> sql.Composed:
     """A named statement for one layer. Known in it: {core}, {history}, {stage} (or where else `extra` says that its rows are staged),
     {suspects}, {rejected}, {aside}; {columns} (the layer's own, in order);
     {staged_columns}, {core_columns} (the same with `s.` and `c.`); {all_columns} (with geom, fid, batch, recorded_from); {key} (text
-    of a staged row's key); {same_key} (of `s` and `c`)."""
+    of a staged row's key); {own_key} (its columns); {same_key} (of `s` and `c`)."""
     names = list(layer.columns)
     known = {
         "core": sql.Identifier("core", layer.id),
@@ -37,6 +37,7 @@ def statement(name: str, layer: Layer, **extra: sql.Composable) -> sql.Composed:
         "core_columns": _listed(names, "c"),
         "all_columns": _listed([*names, "geom", "fid", "batch", "recorded_from"]),
         "key": key_text(layer, "s"),
+        "own_key": _listed(list(layer.key), "s"),
         "same_key": sql.SQL(" AND ").join(sql.SQL("{} = {}").format(sql.Identifier("s", k), sql.Identifier("c", k)) for k in layer.key),
     }
     return sql.SQL(text(name)).format(**(known | extra))

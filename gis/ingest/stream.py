@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gis.db.connection import owner
-from gis.ingest import stage
+from gis.ingest import changes, stage
 from gis.ingest.findings import Findings
 from gis.ingest.read import Batch
 from gis.ingest.treatment import Treated, Treatment
@@ -52,7 +52,7 @@ def refer(referred: dict[str, set[str] | None], name: str, values: pa.Array | It
 
 def flow(cursor, batches: Iterable[Batch], treatment: Treatment, workers: int, progress: Callable[[int], None], cluster=None) -> Flow:
     """Brings the batches of one source into the treatment's place. With several workers each has a connection of its own, whose rows are
-    there at once: a place is nothing that is published. `cluster`: a Dask client that treats the batches elsewhere."""
+    there at once: a place is nothing that is published. `cluster`: where the batches are treated instead (`gis.ingest.cluster`)."""
     done = Flow()
     batches = iter(batches)
     begun = [batch for batch in (next(batches, None), next(batches, None)) if batch is not None]
@@ -60,12 +60,14 @@ def flow(cursor, batches: Iterable[Batch], treatment: Treatment, workers: int, p
     def finish(treated: Treated) -> None:
         for body in treated.suspects:
             stage.copy(cursor, treatment.layer, stage.suspects(treatment.layer), memoryview(body))
+        for body in treated.changes:
+            changes.copy(cursor, treatment.layer, memoryview(body))
         done.add(treated)
         progress(done.rows)
 
     if workers == 1 or len(begun) < 2:
         for batch in chain(begun, batches):
-            treated = treatment(batch) if cluster is None else cluster.submit(treatment, batch, pure=False).result()
+            treated = treatment(batch) if cluster is None else cluster.submit(treatment, batch).result()
             for body in treated.clean:
                 stage.copy(cursor, treatment.layer, treatment.place, memoryview(body))
             finish(treated)
@@ -100,10 +102,11 @@ class _Copiers:
     def treated(self, batches: Iterator[Batch]) -> Iterator[Treated]:
         """The batches as they were treated and copied, in order; at most one more is read than there are threads."""
         waiting: deque[Future] = deque()
+        most = self.workers if self.cluster is None else max(self.workers, self.cluster.workers + 1)
         for batch in batches:
             waiting.append(self._begin(batch))
             del batch  # the queue holds the only reference: memory stays bounded
-            if len(waiting) > self.workers:
+            if len(waiting) > most:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -111,7 +114,7 @@ class _Copiers:
     def _begin(self, batch: Batch) -> Future:
         if self.cluster is None:
             return self._pool.submit(lambda: self._copied(self.treatment(batch)))
-        far = self.cluster.submit(self.treatment, batch, pure=False)
+        far = self.cluster.submit(self.treatment, batch)
         return self._pool.submit(lambda: self._copied(far.result()))
 
     def _copied(self, treated: Treated) -> Treated:
