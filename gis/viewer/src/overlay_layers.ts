@@ -67,6 +67,8 @@ function lines(): LayerSpecification[] {
     // What a stuck valve adds has a violet edge, the colour of the stuck valve itself.
     { id: "answer-added", type: "line", source, filter: is(["==", ["get", "added"], true]), layout: round, paint: { "line-color": COLOURS.valve_stuck, "line-width": widthAt(15), "line-opacity": 0.75 } },
     { id: "answer-casing", type: "line", source, filter: is(not(part(...CLASSED))), layout: round, paint: { "line-color": "#ffffff", "line-width": widthAt(9), "line-opacity": 0.9 } },
+    // The darkest class is seen on a dark map too.
+    { id: "answer-classed-casing", type: "line", source, filter: is(part("segment")), layout: round, paint: { "line-color": "#ffffff", "line-width": widthAt(6.5), "line-opacity": 0.75 } },
     { id: "answer-classed", type: "line", source, filter: is(part(...CLASSED)), layout: { ...round, "line-sort-key": ["coalesce", ["get", "class"], 0] }, paint: { "line-color": colour(), "line-width": widthAt(4.5) } },
     // Cut-off parts are dashed as well as coloured: they are told apart without colours too.
     dashes("answer-cut-off", "cut_off", [2.2, 0.7]),
@@ -106,7 +108,8 @@ function points(storey: "lower" | "upper"): LayerSpecification[] {
   const source = "answer";
   const acted = part(...ACTED_ON);
   const filter: any = ["all", POINTS, storey === "upper" ? acted : not(acted)];
-  const rank: any = ["match", ["get", "part"], "burst", 9, "valve_close", 8, "stop", 8, "valve_stuck", 7, "source", 6, "fell_below", 5, "valve_already_closed", 4, "valve_optional", 3, "low", 2, "valve", ["coalesce", ["get", "class"], 0], 1];
+  const first: any = ["-", 900, ["coalesce", ["get", "order"], 0]];
+  const rank: any = ["match", ["get", "part"], "burst", 1000, ["valve_close", "stop"], first, "valve_stuck", 7, "source", 6, "fell_below", 5, "valve_already_closed", 4, "valve_optional", 3, "low", 2, "valve", ["coalesce", ["get", "class"], 0], 1];
   const small: any = ["match", ["get", "part"], [...PRESSURES, "fell_below", "valve"], 1, 2];
   const edge: any = ["case", ["==", ["get", "added"], true], COLOURS.valve_stuck, "#ffffff"];
   const wide: any = ["case", ["==", ["get", "added"], true], 4, small];
@@ -115,7 +118,9 @@ function points(storey: "lower" | "upper"): LayerSpecification[] {
     {
       id: `answer-${storey}-sign`, type: "symbol", source, filter,
       layout: {
-        "text-field": symbolOf(), "text-font": BOLD, "text-allow-overlap": true, "text-ignore-placement": true, "symbol-sort-key": rank,
+        // Valves stand close together at a junction: where one disc covers another, the first to close shows its number, until one zooms in.
+        "text-field": symbolOf(), "text-font": BOLD, "text-allow-overlap": storey === "lower", "text-ignore-placement": storey === "lower", "text-padding": 1,
+        "symbol-sort-key": ["-", 0, rank],
         "text-size": ["match", ["get", "part"], ["valve_close", "stop"], 14, "burst", 18, "hydrant", 9, 11] as any,
       },
       paint: { "text-color": "#ffffff" },

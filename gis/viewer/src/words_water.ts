@@ -44,7 +44,7 @@ export const WATER_WORDS = {
   workAdded: ["已登记作业 {0} 号", "Work {0} is entered"],
   workKind: ["类别", "Kind"],
   workEmergency: ["抢修", "Emergency"],
-  workPlanned: ["计划", "Planned"],
+  workPlanned: ["计划检修", "Planned"],
   workTitle: ["名称", "Title"],
   workTitleDefault: ["{0} 抢修", "Repair of {0}"],
   workStarts: ["停水开始", "Water off from"],
