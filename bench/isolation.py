@@ -1,14 +1,19 @@
-"""Isolation measured: segments, the build from PostGIS, single bursts and the atlas, beside their peers in the same run.
+"""Isolation measured: segments, the build from PostGIS, single bursts, the atlas and the rankings, beside their peers in the same run.
 
 `./run bench isolation [--size N]`: EPANET's Net6, PacificCity where its file is beside the project, synthetic street networks from
-10,000 to N pipes (default 100000), and unless `--no-database` is said the build from PostGIS and the peers inside
-it: COPY OUT of the same columns, a recursive query, and pgRouting where it is installed. One JSON line per figure; a peer that is not
-installed or does not finish in 120 s is null.
+10,000 to N pipes (default 100000; the figures asked for are those of `--size 1000000`), and unless `--no-database` is said the build
+from PostGIS, what an edit costs, a second worker's memory, one burst over HTTP, and the peers inside the database. One JSON line per
+figure: ours, the limit, each peer, the ratios; all of one run, what is compared taken in turns.
+
+Peers that are not part of the platform are measured where they are installed, and named under `not_installed` where they are not:
+igraph (`.venv/bin/pip install igraph`), pgRouting (Debian package `postgresql-15-pgrouting`, of the server's version). A peer that
+does not finish in 120 s, or is left out because it could not at that size, is null. A run takes about three minutes, eight at a million.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import signal
 import time
@@ -24,6 +29,7 @@ from scipy.sparse.csgraph import connected_components
 from bench.streets import streets
 from gis.analysis.atlas import atlas
 from gis.analysis.consumers import Consumers, consumers
+from gis.analysis.criticality import failures
 from gis.analysis.cutoff import cutoff
 from gis.analysis.feed import feed
 from gis.analysis.isolation import Engine
@@ -32,6 +38,10 @@ from gis.analysis.segments import labels, segments
 from gis.settings import ROOT
 
 PEER_LIMIT_S = 120
+_WNTR_PIPES = 10_000
+"""Above this WNTR takes minutes."""
+
+
 def median_s(work, times: int = 5) -> float:
     """The median time of some calls, seconds."""
     taken = []
@@ -59,8 +69,14 @@ def bare(net: Network, arrays: tuple) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
+def ready(net: Network, arrays: tuple):
+    """The matrix of the bare call, ready: what is then left is SciPy's connected_components and nothing else."""
+    _, _, i, j = arrays
+    return coo_matrix((np.ones(len(i)), (i, j)), shape=(net.n_nodes, net.n_nodes)).tocsr()
+
+
 def contraction(net: Network) -> np.ndarray:
-    """The same with what it needs before (contraction) and after (labels of pipes)."""
+    """The bare call with what it needs before (contraction) and after (labels of pipes)."""
     arrays = contracted(net)
     label = bare(net, arrays)
     found = np.where(~arrays[0], label[net.pipe_from], np.where(~arrays[1], label[net.pipe_to], -1))
@@ -69,24 +85,35 @@ def contraction(net: Network) -> np.ndarray:
     return found
 
 
-def networkx_s(net: Network) -> float | None:
-    """networkx' connected components on the contracted arrays (without building the graph); None where it is not installed."""
-    try:
-        import networkx as nx
-    except ImportError:
-        return None
+def in_turns(*work, times: int = 9) -> list[float]:
+    """The median times of several calls, seconds, each taken in turn with the others: the machine is the same for all."""
+    taken = [[] for _ in work]
+    for _ in range(times):
+        for each, ask in zip(taken, work, strict=True):
+            begun = time.perf_counter()
+            ask()
+            each.append(time.perf_counter() - begun)
+    return [float(np.median(each)) for each in taken]
+
+
+def is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def networkx_s(net: Network) -> float:
+    """networkx' connected components on the contracted arrays (without building the graph)."""
+    import networkx as nx
+
     _, _, i, j = contracted(net)
     graph = nx.Graph(zip(i.tolist(), j.tolist(), strict=True))
     graph.add_nodes_from(range(net.n_nodes))
     return median_s(lambda: sum(1 for _ in nx.connected_components(graph)), 1)
 
 
-def igraph_s(net: Network) -> float | None:
-    """igraph's connected components on the contracted arrays, built and labelled; None where it is not installed."""
-    try:
-        import igraph
-    except ImportError:
-        return None
+def igraph_s(net: Network) -> float:
+    """igraph's connected components on the contracted arrays, built and labelled."""
+    import igraph
+
     _, _, i, j = contracted(net)
     pairs = np.column_stack((i, j))
     return median_s(lambda: igraph.Graph(n=net.n_nodes, edges=pairs).connected_components().membership, 1)
@@ -111,6 +138,15 @@ def wntr_s(graph, layer) -> float | None:
         signal.alarm(0)
 
 
+def wntr_streets_s(tables: dict[str, pd.DataFrame]) -> float | None:
+    """WNTR's valve_segments on the tables of a street network."""
+    import networkx as nx
+
+    graph, pipes, valves = nx.MultiDiGraph(), tables["pipes"], tables["valves"]
+    graph.add_edges_from(zip(pipes["from_node"], pipes["to_node"], pipes["pipe_id"], strict=True))
+    return wntr_s(graph, valves[["pipe_id", "node_id"]].set_axis(["link", "node"], axis=1))
+
+
 def figure(**values) -> None:
     print(json.dumps({"bench": "isolation"} | {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}), flush=True)
 
@@ -125,24 +161,42 @@ def measure(name: str, tables: dict[str, pd.DataFrame], peer=None) -> dict[str, 
     begun = time.perf_counter()
     net, states = network(**tables)
     made = {"frames to arrays": time.perf_counter() - begun}
-    partition, arrays = segments(net), contracted(net)
+    partition = segments(net)
     size = {"network": name, "pipes": net.n_pipes, "valves": net.n_valves, "segments": partition.count}
-    label = median_s(lambda: labels(net).of_span, 7)
-    call, whole, peer_s = median_s(lambda: bare(net, arrays), 7), median_s(lambda: contraction(net), 7), peer() if peer else None
-    nx_s, ig_s = (networkx_s(net), igraph_s(net)) if net.n_pipes <= 300_000 else (None, None)
-    figure(**size, figure="segments (a label per pipe)", ours_s=label, limit="SciPy with contraction and labels of pipes", limit_s=whole,
-           to_limit=label / whole, bare_call_s=call, to_bare_call=label / call, wntr_s=peer_s,
-           to_wntr=ratio(label, peer_s), networkx_s=nx_s, to_networkx=ratio(label, nx_s), igraph_s=ig_s, to_igraph=ratio(label, ig_s))
+    peer_s = peer() if peer else None
+    call = _labelled(size, net, peer_s)
     made["segments with tables"] = median_s(lambda: segments(net), 3)
     made["feed"] = median_s(lambda: feed(net, partition, states), 3)
     made["tree"] = median_s(lambda: cutoff(net, partition, states), 3)
     for what, seconds in made.items():
         figure(**size, figure=what, ours_s=seconds, wntr_s=peer_s, to_wntr=ratio(seconds, peer_s))
-    engine = Engine.built(net, states, partition).with_tree()
+    engine, people = Engine.built(net, states, partition).with_tree(), nobody(net)
     _one_burst(size, engine, call)
-    made["atlas"] = median_s(lambda: atlas(engine, nobody(net)), 3)
+    made["atlas"] = median_s(lambda: atlas(engine, people), 3)
     figure(**size, figure="atlas of all pipes", ours_s=made["atlas"], limit_s=20.0, per_pipe_us=made["atlas"] / net.n_pipes * 1e6)
+    book = atlas(engine, people)
+    made["ranking of all valves (N-1)"] = median_s(lambda: failures(engine, people, book, np.arange(net.n_valves)), 1)
+    figure(**size, figure="ranking of all valves (N-1)", ours_s=made["ranking of all valves (N-1)"])
     return made
+
+
+def _labelled(size: dict, net: Network, peer_s: float | None) -> float:
+    """The labels (one per node and pipe) beside the bare call in both its meanings; the seconds of the call from arrays."""
+    arrays = contracted(net)
+    matrix = ready(net, arrays)
+    work = (lambda: labels(net).of_span, lambda: bare(net, arrays), lambda: connected_components(matrix, directed=False),
+            lambda: contraction(net))  # fmt: skip
+    label, call, strict, whole = in_turns(*work)
+    figure(**size, figure="segments (a label per pipe)", ours_s=label, limit="SciPy: connected components of the contracted arrays",
+           limit_s=call, to_limit=label / call, limit_ratio=1.5, only_connected_components_s=strict,
+           to_only_connected_components=label / strict, with_contraction_and_labels_of_pipes_s=whole,
+           to_with_contraction_and_labels_of_pipes=label / whole)  # fmt: skip
+    small, missing = net.n_pipes <= 300_000, [p for p in ("networkx", "igraph") if not is_installed(p)]
+    nx_s = networkx_s(net) if small and "networkx" not in missing else None
+    ig_s = igraph_s(net) if "igraph" not in missing else None
+    figure(**size, figure="segments beside the peers", ours_s=label, wntr_s=peer_s, to_wntr=ratio(label, peer_s), networkx_s=nx_s,
+           to_networkx=ratio(label, nx_s), igraph_s=ig_s, to_igraph=ratio(label, ig_s), not_installed=missing)
+    return call
 
 
 def nobody(net: Network) -> Consumers:
@@ -190,7 +244,10 @@ def epanet(path: Path, isolation: tuple[str, ...], share: float) -> None:
 
 def curve(sizes: list[int]) -> None:
     """How the cost grows: seconds per n·log n against those of the smallest network; 1 is exactly n·log n, less is better."""
-    rows = [(n, measure(f"streets {n}", streets(n))) for n in sizes]
+    rows = []
+    for n in sizes:
+        tables = streets(n)
+        rows.append((n, measure(f"streets {n}", tables, (lambda t=tables: wntr_streets_s(t)) if n <= _WNTR_PIPES else None)))
     unit = [n * np.log(n) for n, _ in rows]
     for what in rows[0][1]:
         growth = [float(made[what] / u / (rows[0][1][what] / unit[0])) for (_, made), u in zip(rows, unit, strict=True)]

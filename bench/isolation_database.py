@@ -1,6 +1,8 @@
-"""What isolation costs from the database: the build, a second worker's memory, and the peers inside PostGIS.
+"""What isolation costs from the database: the build, what an edit costs, a second worker's memory, one burst over HTTP, and the peers
+inside PostGIS.
 
-In a database of its own (`onemap_bench`) on the server of the settings, made anew and dropped afterwards.
+In a database of its own (`onemap_bench`) on the server of the settings, made anew and dropped afterwards: the streets of
+`bench.streets`, and on every fifth pipe a service connection to a building with a door-plate.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,11 +20,14 @@ import numpy as np
 import psycopg2
 from psycopg2 import sql
 
+from bench import isolation_http
 from bench.streets import put, streets
+from gis.analysis.segments import labels
 from gis.catalog import read
 from gis.db import cluster, connection, migrations, plan
 from gis.db.store import Store
 from gis.processes import _water_network as water_network
+from gis.processes import pipe_burst, valve_state
 from gis.settings import settings
 
 DATABASE, NETWORK = "onemap_bench", "bench"
@@ -41,18 +47,44 @@ WITH free AS (
     SELECT FROM core.water_valve v WHERE v.network = p.network AND v.pipe_id = p.pipe_id AND v.node_id = n.node_id))
 SELECT a.pipe_id, b.pipe_id AS other FROM free a JOIN free b USING (node_id) WHERE a.pipe_id <> b.pipe_id
 """
+_CONSUMERS = """
+INSERT INTO meta.batch (kind, operator, status, recorded_at)
+SELECT 'load', 'bench', 'published', max(recorded_at) + interval '1 microsecond' FROM meta.batch;
+INSERT INTO core.water_connection (network, connection_id, pipe_id, fraction, building_id, customers, priority, geom, batch)
+SELECT network, 'C' || pipe_id, pipe_id, 0.5, 'B' || pipe_id, 4, 'none',
+       ST_Force3D(ST_MakeLine(ST_StartPoint(geom), ST_Translate(ST_StartPoint(geom), 0.0001, 0.0001))), (SELECT max(id) FROM meta.batch)
+FROM core.water_pipe WHERE right(pipe_id, 1) IN ('0', '5');
+INSERT INTO core.door_plate (plate_id, address_id, address, building_id, kind, geom, batch)
+SELECT 'D' || pipe_id, 'A' || pipe_id, '第' || pipe_id || '号', 'B' || pipe_id, 'building', ST_Force2D(ST_StartPoint(geom)),
+       (SELECT max(id) FROM meta.batch)
+FROM core.water_pipe WHERE right(pipe_id, 1) IN ('0', '5');
+INSERT INTO meta.batch_layer (batch, layer, scope, rows_read, rows_loaded, inserted)
+SELECT (SELECT max(id) FROM meta.batch), layer, scope, 1, 1, 1
+FROM (VALUES ('water_connection', 'bench'), ('door_plate', NULL)) l (layer, scope);
+ANALYZE core.water_connection;
+ANALYZE core.door_plate;
+"""
+_EDIT = """
+WITH made AS (INSERT INTO meta.batch (kind, operator, status, recorded_at)
+              SELECT 'edit', 'bench', 'published', max(recorded_at) + interval '1 second' FROM meta.batch RETURNING id, recorded_at),
+     told AS (INSERT INTO meta.batch_layer (batch, layer, scope, rows_read, rows_loaded, updated)
+              SELECT id, 'water_pipe', 'bench', 1, 1, 1 FROM made RETURNING batch)
+UPDATE core.water_pipe p SET diameter_mm = 150, batch = made.id, recorded_from = made.recorded_at FROM made, told WHERE p.pipe_id = %(pipe)s
+"""
 _SECOND = """
-import sys
+import json, sys
 from gis.db.store import Store
 from gis.processes import pipe_burst
-def private():
-    return sum(int(line.split()[1]) for line in open('/proc/self/smaps_rollup') if line.startswith('Private_')) / 1024
+def memory():
+    rows = (line.split() for line in open('/proc/self/smaps_rollup') if line.endswith('kB\\n'))
+    return {row[0].rstrip(':'): int(row[1]) / 1024 for row in rows}
 with Store('admin') as store:
     store.rows('database_identity'); store.catalog
-    before = private()
-    pipe_burst.run(store, pipe_burst.parsed(network=sys.argv[1], pipe=sys.argv[2]), print)
-    pipe_burst.run(store, pipe_burst.parsed(network=sys.argv[1], pipe=sys.argv[3]), print)
-    print(private() - before)
+    before = memory()
+    for pipe in sys.argv[2:]:
+        pipe_burst.run(store, pipe_burst.parsed(network=sys.argv[1], pipe=pipe), print)
+    after = memory()
+print(json.dumps({key: after[key] - before[key] for key in ('Anonymous', 'Pss', 'Rss')}))
 """
 
 
@@ -86,6 +118,10 @@ def measure(size: int) -> None:
             settings.cache_clear()
             _prepared(size)
             _build(size)
+            _edits(size)
+            _second_worker(size)
+            served = isolation_http.measure(NETWORK, size)
+            figure(figure="one burst over HTTP, door-plates and map included", pipes=size, limit_ms=30.0, **served)
             _peers(size)
             connection.close_pool()
     finally:
@@ -112,11 +148,13 @@ def _prepared(size: int) -> None:
             login = sql.Identifier(connection.LOGIN)
             cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(DATABASE), login))
         put(link, streets(size, drawn=True), NETWORK)
+        with link.cursor() as cursor:
+            cursor.execute(_CONSUMERS)
 
 
 def _build(size: int) -> None:
     """The whole build (rows, arrays, segments, feed, tree, files) beside the bare COPY OUT of the same columns; the median of three,
-    taken in turns; then a second process that maps the files."""
+    taken in turns."""
     bare, built = [], []
     for _ in range(3):
         with Store("admin") as store:
@@ -124,16 +162,46 @@ def _build(size: int) -> None:
             _copied_out(store)
             bare.append(time.perf_counter() - begun)
         water_network._open.clear()
-        for folder in (settings().home / "networks").glob("*/*@*"):
-            (folder / "network.json").write_text('{"from": "9999-01-01", "until": "9999-01-01"}')
+        shutil.rmtree(settings().home / "networks", ignore_errors=True)
         with Store("admin") as store:
             begun = time.perf_counter()
             water_network.water(store, NETWORK)
             built.append(time.perf_counter() - begun)
     ours, limit = float(np.median(built)), float(np.median(bare))
     figure(figure="build from PostGIS", pipes=size, ours_s=ours, limit="COPY OUT of the same columns", limit_s=limit, to_limit=ours / limit)
-    done = subprocess.run([sys.executable, "-c", _SECOND, NETWORK, "P00000000", f"P{size // 2:08d}"], capture_output=True, text=True)
-    figure(figure="a second worker", pipes=size, private_mb=float(done.stdout.split()[-1]) if done.returncode == 0 else None, limit_mb=50)
+
+
+def _asked(pipe: str) -> tuple[str, float]:
+    """The version of an answer and the seconds it took."""
+    with Store("admin") as store:
+        begun = time.perf_counter()
+        answer = pipe_burst.run(store, pipe_burst.parsed(network=NETWORK, pipe=pipe), lambda *_: None)
+        return answer["data_version"], time.perf_counter() - begun
+
+
+def _edits(size: int) -> None:
+    """The first answer after a valve was reported, and after a pipe was edited: each names a new version."""
+    pipe, turned, versions = f"P{size // 2:08d}", [], {_asked(f"P{size // 2:08d}")[0]}
+    for i in range(3):
+        with Store("admin", "bench") as store:
+            valve_state.run(store, valve_state.ValveStateInputs(network=NETWORK, valve=f"V{i:08d}", operable=False))
+        version, seconds = _asked(pipe)
+        versions.add(version)
+        turned.append(seconds)
+    figure(figure="first answer after a valve was reported", pipes=size, ours_s=float(np.median(turned)), versions=len(versions))
+    with connection.owner() as link, link.cursor() as cursor:
+        cursor.execute(_EDIT, {"pipe": pipe})
+    version, seconds = _asked(pipe)
+    figure(figure="first answer after a pipe was edited", pipes=size, ours_s=seconds, new_version=version not in versions)
+
+
+def _second_worker(size: int) -> None:
+    """What a process takes beyond the shared files when it answers fifty bursts: its own (anonymous) memory. `pss_mb` counts also its
+    share of the files' pages, all of them where nobody else has them open; they are the same pages for every worker."""
+    pipes = [f"P{i:08d}" for i in np.random.default_rng(9).integers(0, size * 9 // 10, 50)]
+    done = subprocess.run([sys.executable, "-c", _SECOND, NETWORK, *pipes], capture_output=True, text=True, check=True)
+    grown = json.loads(done.stdout.splitlines()[-1])
+    figure(figure="a second worker", pipes=size, own_mb=grown["Anonymous"], limit_mb=50, pss_mb=grown["Pss"], resident_mb=grown["Rss"])
 
 
 def _copied_out(store: Store) -> None:
@@ -151,8 +219,6 @@ def _copied_out(store: Store) -> None:
 def _peers(size: int) -> None:
     """One burst's segment by a recursive query over an indexed table of steps, and by pgRouting; ours through the process, with all
     of the answer."""
-    from gis.processes import pipe_burst
-
     pipes = [f"P{i:08d}" for i in np.random.default_rng(3).integers(0, size * 9 // 10, 30)]
     with Store("admin") as store:
         ours = _median_ms(lambda p: pipe_burst.run(store, pipe_burst.parsed(network=NETWORK, pipe=p), lambda *_: None), pipes)
@@ -165,9 +231,13 @@ def _peers(size: int) -> None:
         cursor.execute("ANALYZE step")
         recursive = _median_ms(lambda p: cursor.execute(_STEPS, {"pipe": p}), pipes)
         cursor.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'pgrouting'")
-        routing = _routing_ms(cursor) if cursor.fetchone()[0] else None
+        there = cursor.fetchone()[0] > 0
+        routing = _routing_ms(cursor) if there else None
     figure(figure="one burst from the database", pipes=size, ours_with_customers_ms=ours, ours_isolation_ms=answer,
-           recursive_segment_only_ms=recursive, to_recursive=answer / recursive, pgrouting_all_segments_ms=routing)
+           recursive_segment_only_ms=recursive, to_recursive=answer / recursive, not_installed=[] if there else ["pgrouting"])
+    labelled = _median_ms(lambda _: labels(engine.network).of_span, pipes[:9])
+    figure(figure="segments beside pgRouting", pipes=size, ours_ms=labelled, pgrouting_ms=routing,
+           to_pgrouting=labelled / routing if routing else None, not_installed=[] if there else ["pgrouting"])  # fmt: skip
 
 
 def _median_ms(ask, pipes: list[str]) -> float:
