@@ -22,10 +22,10 @@ from gis.catalog.read import Document
 from gis.errors import DefinitionError, NotFound, SourceError
 from gis.ingest import sources
 
-KINDS = ("city", "doorplates", "epanet", "facilities", "osm")
+KINDS = ("city", "doorplates", "epanet", "facilities", "grid", "osm", "sensors", "survey", "swmm")
 """What is loaded beside single layers: kinds of delivery that a job of their own understands."""
-FOLDERS = ("city",)
-"""Kinds whose source is a whole folder."""
+FOLDERS = ("city", "survey")
+"""Kinds whose source may be a whole folder."""
 OWN = ("json", "dry_run", "report", "mode", "crs", "encoding")
 """Options of `onemap load` that have keys of their own, or that the run gives."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
@@ -85,9 +85,9 @@ class Jobs(Strict):
 
     def files(self, job: Job, catalog: Catalog) -> list[Path]:
         """The files (or the folder) that a run of this job would load now. Raises SourceError where there are none."""
-        if job.load in FOLDERS:
-            folders = [path for text in job.source for path in _expanded(self.path(text)) if path.is_dir()]
-            found = [max(folders, key=_age)] if folders else []
+        found = [path for text in job.source for path in _expanded(self.path(text)) if path.is_dir()] if job.load in FOLDERS else []
+        if found:
+            found = [max(found, key=_age)]
         else:
             found = list(dict.fromkeys(path for text in job.source for path in self._matching(self.path(text), job, catalog)))
             found = found if job.pick == "all" or not found else [max(found, key=_age)]

@@ -25,7 +25,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything, then und
 
 
 def load(
-    layer: Annotated[str, typer.Argument(help="A layer's id, or survey, epanet, swmm, osm, raster, doorplates, facilities, grid, sensors.")],
+    layer: Annotated[
+        str, typer.Argument(help="A layer's id, or survey, epanet, swmm, osm, raster, doorplates, facilities, grid, sensors.")
+    ],
     source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files (for raster: the layer's id first).")],
     mode: Mode = "replace",
     crs: Annotated[str | None, typer.Option(help="The source's CRS: EPSG:4548, GCJ-02, BD-09 …")] = None,
@@ -44,7 +46,7 @@ def load(
     isolation: Annotated[str | None, typer.Option(metavar="TCV[,GPV…]", help="EPANET: valve types that isolate.")] = None,
     valve_layer: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="EPANET: a CSV with columns link,node.")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(min=0.001, max=10, help="survey: metres within which ends without a point are joined; sensors: to the nearest pipe.")
+        float | None, typer.Option(min=0.001, max=10, help="Metres within which a survey's ends without a point, or sensors, are joined.")
     ] = None,
     report_dir: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Write the acceptance report there (HTML, Excel, GeoPackage).")
