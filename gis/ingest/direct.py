@@ -36,6 +36,7 @@ class Index:
     late: bool
     name: str
     definition: str
+    comment: str | None
 
 
 def possible(cursor, layer: Layer) -> bool:
@@ -132,7 +133,9 @@ def publish(cursor, layer: Layer, place: Place, *, batch: int, recorded_at: dt.d
             cursor.execute(
                 sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(core, *(sql.Identifier(one.name),) * 2)
             )
-    for written in (*ddl.comments(layer), *ddl.grants(layer), *(s for s in ddl.indexes(layer) if s.startswith("COMMENT"))):
+        if one.comment is not None:
+            cursor.execute(sql.SQL("COMMENT ON INDEX {} IS {}").format(sql.Identifier("core", one.name), sql.Literal(one.comment)))
+    for written in (*ddl.comments(layer), *ddl.grants(layer)):
         cursor.execute(written)
     cursor.execute(
         sql.SQL("SELECT setval(pg_get_serial_sequence({}, 'fid'), greatest(max(fid), {}, 1)) FROM {}").format(
