@@ -189,12 +189,7 @@ def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | N
         tables[layer], ends = _table(store, layer, name, day, moment)
         until = min(until, ends)
     if not len(tables["water_pipe"]):
-        names = [row["network"] for row in store.rows("water_networks")]
-        when = f" in service on {day}" if name in names else ""
-        raise NotFound(
-            f"there is no network {name[:60]!r}{when}",
-            remedy=f"There are: {', '.join(names) or 'none; load one first'}",
-        )
+        raise _absent(store, name, day, moment)
     pipes = _measured(tables["water_pipe"], store.catalog.city.working_crs)
     net, state = network(tables["water_node"], pipes, tables["water_valve"], tables["water_source"])
     with ThreadPoolExecutor(1, thread_name_prefix="beside") as beside:  # what needs no segments, while they are made
@@ -202,6 +197,23 @@ def _built(store, name: str, version: str, day: dt.date, moment: dt.datetime | N
         placed = beside.submit(boxes, net)
         engine = Engine.built(net, state).with_tree()
         return Water(name, engine, supplied.result(), placed.result(), version, until)
+
+
+def _absent(store, name: str, day: dt.date, moment: dt.datetime | None) -> NotFound:
+    """Why there is no network of this name: it does not exist, it was not known yet, or nothing of it is in service on that day."""
+    since = store.rows("water_known_since", network=name)[0]["since"]
+    if since is None:
+        names = [row["network"] for row in store.rows("water_networks")]
+        return NotFound(f"there is no network {name[:60]!r}", remedy=f"There are: {', '.join(names) or 'none; load one first'}")
+    if moment is not None and since > moment:
+        first = since.astimezone().strftime("%Y-%m-%d %H:%M")
+        return NotFound(
+            f"nothing of network {name[:60]!r} was known on {day}: its first data were recorded on {first}",
+            remedy="Ask for that day or a later one",
+        )
+    return NotFound(
+        f"no pipe of network {name[:60]!r} is in service on {day}", remedy="Ask for another day, or check when its pipes came into service"
+    )
 
 
 def _table(store, layer: str, name: str, day: dt.date, moment: dt.datetime | None) -> tuple[pa.Table, str]:

@@ -1,6 +1,10 @@
 """A network after edits is the network as if built anew, and a turned valve builds no segments."""
 
+import datetime as dt
 import random
+import subprocess
+import sys
+import time
 
 import geopandas
 import numpy as np
@@ -12,9 +16,11 @@ from gis.analysis import isolation
 from gis.analysis.network import decoded, network
 from gis.analysis.segments import segments
 from gis.catalog.read import catalog
+from gis.db import connection
 from gis.db.store import Store
+from gis.errors import NotFound
 from gis.ingest.load import load_frames
-from gis.processes import _water_network
+from gis.processes import _water_network, pipe_burst
 
 SIDE = 4
 
@@ -121,3 +127,119 @@ def test_a_turned_valve_builds_no_segments(store_db, monkeypatch):
     assert after.version != before.version
     assert np.flatnonzero(after.engine.states.open != before.engine.states.open).tolist() == [after.engine.network.valve(name)]
     assert after.engine.cutoff is not None and np.array_equal(after.engine.segments.of_pipe, before.engine.segments.of_pipe)
+
+
+def test_a_version_of_turned_valves_links_to_the_files_of_the_last(store_db):
+    rows = grid()
+    put(rows)
+    before = known()
+    name = sorted(rows["water_valve"])[3]
+    rows["water_valve"][name] |= {"operable": False, "remote": True}
+    put({"water_valve": rows["water_valve"]})
+    after = known()
+    at = after.engine.network.valve(name)
+    assert not after.engine.states.usable[at] and after.engine.network.valve_remote[at] and not before.engine.network.valve_remote[at]
+    same = [f for f in before.folder.glob("*.npy") if f.samefile(after.folder / f.name)]
+    written = {f.name for f in before.folder.glob("*.npy")} - {f.name for f in same}
+    assert written and all(n.startswith(("states-", "feed-")) or n == "network-valve_remote.npy" for n in written)
+
+
+def test_the_tree_of_a_large_network_comes_after_the_answer(store_db, monkeypatch):
+    monkeypatch.setattr(_water_network, "_TREE_AT_ONCE", 0)
+    rows = grid()
+    put(rows)
+    known()
+    turn(rows["water_valve"], sorted(rows["water_valve"])[5])
+    put({"water_valve": rows["water_valve"]})
+    first = known()
+    for _ in range(100):
+        if (first.folder / "tree").exists():
+            break
+        time.sleep(0.05)
+    later = known()
+    assert first.version == later.version and later.engine.cutoff is not None
+    for segment in range(later.engine.segments.count):
+        ours, theirs = (e.burst(np.array([segment])) for e in (first.engine, later.engine))
+        assert np.array_equal(ours.close, theirs.close) and np.array_equal(ours.lost, theirs.lost)
+
+
+def test_what_is_published_late_is_not_overlooked(store_db):
+    """A batch recorded before another and published after it: nothing may be believed of the arrays that are there."""
+    rows = grid()
+    put(rows)
+    name = sorted(rows["water_valve"])[0]
+    with connection.owner() as link, link.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO meta.batch (kind, operator, status, recorded_at) VALUES ('edit', 'late', 'loading', clock_timestamp())"
+            " RETURNING id, recorded_at"
+        )
+        batch, recorded = cursor.fetchone()
+        cursor.execute(
+            "INSERT INTO meta.batch_layer (batch, layer, scope, rows_read, rows_loaded, updated)"
+            " VALUES (%s, 'water_valve', 'city', 1, 1, 1)",
+            (batch,),
+        )
+    turn(rows["water_valve"], sorted(rows["water_valve"])[1])
+    put({"water_valve": rows["water_valve"]})
+    assert known().engine.states.open[known().engine.network.valve(name)]
+    with connection.owner() as link, link.cursor() as cursor:
+        cursor.execute(
+            "UPDATE core.water_valve SET live_status = 'closed', recorded_from = %s, batch = %s WHERE valve_id = %s",
+            (recorded, batch, name),
+        )
+        cursor.execute("UPDATE meta.batch SET status = 'published' WHERE id = %s", (batch,))
+    assert not known().engine.states.open[known().engine.network.valve(name)]
+
+
+_OTHER = """
+import sys
+from gis.db import connection
+from gis.db.store import Store
+from gis.errors import NotFound
+from gis.processes import pipe_burst
+for line in sys.stdin:
+    with Store("admin") as store:
+        found = pipe_burst.run(store, pipe_burst.parsed(network="city", pipe=line.strip()), lambda *_: None)
+    print(found["data_version"], *found["valves"]["close"], flush=True)
+"""
+
+
+def test_two_processes_name_the_same_version_and_answer_alike(store_db):
+    rows, chance = grid(), random.Random(4)
+    put(rows)
+    other = subprocess.Popen([sys.executable, "-c", _OTHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def theirs(pipe):
+        other.stdin.write(pipe + "\n")
+        other.stdin.flush()
+        return other.stdout.readline().split()
+
+    def ours(pipe):
+        with Store("admin") as store:
+            found = pipe_burst.run(store, pipe_burst.parsed(network="city", pipe=pipe), lambda *_: None)
+        return [found["data_version"], *found["valves"]["close"]]
+
+    try:
+        versions = set()
+        for turned in (True, False, True):
+            if turned:
+                turn(rows["water_valve"], chance.choice(sorted(rows["water_valve"])))
+            else:
+                add_pipe(rows, tuple(sorted(chance.sample(range(SIDE * SIDE), 2))))
+            put(rows)
+            pipe = chance.choice(sorted(rows["water_pipe"]))
+            first, second = (ours(pipe), theirs(pipe)) if chance.random() < 0.5 else reversed((theirs(pipe), ours(pipe)))
+            assert first == second and len(first) >= 1
+            versions.add(first[0])
+        assert len(versions) == 3
+    finally:
+        other.stdin.close()
+        other.wait(20)
+
+
+def test_a_day_before_the_first_load_is_called_that(store_db):
+    put(grid())
+    with Store("admin") as store, pytest.raises(NotFound, match="nothing of network 'city' was known on 2001-01-01"):
+        _water_network.water(store, "city", dt.date(2001, 1, 1))
+    with Store("admin") as store, pytest.raises(NotFound, match="there is no network 'nowhere'"):
+        _water_network.water(store, "nowhere", dt.date(2001, 1, 1))
