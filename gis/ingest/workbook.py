@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zipfile
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from xml.etree import ElementTree
@@ -69,19 +70,21 @@ def _damaged(path: Path) -> SourceError:
     return SourceError(f"{path.name} cannot be read: it is damaged or no Excel workbook", remedy="Open it in Excel, save it again as .xlsx")
 
 
+@lru_cache(maxsize=1)
+def _book(path: Path) -> openpyxl.Workbook:
+    """The workbook, opened once in the life of a reading: its shared texts are read each time."""
+    return openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+
+
 def _rows(path: Path, sheet: str) -> Iterator[tuple]:
     """The rows of a sheet as values. Raises SourceError, also where there are more than Excel can hold."""
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-        try:
-            page = book[sheet]
-            page.reset_dimensions()
-            for number, row in enumerate(page.iter_rows(values_only=True)):
-                if number >= _ROWS or len(row) > _COLUMNS:
-                    raise SourceError(f"sheet {sheet} of {path.name} claims more cells than Excel can hold", remedy="It is damaged")
-                yield row
-        finally:
-            book.close()
+        page = _book(path)[sheet]
+        page.reset_dimensions()
+        for number, row in enumerate(page.iter_rows(values_only=True)):
+            if number >= _ROWS or len(row) > _COLUMNS:
+                raise SourceError(f"sheet {sheet} of {path.name} claims more cells than Excel can hold", remedy="It is damaged")
+            yield row
     except SourceError:
         raise
     except _BROKEN:
@@ -92,9 +95,7 @@ def sheets(path: Path) -> list[str]:
     """The visible sheets that have at least one filled cell near their beginning. Raises SourceError, also where the file would do harm."""
     _require_sound(path)
     try:
-        book = openpyxl.load_workbook(path, read_only=True, keep_links=False)
-        names = [page.title for page in book.worksheets if page.sheet_state == "visible"]
-        book.close()
+        names = [page.title for page in _book(path).worksheets if page.sheet_state == "visible"]
     except _BROKEN:
         raise _damaged(path) from None
     return [name for name in names if any(any(v is not None for v in row) for row in islice(_rows(path, name), 50))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import ezdxf
 import geopandas
 import openpyxl
 
@@ -19,6 +20,7 @@ GDAL = {
     "gdb": ("OpenFileGDB", {}),
 }
 FORMATS = (*GDAL, "csv", "parquet", "xlsx", "zip")
+"""Those that carry attributes under their own names; drawings (`dxf`) are apart."""
 
 
 def write(frame: geopandas.GeoDataFrame, folder: Path, suffix: str, name: str = "facility") -> Path:
@@ -28,6 +30,8 @@ def write(frame: geopandas.GeoDataFrame, folder: Path, suffix: str, name: str = 
         driver, options = GDAL[suffix]
         degrees = suffix in ("geojson", "geojsonl", "kml")
         (frame.set_crs(4326, allow_override=True) if degrees else frame).to_file(path, driver=driver, engine="pyogrio", **options)
+    elif suffix == "dxf":
+        drawing(path, frame)
     elif suffix == "parquet":
         frame.to_parquet(path)
     elif suffix == "zip":
@@ -39,6 +43,19 @@ def write(frame: geopandas.GeoDataFrame, folder: Path, suffix: str, name: str = 
     else:
         table = frame.drop(columns="geometry").assign(lon=frame.geometry.x, lat=frame.geometry.y)
         table.to_csv(path, index=False, encoding="gb18030") if suffix == "csv" else workbook(path, {"设施": table})
+    return path
+
+
+def drawing(path: Path, frame: geopandas.GeoDataFrame) -> Path:
+    """Draws each row as a block with attributes on the CAD layer `facility`, in GBK."""
+    made = ezdxf.new("R2004")
+    made.encoding, made.header["$DWGCODEPAGE"] = "gbk", "ANSI_936"
+    made.blocks.new("设施").add_circle((0, 0), 0.5)
+    for row, shape in zip(frame.drop(columns="geometry").itertuples(index=False), frame.geometry, strict=True):
+        block = made.modelspace().add_blockref("设施", (shape.x, shape.y), dxfattribs={"layer": "facility"})
+        for name, value in zip(frame.columns, row, strict=False):
+            block.add_attrib(name, str(value))
+    made.saveas(path)
     return path
 
 
