@@ -4,8 +4,9 @@ and ogr2ogr, in the same run.
 `./run bench load [--size N] [--formats gpkg,…]`: N address points (default 1000000) with 15 delivered columns from GeoParquet, GeoPackage
 and a GBK shapefile, with checks, history, key, GiST and ANALYZE, by the command itself: once with the indexes that every layer has (key,
 GiST, feature number, batch), once with all of the layer, among them two for texts that cost more than all others together. The limit is
-COPY BINARY inside the server of the same rows, the same indexes one after the other, and ANALYZE; ogr2ogr copies with a GiST index and checks
-nothing; `arrow_copy` is the bare way from Arrow to a table without an index. One JSON line per figure; a peer that is not there is null.
+COPY BINARY inside the server of the same rows, the same indexes one after the other, and ANALYZE; ogr2ogr copies with a GiST index and
+checks nothing; `arrow_copy` is the bare way from Arrow to a table without an index. One JSON line per figure; what is
+not there is null.
 """
 
 from __future__ import annotations
