@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "layers": ("layers",),
     "load": ("load", "rollback", "batches"),
     "drawing": ("load-drawing",),
+    "survey": ("survey",),
     "jobs": ("jobs",),
     "city": ("city",),
     "analysis": ("burst", "close", "trace"),
