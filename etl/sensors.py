@@ -86,7 +86,7 @@ def described(devices: geopandas.GeoDataFrame, kind: str | None, findings: Findi
     said = devices["kind"] if "kind" in devices.columns else pd.Series(None, index=devices.index, dtype=object)
     named = devices["name"] if "name" in devices.columns else pd.Series(None, index=devices.index, dtype=object)
     unread = devices["src_row"].isin(findings.frame().query("code == 'SRC02'")["src_row"].astype("int64"))
-    kinds = [kind or list_.code_of(s or "") or _by_words(s) or _by_words(n) for s, n in zip(said, named, strict=True)]
+    kinds = [kind or list_.code_of(s if isinstance(s, str) else "") or _by_words(s) or _by_words(n) for s, n in zip(said, named, strict=True)]
     devices["kind"] = pd.Series(kinds, index=devices.index, dtype=object)
     unknown = devices["kind"].isna() & ~unread
     if unknown.any():
@@ -99,7 +99,7 @@ def described(devices: geopandas.GeoDataFrame, kind: str | None, findings: Findi
 
 
 def _by_words(text: str | None) -> str | None:
-    return next((kind for words, kind in KINDS if text and re.search(words, text, re.IGNORECASE)), None)
+    return next((kind for words, kind in KINDS if isinstance(text, str) and re.search(words, text, re.IGNORECASE)), None)
 
 
 def attach(devices: geopandas.GeoDataFrame, nodes: geopandas.GeoDataFrame, pipes: geopandas.GeoDataFrame, network: str, tolerance: float,
