@@ -31,6 +31,8 @@ from gis.standards import TABLES
 _NEAR = 5.0
 """Drawing units (metres) within which a text belongs to an element."""
 _DIAMETER = re.compile(r"(?:DN|De|D|d|[ΦφФфØø∅])\s*(\d{2,4})(?!\d)")
+_PARTS = ("VERTEX", "SEQEND", "ATTRIB", "VIEWPORT")
+"""Entities that are parts of others, or no part of the drawing."""
 _KINDS = {0: 0, 4: 0, 1: 1, 5: 1, 2: 1, 3: 2, 6: 2}
 """Shapely's geometry types by dimension."""
 
@@ -74,7 +76,7 @@ def open_drawing(path: Path, layer: Wanted, *, encoding: str | None, source_laye
     used = texts.canonical(encoding) if encoding else texts.of_text(path, head)
     read = path if used == "UTF-8" else texts.as_utf8(path, used, scratch)
     pyogrio.set_gdal_config_options({"DXF_ENCODING": "UTF-8"})
-    elements = _elements(path, read)
+    elements, handles = _elements(path, read)
     rules, parts = _rules(path, layer, source_layer)
     taken, left = _taken(elements, rules, layer)
     if not taken:
@@ -88,6 +90,11 @@ def open_drawing(path: Path, layer: Wanted, *, encoding: str | None, source_laye
         listed = ", ".join(f"{name} ({n})" for name, n in left.most_common(60))
         message = f"{path.name}: {sum(left.values())} elements of the drawing are not of this layer"
         findings.add(layer.id, "SRC12", "info", message, value=listed)
+    unread = _unread(read, handles)
+    if unread:
+        listed = ", ".join(f"{name} ({n})" for name, n in unread.most_common(20))
+        message = f"{path.name}: {sum(unread.values())} elements of the drawing are of kinds that are not read"
+        findings.add(layer.id, "SRC12", "warning", message, "Draw them as lines, polylines, points, texts or blocks", value=listed)
     rows = _table(taken, _texts_beside(elements, taken))
     geometry = wkb.of(np.array([e.shape for e, _ in taken], dtype=object))
     return Source(
@@ -122,12 +129,13 @@ def _read_rules(path: Path) -> list[Rule]:
     ]  # fmt: skip
 
 
-def _elements(path: Path, read: Path) -> list[Element]:
-    """The entities of model space. Blocks are points, not what is drawn in them."""
-    found = []
+def _elements(path: Path, read: Path) -> tuple[list[Element], set[str]]:
+    """The entities of model space, and the handles of all. Blocks are points, not what is drawn in them."""
+    found, handles = [], set()
     for table, geometry in vector.stream(read, "entities", Wanted("", ""), Notes()):
         shapes = wkb.shapes(geometry)[0] if geometry is not None else [None] * table.num_rows
         for row, shape in zip(table.to_pylist(), shapes, strict=True):
+            handles.add(row.get("EntityHandle") or "")
             if row.get("PaperSpace"):
                 continue
             attributes = dict(a.partition(" ")[::2] for a in row.get("BlockAttributes") or ())
@@ -137,7 +145,25 @@ def _elements(path: Path, read: Path) -> list[Element]:
             )  # fmt: skip
     if not found:
         raise SourceError(f"{path.name} draws nothing in model space", remedy="Deliver the drawing with its entities")
-    return found
+    return found, handles
+
+
+def _unread(path: Path, handles: set[str]) -> Counter:
+    """How many entities of the drawing, by kind, GDAL has passed over. In DXF a line with a group code is followed by one with its value; 0
+    begins an entity, 5 is its handle."""
+    found: Counter = Counter()
+    kind, section, opened = "", "", False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for code, value in zip(file, file, strict=False):
+            code, value = code.strip(), value.strip()
+            if code == "0":
+                kind, opened = value, value == "SECTION"
+            elif code == "2" and opened:
+                section, opened = value, False
+            elif code == "5" and section == "ENTITIES" and kind and kind not in _PARTS:
+                found[kind] += value not in handles
+                kind = ""
+    return +found
 
 
 def _plain_text(text: str | None) -> str | None:

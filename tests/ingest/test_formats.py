@@ -16,6 +16,7 @@ import shapely
 
 from etl import swmm
 from gis.errors import InputError, SourceError
+from gis.ingest import sandbox
 from gis.ingest.read import layers_of, open_source
 
 
@@ -162,6 +163,28 @@ def test_a_drawing_by_its_cad_layers_blocks_and_texts(catalog, tmp_path):
     assert shapes(house)[0].area == 40.5
     with pytest.raises(SourceError, match="coordinate reference system"):
         open_source(path, catalog.layer("water_pipe"))
+
+
+def test_what_a_drawing_holds_beyond_what_is_read_is_said(catalog, tmp_path):
+    made = ezdxf.readfile(drawing(tmp_path / "a.dxf"))
+    made.modelspace().add_xline((0, 0), (1, 0), dxfattribs={"layer": "JS_给水管"})
+    made.saveas(tmp_path / "a.dxf")
+    source = open_source(tmp_path / "a.dxf", catalog.layer("water_pipe"), crs="EPSG:4548")
+    found = source.findings.frame()
+    assert found["code"].tolist() == ["SRC12", "SRC12"] and found["value"].tolist()[1] == "XLINE (1)"
+
+
+def test_access_databases_that_are_none_and_a_machine_without_mdbtools(catalog, tmp_path, monkeypatch):
+    path = tmp_path / "管线.mdb"
+    path.write_bytes(b"\x00\x01\x00\x00Standard Jet DB\x00" + bytes(range(256)) * 40)
+    with pytest.raises(SourceError, match=r"damaged|no tables"):
+        open_source(path, catalog.layer("facility"), positions=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sandbox._close()
+    with pytest.raises(SourceError, match="mdbtools is not installed") as refused:
+        open_source(path, catalog.layer("facility"), positions=False)
+    assert "apt-get install mdbtools" in refused.value.remedy
+    sandbox._close()
 
 
 def test_a_table_beside_a_drawing_says_what_is_what(catalog, tmp_path):
