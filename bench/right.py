@@ -125,7 +125,7 @@ def tasks(size: int) -> list[tuple]:
               for placement in reversed(published.PLACEMENTS) for share in (0.0, STUCK_SHARE)]  # fmt: skip
     segments = [(of_wntr, path, placement) for path in files for placement in ("strategic", "random", "own")]
     by_hypothesis = [(of_hypothesis, seed, min(BATCH, size - done)) for seed, done in enumerate(range(0, size, BATCH))]
-    by_seed = [(of_seeds, first, min(BATCH, size // 4 - first)) for first in range(0, size // 4, BATCH)]
+    by_seed = [(of_seeds, first, min(BATCH, size // 10 - first)) for first in range(0, size // 10, BATCH)]
     return sorted(proofs + segments, key=lambda task: -task[1].stat().st_size) + by_hypothesis + by_seed
 
 
