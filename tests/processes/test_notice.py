@@ -1,5 +1,6 @@
 """The outage notice: what it says, and its files."""
 
+import base64
 import csv
 import json
 import re
@@ -15,7 +16,7 @@ from gis.cli.typed import inputs_of
 from gis.db.connection import owner
 from gis.db.store import Store
 from gis.errors import AccessDenied, InputError
-from gis.processes import outage_notice
+from gis.processes import outage_notice, pipe_burst
 
 TIMES = {"starts": "2026-12-01T08:00:00+08:00", "ends": "2026-12-01T16:00:00+08:00"}
 
@@ -100,3 +101,26 @@ def test_wrong_requests_are_refused(street, tmp_path):  # noqa: F811
     for out in ("notice.docx", "nowhere/notice.pdf"):
         done = CliRunner().invoke(application(), ["notice", "--pipe", "AB", "--out", str(tmp_path / out)])
         assert isinstance(done.exception, InputError)
+
+
+def test_the_files_come_by_value_too(street):  # noqa: F811
+    """So the map and other programs have them without the command."""
+    for kind, begins in (("html", b"<!doctype html>"), ("pdf", b"%PDF-"), ("csv", b"\xef\xbb\xbf"), ("xlsx", b"PK")):
+        made = notice(pipe="AB", document=kind, **TIMES)["document"]
+        assert made["name"].endswith(f".{kind}") and made["encoding"] == ("utf-8" if kind == "html" else "base64")
+        data = made["value"].encode() if kind == "html" else base64.b64decode(made["value"])
+        assert data.startswith(begins), kind
+    with Store("water") as store:
+        asked = pipe_burst.BurstInputs(pipe="AB", document="html")
+        sheet = pipe_burst.run(store, asked, lambda share, what: None)["document"]
+    assert sheet["mediaType"].startswith("text/html") and "VAB" in sheet["value"] and "<svg" in sheet["value"]
+    with pytest.raises(InputError):
+        notice(pipe="AB", document="docx", **TIMES)
+
+
+def test_a_washout_is_where_to_drain_and_no_hydrant_that_fails(street):  # noqa: F811
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE core.hydrant SET kind = 'washout'")
+    found = notice(pipe="AB", document="html", **TIMES)
+    assert found["affected"]["hydrants"] == [] and [(h["hydrant"], h["kind"]) for h in found["drain"]["hydrants"]] == [("H", "washout")]
+    assert "排泥阀（放水口） H" in found["document"]["value"]
