@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import re
 from urllib.parse import unquote
 
 import pytest
@@ -229,6 +230,18 @@ def test_criticality_is_drawn_with_the_legend_of_its_answer_and_ranked(duty, wor
     seen.until("Number(location.hash.match(/map=([^/]*)/)[1]) > 16")
     page.click("[data-key=by-priority]")
     seen.until("location.hash.includes('criticality/priority')")
+
+
+def test_a_silent_server_is_told_and_asked_again(duty):
+    seen = duty("map=14/32/117")
+    page = seen.page
+    page.route(re.compile("/processes/"), lambda route: route.abort())
+    page.click("[data-tool=works]")
+    expect(page.locator(".panel .strip.danger")).to_contain_text("连不上服务器")
+    page.unroute_all()
+    page.click("[data-key=again]")
+    expect(page.locator(".panel .strip.danger")).to_have_count(0)
+    expect(page.locator(".panel")).to_contain_text("作业")
 
 
 def test_the_crew_s_way_leads_over_the_valves_in_their_order(duty, plan, working_city):

@@ -38,6 +38,18 @@ export function setRole(next: string): void {
   role = next;
 }
 
+let logIn: () => Promise<boolean> = async () => false;
+
+/** How a reader whose log-in ran out is asked for it again. */
+export function whenLoggedOut(ask: () => Promise<boolean>): void {
+  logIn = ask;
+}
+
+/** Ask for the log-in again; whether he logged in. */
+export function logInAgain(): Promise<boolean> {
+  return logIn();
+}
+
 /** What the platform says in English, for mistakes that have no words of their own here. */
 function sentence(body: ErrorBody): string {
   return body.description ?? [body.detail, body.remedy].filter(Boolean).join(" ");

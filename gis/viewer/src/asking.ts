@@ -1,16 +1,20 @@
 /** One question at a time: what is asked, what came of it, and that a later question makes an earlier one void. */
 
-import { RequestError } from "./api.ts";
+import { logInAgain, RequestError } from "./api.ts";
 import { strip, working } from "./blocks.ts";
-import type { Child } from "./dom.ts";
+import { button, type Child } from "./dom.ts";
+import { t } from "./text.ts";
 
-/** Asks and keeps the answer. `changed` is called when there is something new to show. */
+/** Asks and keeps the answer. `changed` is called when there is something new to show, `again` when the reader wants it asked once more. */
 export class Asking<T> {
   answer: T | null = null;
   error: RequestError | null = null;
   private pending: AbortController | null = null;
 
-  constructor(private readonly changed: () => void) {}
+  constructor(
+    private readonly changed: () => void,
+    private readonly again?: () => void,
+  ) {}
 
   get busy(): boolean {
     return this.pending !== null;
@@ -31,6 +35,7 @@ export class Asking<T> {
     }
     this.pending = null;
     this.changed();
+    if (this.error?.status === 401 && this.again && (await logInAgain())) this.again();
     return this.answer;
   }
 
@@ -42,9 +47,15 @@ export class Asking<T> {
     this.error = null;
   }
 
+  /** Whether it may work when it is asked again: the server was silent, busy or failed. */
+  private get passing(): boolean {
+    const status = this.error?.status ?? 200;
+    return !!this.again && (status === 0 || status === 429 || status >= 500);
+  }
+
   /** What to show instead of an answer that is not there: that it is being worked out, or what went wrong. */
   waiting(): Child[] {
-    if (this.error) return [strip("danger", this.error.message)];
+    if (this.error) return [strip("danger", this.error.message, this.passing && button({ class: "link", "data-key": "again", click: this.again! }, null, t("retry")))];
     return this.busy ? [working()] : [];
   }
 }

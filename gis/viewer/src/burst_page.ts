@@ -3,6 +3,7 @@
 import type { BurstAnswer, IfStuck, Spot } from "./answers.ts";
 import type { App } from "./app.ts";
 import { dataNotes, figures, folded, idList, legendRow, lengthText, plateList, section, strip } from "./blocks.ts";
+import { layerOf, valueText } from "./catalog.ts";
 import { button, h, icon, type Child } from "./dom.ts";
 import { plates, priorityLines, valveNotes, type ValveFacts } from "./facts.ts";
 import { networkTitle } from "./networks.ts";
@@ -51,7 +52,7 @@ export function burstPage(app: App, state: BurstState): Child[] {
     legend(answer),
     plateList(plates(answer), file, state.freshPlates),
     feeds(state),
-    drain(state),
+    drain(app, state),
     others(state),
     footnote(app, answer),
   ];
@@ -197,7 +198,7 @@ function feeds(state: BurstState): HTMLElement | null {
 }
 
 /** How the closed part is emptied: how much, where it is lowest, at which washouts and hydrants. */
-function drain(state: BurstState): HTMLElement | null {
+function drain(app: App, state: BurstState): HTMLElement | null {
   const { drain: found } = state.answer;
   if (!found || !(found.volume_m3 > 0 || found.lowest.length)) return null;
   const row = (name: string, level: number | null, spot: Spot): HTMLElement => {
@@ -205,7 +206,8 @@ function drain(state: BurstState): HTMLElement | null {
     const text = [h("span", { class: "where" }, name), h("span", { class: "level" }, level === null ? "" : `${level.toFixed(2)} ${t("metres")}`)];
     return h("li", {}, h("button", { type: "button", class: "valve-main", disabled: !placed, title: t("locate"), click: () => state.goTo([spot.lon!, spot.lat!]) }, ...text));
   };
-  const outlets = found.hydrants.map((one) => row(one.hydrant, one.level_m, one));
+  const kind = layerOf(app.catalog(), "hydrant")?.fields?.find((field) => field.name === "kind");
+  const outlets = found.hydrants.map((one) => row([one.hydrant, valueText(kind, one.kind)].filter(Boolean).join(" · "), one.level_m, one));
   const lowest = found.lowest.map((one) => row(one.node, one.level_m, one));
   return h(
     "details",

@@ -38,7 +38,7 @@ export class ClosureTool implements Tool {
     private readonly app: App,
     private readonly pickAgain: () => void,
   ) {
-    this.asking = new Asking(() => app.panel.redraw());
+    this.asking = new Asking(() => app.panel.redraw(), () => void this.run());
   }
 
   prompt(): { text: string; hint: string } {

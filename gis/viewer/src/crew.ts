@@ -26,7 +26,7 @@ export class CrewPage implements Page {
     private readonly app: App,
     private readonly task: Task,
   ) {
-    this.asking = new Asking(() => app.panel.redraw());
+    this.asking = new Asking(() => app.panel.redraw(), () => void this.ask());
   }
 
   open(): void {

@@ -37,7 +37,7 @@ export class CriticalityTool implements Tool {
   private readonly asking: Asking<Criticality>;
 
   constructor(private readonly app: App) {
-    this.asking = new Asking(() => app.panel.redraw());
+    this.asking = new Asking(() => app.panel.redraw(), () => void this.ask());
   }
 
   loginReason(): string {

@@ -32,7 +32,7 @@ export class HydraulicsPage implements Page {
     private readonly network: string,
     private readonly shut: Shut,
   ) {
-    this.asking = new Asking(() => app.panel.redraw());
+    this.asking = new Asking(() => app.panel.redraw(), () => void this.ask());
   }
 
   open(): void {
@@ -72,7 +72,7 @@ export class HydraulicsPage implements Page {
     const { answer, busy, error } = this.asking;
     const body: Child[] = [this.settings()];
     if (busy) body.push(progress(this.state, this.begun, () => this.giveUp()));
-    else if (error) body.push(strip("danger", error.message));
+    else if (error) body.push(...this.asking.waiting());
     else if (answer) body.push(...this.result(answer));
     else body.push(strip("info", t("jobGivenUp")));
     return { title: t("hydraulics"), body };

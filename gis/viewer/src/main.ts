@@ -2,7 +2,7 @@
 
 import type { MapMouseEvent } from "maplibre-gl";
 
-import { readCatalog, readProcesses, readStyle, RequestError, setRole } from "./api.ts";
+import { readCatalog, readProcesses, readStyle, RequestError, setRole, whenLoggedOut } from "./api.ts";
 import type { App } from "./app.ts";
 import { Attributes } from "./attributes.ts";
 import { Bar } from "./bar.ts";
@@ -87,6 +87,7 @@ class Page implements App {
     this.view.map.on("error", ({ error }) => this.mapError(error));
     document.addEventListener("keydown", (event) => this.key(event));
     onLanguage(() => this.redraw());
+    whenLoggedOut(() => this.login(t("sessionEnded")));
     addEventListener("hashchange", () => void this.restore());
   }
 

@@ -7,6 +7,7 @@ import { Asking } from "./asking.ts";
 import { strip } from "./blocks.ts";
 import { csv, download } from "./csv.ts";
 import { button, h, icon, type Child } from "./dom.ts";
+import { runJob } from "./jobs.ts";
 import { COLOURS } from "./overlay_layers.ts";
 import type { Page } from "./panel.ts";
 import { joined, remember } from "./place.ts";
@@ -31,7 +32,7 @@ export class QualityTool implements Tool {
   private chosen = -1;
 
   constructor(private readonly app: App) {
-    this.asking = new Asking(() => app.panel.redraw());
+    this.asking = new Asking(() => app.panel.redraw(), () => void this.ask());
   }
 
   loginReason(): string {
@@ -51,7 +52,10 @@ export class QualityTool implements Tool {
   private async ask(): Promise<void> {
     this.chosen = -1;
     const network = this.app.networks.current;
-    const answer = await this.asking.ask((signal) => execute<Quality>("network-quality", { network }, signal));
+    const answer = await this.asking.ask((signal) =>
+      // Of a large network the check takes longer than a request may.
+      this.app.networks.large ? runJob<Quality>("network-quality", { network }, () => undefined, signal) : execute<Quality>("network-quality", { network }, signal),
+    );
     if (!answer) return;
     this.draw();
     const drawn = this.found().filter(({ geometry }) => geometry) as GeoJSON.Feature[];

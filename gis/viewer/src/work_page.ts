@@ -46,7 +46,7 @@ export class WorkPage implements Page {
     private readonly id: number,
     private readonly changed: () => void = () => undefined,
   ) {
-    this.asking = new Asking(() => app.panel.redraw());
+    this.asking = new Asking(() => app.panel.redraw(), () => void this.read());
   }
 
   open(): void {

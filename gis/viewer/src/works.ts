@@ -28,7 +28,7 @@ export class WorksTool implements Tool {
   private readonly asking: Asking<{ works: Work[] }>;
 
   constructor(private readonly app: App) {
-    this.asking = new Asking(() => app.panel.redraw());
+    this.asking = new Asking(() => app.panel.redraw(), () => void this.read());
   }
 
   loginReason(): string {
