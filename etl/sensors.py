@@ -86,7 +86,8 @@ def described(devices: geopandas.GeoDataFrame, kind: str | None, findings: Findi
     said = devices["kind"] if "kind" in devices.columns else pd.Series(None, index=devices.index, dtype=object)
     named = devices["name"] if "name" in devices.columns else pd.Series(None, index=devices.index, dtype=object)
     unread = devices["src_row"].isin(findings.frame().query("code == 'SRC02'")["src_row"].astype("int64"))
-    kinds = [kind or list_.code_of(s if isinstance(s, str) else "") or _by_words(s) or _by_words(n) for s, n in zip(said, named, strict=True)]
+    listed_kind = said.map(lambda text: list_.code_of(text) if isinstance(text, str) else None)
+    kinds = [kind or k or _by_words(s) or _by_words(n) for k, s, n in zip(listed_kind, said, named, strict=True)]
     devices["kind"] = pd.Series(kinds, index=devices.index, dtype=object)
     unknown = devices["kind"].isna() & ~unread
     if unknown.any():
