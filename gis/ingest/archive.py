@@ -111,7 +111,7 @@ def unpack(path: Path, folder: Path) -> None:
             for entry in packed.infolist():
                 if not entry.is_dir():
                     _unpack(path, packed, entry, folder)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError) as error:
         full = isinstance(error, OSError) and error.errno == 28
         raise SourceError(
             f"there is no room to unpack {path.name}" if full else f"{path.name} cannot be unpacked: it is damaged",

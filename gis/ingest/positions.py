@@ -117,10 +117,10 @@ def _shapes(texts: np.ndarray) -> np.ndarray:
     """Shapely objects of WKT, None where it is none or a curve."""
     try:
         return shapely.from_wkt(texts, on_invalid="ignore")
-    except NotImplementedError:
+    except RuntimeError:
         found = np.full(len(texts), None, dtype=object)
         for i, text in enumerate(texts):
-            with contextlib.suppress(NotImplementedError):
+            with contextlib.suppress(RuntimeError):
                 found[i] = shapely.from_wkt(text, on_invalid="ignore")
         return found
 

@@ -26,7 +26,7 @@ _HEADER_WITHIN = 20
 _SAMPLE = 500
 _BROKEN = (
     zipfile.BadZipFile, ElementTree.ParseError, KeyError, ValueError, TypeError, IndexError, AttributeError, OSError, EOFError,
-    NotImplementedError, UnicodeDecodeError, OverflowError,
+    RuntimeError, UnicodeDecodeError, OverflowError,
 )  # fmt: skip
 """What openpyxl raises over damaged workbooks."""
 
