@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from psycopg2 import sql
+from psycopg2.extras import execute_values
 
 from gis.catalog import read as catalogue
 from gis.catalog.model import Layer
@@ -294,7 +295,10 @@ class Run:
     def _finish(self, outcomes: list[Outcome]) -> None:
         """Commits, or undoes a dry run; then the statistics of the planner."""
         if self.dry_run:
+            self.cursor.execute(text("kept_rows"), {"batch": self.batch})
+            kept = self.cursor.fetchall()  # found while publishing, which is undone: what would stay is told all the same
             self.connection.rollback()
+            execute_values(self.cursor, text("keep_kept_rows"), kept)
             check.keep(self.cursor, self.neighbours)
             self.cursor.execute(text("keep_neighbours"), {"batch": self.batch})
             self.cursor.execute("UPDATE meta.batch SET status = 'dry_run', finished_at = clock_timestamp() WHERE id = %s", (self.batch,))
