@@ -174,6 +174,11 @@ def _read_ledger(folder: Path) -> dict:
         ledger = json.loads((folder / "backup.json").read_text())
         if _digest(folder / "database.dump") != ledger["sha256"]:
             raise SourceError("The backup is damaged: its digest differs", where=str(folder), remedy="Use another backup")
+        unknown = set(ledger.get("migrations", ())) - {m.name for m in migrations.migrations()}
+        if unknown:
+            raise SourceError(
+                "The backup was made by a newer version of the platform", where=min(unknown), remedy="Restore it with that version"
+            )
         present = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
         lacking = [name for name, size in ledger.get("files", {}).items() if present.get(name) != size]
         if lacking:

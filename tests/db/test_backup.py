@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -154,4 +156,10 @@ def test_a_damaged_or_incomplete_backup_is_refused_before_anything_is_touched(ho
         backups.restore(tmp_path / "backup")
     with pytest.raises(SourceError, match="no complete backup"):
         backups.restore(tmp_path)
+    ledger = tmp_path / "backup" / "backup.json"
+    dump.write_bytes(b"")
+    said = json.loads(ledger.read_text())
+    ledger.write_text(json.dumps(said | {"sha256": hashlib.sha256(b"").hexdigest(), "migrations": [*said["migrations"], "9999_tomorrow"]}))
+    with pytest.raises(SourceError, match="newer version"):
+        backups.restore(tmp_path / "backup")
     assert _places() == ["府前街"]
