@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import shapely
 
 from gis.catalog.model import Layer
 from gis.catalog.read import catalog
 from gis.errors import SourceError
 from gis.ingest import wkb
-from gis.ingest.read import layers_of, open_source
+from gis.ingest.read import layers_of, open_source, together
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm", ".mdb", ".accdb", ".shp", ".gpkg", ".zip")
 
@@ -67,7 +66,7 @@ def _table(file: Path, name: str | None, encoding: str | None) -> Raw:
     label = file.name if name is None else f"{file.name}[{name}]"
     if not batches:
         return Raw(label, file, pd.DataFrame(columns=list(source.columns)), source.crs, source.encoding)
-    rows = pa.concat_tables([b.rows for b in batches]).to_pandas()
+    rows = together([b.rows for b in batches]).to_pandas()
     raw = Raw(label, file, rows, source.crs, source.encoding if source.format == "csv" else None)
     if batches[0].geometry is not None:
         shapes = np.concatenate([wkb.shapes(b.geometry)[0] for b in batches])

@@ -5,7 +5,7 @@ Files come from outside: they are opened in a process of their own (`gis.ingest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gis.catalog.model import Layer
     from gis.ingest.findings import Findings
 
-__all__ = ["BATCH", "Batch", "Source", "format_of", "open_source"]
+__all__ = ["BATCH", "Batch", "Source", "format_of", "layers_of", "open_source", "together"]
 
 BATCH = 65_536
 """Rows per batch: bounds the memory of a load."""
@@ -145,3 +145,11 @@ def layers_of(path: Path | str) -> tuple[str, ...]:
         return tuple(reading.header["layers"])
     finally:
         reading.close()
+
+
+def together(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of several batches as one table; a column whose values are not of one type in all of them becomes texts."""
+    first = tables[0].schema
+    mixed = {n for t in tables for n, kind in zip(t.schema.names, t.schema.types, strict=True) if kind != first.field(n).type}
+    texts = [field.with_type(pa.string()) if field.name in mixed else field for field in first]
+    return pa.concat_tables([t.cast(pa.schema(texts)) if mixed else t for t in tables])

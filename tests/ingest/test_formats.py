@@ -17,7 +17,7 @@ import shapely
 from etl import swmm
 from gis.errors import InputError, SourceError
 from gis.ingest import sandbox
-from gis.ingest.read import layers_of, open_source
+from gis.ingest.read import layers_of, open_source, together
 
 
 @pytest.fixture
@@ -287,3 +287,8 @@ def test_numbers_of_a_shapefile_that_are_none_stay_as_they_are_written(catalog, 
     at = raw.index(b"1800.0")
     table.write_bytes(raw[:at] + b"18OO.0" + raw[at + 6 :])
     assert [row["容量"].strip()[:6] for row in rows(open_source(path, catalog.layer("facility")))[:1]] == ["18OO.0"]
+
+
+def test_batches_whose_columns_differ_in_type_come_together_as_texts():
+    tables = [pa.table({"a": [1, 2], "b": ["x", None]}), pa.table({"a": ["?"], "b": ["y"]})]
+    assert together(tables).to_pydict() == {"a": ["1", "2", "?"], "b": ["x", None, "y"]}
