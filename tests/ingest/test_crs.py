@@ -1,14 +1,16 @@
 """The ground floor of space: zones, axis order, and the two Chinese offsets against their public formulas."""
 
 import numpy as np
+import pyproj
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gis import crs
 from gis.errors import InputError, SourceError
 
+EXTENT = (116.8, 31.82, 117.2, 32.18)
 china_lon = st.floats(73.5, 134.5)
 china_lat = st.floats(18.5, 53.0)
 
@@ -97,6 +99,52 @@ def test_local_puts_the_drawing_where_it_was_asked():
     assert metres(lon[1], lat[1], 117.0, 32.0) == pytest.approx(100, rel=0.005)
 
 
+@pytest.mark.parametrize("epsg", sorted(crs.zones()))
+def test_every_zone_there_and_back_as_pyproj_has_it(epsg):
+    zone = crs.zones()[epsg]
+    reach = zone.width / 2
+    lon, lat = (v.ravel() for v in np.meshgrid(np.linspace(zone.meridian - reach, zone.meridian + reach, 9), np.linspace(18, 53, 9)))
+    x, y = crs.transform(lon, lat, crs.STORED, epsg)
+    offset = 500_000 + zone.number * 1_000_000 * zone.prefixed
+    plain = pyproj.Proj(proj="tmerc", lat_0=0, lon_0=zone.meridian, k=1, x_0=offset, y_0=0, ellps="GRS80")
+    ours, theirs = np.column_stack([x, y]), np.column_stack(plain(lon, lat))
+    assert np.abs(ours - theirs).max() < 1e-4  # CGCS2000 and GRS80 differ by a tenth of a millimetre in the polar radius
+    back = crs.transform(x, y, epsg)
+    assert metres(lon, lat, *back).max() < 1e-4
+    assert (x // 1_000_000 == (zone.number if zone.prefixed else 0)).all()
+
+
+@settings(deadline=None)
+@given(st.floats(116.85, 117.15), st.floats(31.85, 32.15), st.sampled_from([4490, 4548, 4527, 4509, 4498, 4547, 4549]), st.booleans())
+def test_a_wrong_declaration_is_answered_with_one_in_which_the_points_lie_in_the_city(lon, lat, true_crs, swap):
+    x, y = crs.transform([lon] * 3, [lat] * 3, 4490, true_crs)
+    x, y = (y, x) if swap else (x, y)
+    truth = crs.likely_truth(x, y, 3857, EXTENT)
+    name, _, turned = truth.partition(" with ")
+    found = crs.transform(*((y, x) if turned else (x, y)), name)
+    assert crs.inside(*found, EXTENT, 0.1).all()
+
+
+SEVEN = crs.Shift((15.8, -154.4, -82.3, 0.1, 0.2, -0.3, 1.5))
+
+
+@settings(deadline=None)
+@given(st.floats(74, 135), st.floats(18, 53))
+def test_seven_parameters_are_projs_helmert(lon, lat):
+    bound = crs.known_datum(4214, {"beijing54": SEVEN})
+    helmert = "+step +proj=helmert +x=15.8 +y=-154.4 +z=-82.3 +rx=0.1 +ry=0.2 +rz=-0.3 +s=1.5 +convention=position_vector"
+    turn = "+step +proj=unitconvert +xy_in={} +xy_out={}"
+    pipe = f"+proj=pipeline {turn.format('deg', 'rad')} +step +proj=cart +ellps=krass {helmert} +step +inv +proj=cart +ellps=WGS84"
+    there = pyproj.Transformer.from_pipeline(f"{pipe} {turn.format('rad', 'deg')}").transform(lon, lat, 0.0)
+    assert metres(*crs.transform([lon], [lat], bound), there[0], there[1])[0] < 1e-4
+    assert crs.older_datum(bound) is None and crs.older_datum(4610) == "xian80"
+
+
+def test_a_grid_that_is_not_there_is_said_so():
+    with pytest.raises(SourceError, match=r"nowhere\.gsb"):
+        crs.known_datum(2379, {"xian80": crs.Shift(grid="/nowhere/nowhere.gsb")})
+
+
 @pytest.mark.parametrize("source", [2436, 4214, 4610, 2379])
 def test_old_datums_are_refused_with_the_reason(source):
     with pytest.raises(SourceError, match="parameters"):
@@ -106,9 +154,6 @@ def test_old_datums_are_refused_with_the_reason(source):
 def test_unknown_crs_is_the_callers_mistake():
     with pytest.raises(InputError, match="unknown coordinate reference system"):
         crs.crs("EPSG:999999")
-
-
-EXTENT = (116.8, 31.82, 117.2, 32.18)
 
 
 @pytest.mark.parametrize(
