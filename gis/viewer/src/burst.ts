@@ -273,8 +273,8 @@ export class BurstTool implements Tool {
     // A curb stop is worked by whoever stands before the house, and leaves the mains as they are.
     const main = answer.segments.length > 0;
     return [
-      main && close.length > 0 && app.may("crew-route") && { icon: "route", text: t("crew"), open: () => new CrewPage(app, { network, valves: close }).open() },
-      main && app.may("hydraulics-after-closure") && { icon: "gauge", text: t("hydraulics"), open: () => new HydraulicsPage(app, network, kind === "pipe" ? { pipe: id, stuck } : { valves: close }).open() },
+      close.length > 0 && app.may("crew-route") && { icon: "route", text: t("crew"), open: () => new CrewPage(app, { network, [kind]: id, stuck }).open() },
+      main && app.may("hydraulics-after-closure") && { icon: "gauge", text: t("hydraulics"), open: () => new HydraulicsPage(app, network, { [kind]: id, stuck }).open() },
       app.may("outage-notice") && { icon: "notice", text: t("notice"), open: () => new NoticePage(app, { network, [kind]: id, stuck }).open() },
       app.may("work-change") && { icon: "works", text: t("workAdd"), open: () => new WorkForm(app, { network, [kind]: id, stuck }, (added) => this.entered(added)).open() },
       { icon: "print", text: t("crewSheet"), open: () => void this.sheet(answer) },

@@ -178,7 +178,7 @@ function legend({ unintended, also_cut, affected, added, valves }: BurstAnswer):
   return h(
     "ul",
     { class: "legend" },
-    legendRow(COLOURS.closed, t("closedPart"), t("nPipes", count(affected.pipes.length - cut))),
+    affected.pipes.length > cut && legendRow(COLOURS.closed, t("closedPart"), t("nPipes", count(affected.pipes.length - cut))),
     cut > 0 && legendRow(COLOURS.cut_off, t("cutOffPart"), `${t("nPipes", count(cut))} · ${t("nCustomers", count(unintended.customers))}`, "dashed"),
     beside > 0 && legendRow(COLOURS.cut_off, t("alsoCut"), `${t("nPipes", count(beside))} · ${t("nCustomers", count(also_cut!.customers))}`, "dashed"),
     (added?.pipes.length ?? 0) > 0 && legendRow(COLOURS.valve_stuck, t("addedPart"), t("nPipes", count(added!.pipes.length))),

@@ -11,8 +11,8 @@ import type { Page } from "./panel.ts";
 import { count, t } from "./text.ts";
 import { minutesText } from "./times.ts";
 
-/** Which valves: named, or those of a work. */
-export type Task = { network: string } & ({ valves: string[] } | { work: number });
+/** Which valves: those of a burst, named by its element, or of a work. */
+export type Task = { network: string } & ({ work: number } | ({ stuck: string[] } & Partial<Record<"pipe" | "node" | "valve" | "connection", string>>));
 
 const EACH = "onemap.minutes";
 

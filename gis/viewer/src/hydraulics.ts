@@ -90,7 +90,9 @@ export class HydraulicsPage implements Page {
   private result(answer: Hydraulics): Child[] {
     const fell = answer.junctions.fell_below ?? 0;
     const unserved = answer.unserved_lps;
-    const verdict = fell ? strip("danger", h("strong", {}, t("someFell", count(fell), count(answer.customers.fell_below)))) : strip("good", t("nobodyFell", answer.min_pressure_m));
+    const fed = ["fell_below", "low", "served"].some((state) => answer.junctions[state]);
+    const good = fed ? strip("good", t("nobodyFell", answer.min_pressure_m)) : strip("warning", t("nobodyFed"));
+    const verdict = fell ? strip("danger", h("strong", {}, t("someFell", count(fell), count(answer.customers.fell_below)))) : good;
     const rows = STATES.filter(([state]) => answer.junctions[state]).map(([state, title]) =>
       legendRow(COLOURS[state], t(title), t("pointsCustomers", count(answer.junctions[state]), count(answer.customers[state])), "disc"));
     return [

@@ -137,6 +137,7 @@ export const WATER_WORDS = {
   pointsCustomers: ["{0} 处 · {1} 户", "{0} points · {1} customers"],
   someFell: ["{0} 处、{1} 户的水压降到最低以下", "{0} points with {1} customers fall below the minimum"],
   nobodyFell: ["仍有水的用户，水压都不因关阀降到 {0} 米以下。", "Nobody who keeps water falls below {0} m by the closure."],
+  nobodyFed: ["关断之后没有用户仍有水。", "After this closure nobody has water."],
   lowestLeft: ["最低水压", "Lowest left"],
   largestFall: ["最大降幅", "Largest fall"],
   unserved: ["缺供水量", "Not served"],
