@@ -96,7 +96,9 @@ def _trimmed(column: np.ndarray) -> pa.StringArray:
     offsets = pa.py_buffer(np.arange(0, (n + 1) * width, width, dtype=np.int32))
     texts = pa.StringArray.from_buffers(n, offsets, pa.py_buffer(np.ascontiguousarray(column)))
     texts = pc.ascii_rtrim(texts, characters=" ")
-    return pc.if_else(pc.equal(pc.binary_length(texts), 0), pa.scalar(None, pa.string()), texts)
+    _, ends, data = texts.buffers()
+    given = np.diff(np.frombuffer(ends, np.int32)[: n + 1]) > 0
+    return texts if given.all() else pa.StringArray.from_buffers(n, ends, data, pa.array(given).buffers()[1])
 
 
 def _data(texts: pa.StringArray) -> np.ndarray:

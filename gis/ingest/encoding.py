@@ -131,7 +131,8 @@ class Dbf:
         for _, kind, offset, width in self.fields:
             if kind == "C" and width:
                 column = np.ascontiguousarray(table[:, offset : offset + width]).view(f"S{width}").ravel()
-                values.extend(v.rstrip(b" \0") for v in np.unique(column[np.any(table[:, offset : offset + width] > 127, axis=1)]))
+                foreign = np.any(table[:, offset : offset + width] > 127, axis=1)
+                values.extend({v.rstrip(b" \0") for v in set(column[foreign].tolist())})  # a set: sorting takes ten times as long
         return names + values
 
 
@@ -141,7 +142,7 @@ def of_dbf(dbf: Dbf) -> tuple[str | None, bool]:
     texts = [text for text in dbf.sample if not text.isascii()]
     if not texts:
         return None, False
-    fitting = [candidate for candidate in _CANDIDATES if all(_decodes_field(text, candidate) for text in texts)]
+    fitting = [candidate for candidate in _CANDIDATES if _all_decode(texts, candidate)]
     if not fitting:
         raise SourceError(
             f"the texts of {dbf.path.name} are neither UTF-8 nor GB18030", remedy="Say which encoding they are in (--encoding)"
@@ -162,4 +163,12 @@ def _decodes_field(text: bytes, encoding: str) -> bool:
 
 def fits(dbf: Dbf, encoding: str) -> bool:
     """Whether all texts of a dBase file are valid in an encoding."""
-    return all(_decodes_field(text, encoding) for text in dbf.sample)
+    return _all_decode(dbf.sample, encoding)
+
+
+def _all_decode(texts: list[bytes], encoding: str) -> bool:
+    """Whether every text is valid, at most its last character cut off; all at once where none is cut off."""
+    try:
+        return b"\0".join(texts).decode(encoding) is not None
+    except UnicodeDecodeError:
+        return all(_decodes_field(text, encoding) for text in texts)
