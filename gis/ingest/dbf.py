@@ -54,7 +54,7 @@ class Rows:
         return pa.Table.from_arrays(columns, names=self.names) if columns else pa.table({"": pa.nulls(len(numbers))}).select([])
 
     def _column(self, rows: np.ndarray, field: Field) -> pa.Array:
-        raw = _trimmed(rows[:, field.start : field.start + field.width])
+        raw = _before_zero(_trimmed(rows[:, field.start : field.start + field.width]))
         match field.kind:
             case "N" | "F":
                 return _numbers(raw, field.whole) if _ascii(raw) else self._texts(raw)
@@ -66,7 +66,6 @@ class Rows:
 
     def _texts(self, raw: pa.StringArray) -> pa.Array:
         """Texts of bytes; a last character that the column's width cut in two is left out."""
-        raw = _before_zero(raw)
         if self.encoding == "UTF-8" or _ascii(raw):
             try:
                 raw.validate(full=True)
