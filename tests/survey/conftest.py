@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -62,3 +63,24 @@ def points():
 def lines():
     """Rows of a line table: (start, end, depth at start, depth at end, diameter)."""
     return lambda *rows: [LINE, *((a, b, d, e, size, "PE", "直埋") for a, b, d, e, size in rows)]
+
+
+@pytest.fixture
+def valve(write, points, lines):
+    """A main from a basin (J1) to a stub (J2) with a valve near V, delivered in one of its forms: as a point of the main, split (both sides
+    of the valve surveyed), or as a line of its own."""
+
+    def go(form: str) -> Path:
+        ends = [("J1", None, "水池", 0, 0), ("J2", "预留口", None, 70, 0)]
+        inner = {
+            "point": [("V", None, "阀门", 50, 0)],
+            "split": [("V", None, "阀门", 50, 0), ("V2", None, "阀门", 50.6, 0)],
+            "link": [("V", "直线点", None, 50, 0), ("V2", "直线点", None, 53, 0)],
+        }[form]
+        stops = ["J1", *(row[0] for row in inner), "J2"]
+        table = lines(*((a, b, 1.0, 1.0, 200) for a, b in pairwise(stops)))
+        if form == "link":
+            table = [(*table[0], "Type"), *((*row, "阀门" if row[0] == "V" else "配水") for row in table[1:])]
+        return write(form, JS_POINT=points(*ends, *inner), JS_LINE=table)
+
+    return go

@@ -102,26 +102,12 @@ def test_an_end_is_joined_by_nearness_only_where_asked_and_only_to_one_point(wri
     assert made.frames["water_pipe"]["to_node"].tolist()[0] == "J2"
 
 
-VALVES = {
-    "point": ([("V", None, "阀门", 50, 0)], [("J1", "V", 1.0, 1.0, 200), ("V", "J2", 1.0, 1.0, 200)]),
-    "split": ([("V", None, "阀门", 50, 0), ("V2", None, "阀门", 50.6, 0)],
-              [("J1", "V", 1.0, 1.0, 200), ("V", "V2", 1.0, 1.0, 200), ("V2", "J2", 1.0, 1.0, 200)]),
-    "link": ([("V", "直线点", None, 50, 0), ("V2", "直线点", None, 53, 0)],
-             [("J1", "V", 1.0, 1.0, 200), ("V", "V2", 1.0, 1.0, 200), ("V2", "J2", 1.0, 1.0, 200)]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("form", VALVES)
-def test_a_valve_has_one_form_however_it_is_delivered(form, write, points, lines, catalog):
-    inner, between = VALVES[form]
-    table = lines(*between)
-    if form == "link":
-        table = [(*table[0], "Type"), *((*row, "阀门" if row[0] == "V" else "配水") for row in table[1:])]
-    ends = [("J1", "预留口", None, 0, 0), ("J2", "预留口", None, 70, 0)]
-    made = survey_of(catalog, [write(JS_POINT=points(*ends, *inner), JS_LINE=table)])
-    valve = made.frames["water_valve"]
-    assert len(valve) == 1 and valve["node_id"].tolist() == ["V"] and valve["kind"].tolist() == ["gate"]
-    assert pd.isna(valve["pipe_id"].iloc[0]) if form == "point" else valve["pipe_id"].iloc[0] == "V-V2"
+@pytest.mark.parametrize("form", ["point", "split", "link"])
+def test_a_valve_has_one_form_however_it_is_delivered(form, valve, catalog):
+    made = survey_of(catalog, [valve(form)])
+    rows = made.frames["water_valve"]
+    assert len(rows) == 1 and rows["node_id"].tolist() == ["V"] and rows["kind"].tolist() == ["gate"]
+    assert pd.isna(rows["pipe_id"].iloc[0]) if form == "point" else rows["pipe_id"].iloc[0] == "V-V2"
     assert codes(made) == ([] if form == "point" else ["SL20"])
 
 

@@ -1,4 +1,4 @@
-"""A survey as a batch, and its acceptance report: all or nothing, repeatable, taken back; the same numbers in page, workbook and GeoPackage."""
+"""A survey as a batch, and its acceptance report: all or nothing, repeatable, taken back; page, workbook and GeoPackage say the same."""
 
 import json
 import re
@@ -11,11 +11,14 @@ import pytest
 from deliveries import content, query
 
 from etl import pipe_survey
+from gis.db.store import Store
 from gis.errors import SourceError
 from gis.ingest import acceptance, evidence, load
 from gis.ingest.rollback import rollback
+from gis.processes import pipe_burst
 
-LAYERS = ("water_node", "water_pipe", "water_valve", "hydrant", "sewer_manhole", "sewer_pipe", "rain_pipe", "gas_node", "gas_pipe", "gas_valve",
+LAYERS = ("water_node", "water_pipe", "water_valve", "hydrant", "sewer_manhole", "sewer_pipe", "rain_pipe", "gas_node", "gas_pipe",
+"gas_valve",
           "heat_pipe", "power_line", "telecom_line")  # fmt: skip
 
 
@@ -118,3 +121,13 @@ def test_many_findings_are_grouped_and_bounded(store_db, catalog, tmp_path):
     assert "共 3,000 条，列出前 20 条" in page and "<b>怪点" not in page
     values = [r[8] for r in openpyxl.load_workbook(files[1])["问题清单"].iter_rows(min_row=2, values_only=True)]
     assert len(values) == sum(result.findings.values()) and "'=1+1" in values  # no formula comes in by a delivery
+
+
+@pytest.mark.parametrize("form", ["point", "split", "link"])
+def test_a_burst_is_closed_by_the_same_valve_however_it_was_surveyed(form, store_db, catalog, valve):
+    pipe_survey.load(catalog, [valve(form)], network=form)
+    last = "V" if form == "point" else "V2"
+    with Store(role="water", user="test") as store:
+        answer = pipe_burst.run(store, pipe_burst.parsed(network=form, pipe=f"{last}-J2"), lambda share, what: None)
+    assert answer["isolated"] and len(answer["valves"]["close"]) == 1
+    assert "J1-V" not in answer["affected"]["pipes"] and f"{last}-J2" in answer["affected"]["pipes"]
