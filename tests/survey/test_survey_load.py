@@ -18,8 +18,7 @@ from gis.ingest.rollback import rollback
 from gis.processes import pipe_burst
 
 LAYERS = ("water_node", "water_pipe", "water_valve", "hydrant", "sewer_manhole", "sewer_pipe", "rain_pipe", "gas_node", "gas_pipe",
-"gas_valve",
-          "heat_pipe", "power_line", "telecom_line")  # fmt: skip
+          "gas_valve", "heat_pipe", "power_line", "telecom_line")  # fmt: skip
 
 
 @pytest.fixture
