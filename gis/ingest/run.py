@@ -23,6 +23,9 @@ from gis.ingest.treatment import Treatment
 _ROUNDS = 5
 """How often a delivery is published anew because rows that it retires were referred to; each round rejects those that refer."""
 
+_STALE = 0.05
+"""The share of changed rows from which a layer's statistics are made anew."""
+
 
 class Run:
     """A load of one batch: stage, check, publish. Its layers are in an order in which references point backwards."""
@@ -310,12 +313,19 @@ class Run:
                     direct.publish(self.cursor, layer, place, batch=self.batch, recorded_at=self.recorded_at)
         self._count(outcomes)
         self.connection.commit()
-        if not self.dry_run:
-            for outcome in outcomes:
-                if outcome.inserted + outcome.updated + outcome.retired and not self.places[outcome.layer].typed:
-                    self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("core", outcome.layer)))
+        for outcome in outcomes if not self.dry_run else ():
+            changed = outcome.inserted + outcome.updated + outcome.retired
+            if changed and not self.places[outcome.layer].typed:
+                self._analyze(outcome.layer, changed)
         self._clear()
         self.connection.commit()
+
+    def _analyze(self, layer_id: str, changed: int) -> None:
+        """Refreshes the planner's statistics where enough has changed that they may mislead it; the server itself looks after the rest."""
+        table = sql.Identifier("core", layer_id)
+        self.cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", (f'core."{layer_id}"',))
+        if changed > _STALE * self.cursor.fetchone()[0]:
+            self.cursor.execute(sql.SQL("ANALYZE {}").format(table))
 
     def _scopes(self, delivery: Delivery) -> list[str]:
         """The scopes that the delivery speaks of; none for a layer without."""

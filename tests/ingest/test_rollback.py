@@ -55,6 +55,17 @@ def test_rollback_of_another_scope_is_free(catalog):
     assert query("SELECT DISTINCT network FROM core.water_pipe") == [("Net3",)]
 
 
+def test_a_batch_of_several_scopes_is_taken_back_exactly(catalog):
+    both = {k: pd.concat([pipes("city")[k], pipes("Net3")[k]], ignore_index=True) for k in ("water_node", "water_pipe")}
+    load_frames(catalog, both, name="both")
+    before = content("water_node"), content("water_pipe")
+    changed = both | {"water_pipe": both["water_pipe"].assign(diameter_mm=[100.0] * 3 + [300.0] * 3).iloc[:5]}
+    batch = load_frames(catalog, changed, name="both").batch
+    assert query("SELECT network, count(*) FROM core.water_pipe GROUP BY 1 ORDER BY 1") == [("Net3", 2), ("city", 3)]
+    rollback_(batch)
+    assert (content("water_node"), content("water_pipe")) == before
+
+
 def test_a_batch_that_changed_nothing_blocks_no_rollback(deliver, facilities):
     first = deliver(facilities).batch
     deliver(facilities)
