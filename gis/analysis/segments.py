@@ -161,7 +161,8 @@ def labels(network: Network) -> Labels:
     through = np.flatnonzero(both == 0)
     one, other = start.take(through), end.take(through)
     # from the lower vertex to the higher: SciPy walks such a matrix and its transpose with fewer jumps through memory
-    pairs = coo_matrix((np.ones(len(through), np.int8), (np.minimum(one, other), np.maximum(one, other))), shape=(size, size))
+    lower, higher = np.minimum(one, other), np.maximum(one, other, out=other)
+    pairs = coo_matrix((np.ones(len(through), np.int8), (lower, higher)), shape=(size, size))
     pairs.has_canonical_format = True  # the same pair twice is as good as once: nothing to add up
     count, of_vertex = connected_components(pairs.tocsr(), directed=False)
     alone = np.flatnonzero(both == _BOTH_CUT)
