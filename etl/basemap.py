@@ -74,11 +74,16 @@ LAYERS = ("road_node", "road", "building", "water_body", "admin_area")
 def load(
     catalog: Catalog, path: Path | str, *, layers: tuple[str, ...] = (), mode: str = "replace", dry_run: bool = False, progress=silent
 ) -> LoadResult:
-    """Loads an OSM extract (.osm.pbf) as one delivery of the base layers (or the named ones of them). Positions WGS 84, taken as EPSG:4490.
+    """Loads an OSM extract (.osm.pbf) as one delivery of the base layers (or the named ones of them), or a street graph (.graphml) as
+    roads. Positions WGS 84, taken as EPSG:4490.
 
     Layers of which the extract holds nothing are left as they are. Raises SourceError.
     """
     path = Path(path)
+    if path.suffix.lower() == ".graphml":
+        from etl import street_graph
+
+        return street_graph.load(catalog, path, mode=mode, dry_run=dry_run, progress=progress)
     if format_of(path) != "osm":
         raise SourceError(f"{path.name} is no OSM extract", remedy="Deliver an .osm.pbf file")
     findings = Findings()

@@ -86,7 +86,7 @@ def test_more_of_micropolis(shared_data, catalog, file, layer, given, counts):
         ("admin/vonng_adcode2016_5level.csv", "place_name", "several columns named"),  # it has no header
         ("admin/areacity_level4_2024.csv", "admin_area", "no columns with coordinates"),
         ("addresses/train.txt", "address", "no columns with coordinates"),  # a corpus of labelled texts
-        ("city/futian_osm_graph.graphml", "road", "not accepted"),
+        ("city/futian_osm_graph.graphml", "road", "not accepted"),  # `onemap load osm` reads it
         ("utility/ifc_citygml/DrainageSystem-1-1.ifc", "sewer_pipe", "not accepted"),
         ("utility/ifc_citygml/nagaoka_08EE752_unf_sewer.gml", "sewer_pipe", "holds 2 layers"),
         ("utility/ifc_citygml/takeshiba_unf_water.gml", "water_pipe", "holds 2 layers"),
