@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from collections import Counter
 
+import geopandas
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,7 +112,7 @@ def test_a_valve_has_one_form_however_it_is_delivered(form, valve, catalog):
     assert codes(made) == ([] if form == "point" else ["SL20"])
 
 
-def test_csv_excel_zip_and_shapefiles_say_the_same(faulty, tmp_path, catalog):
+def test_csv_excel_and_zip_say_the_same(faulty, tmp_path, catalog):
     chosen = sorted(f for f in faulty.glob("*.csv") if f.name[:2] in ("RQ", "TX"))
     expected = survey_of(catalog, chosen)
     book, pack = tmp_path / "survey.xlsx", tmp_path / "survey.zip"
@@ -131,6 +132,17 @@ def test_csv_excel_zip_and_shapefiles_say_the_same(faulty, tmp_path, catalog):
                 shapely.equals_exact(made.frames[layer].geometry.to_numpy(), frame.geometry.to_numpy(), 1e-9).sum()
                 == frame.geometry.notna().sum()
             )
+
+
+def test_shapefiles_say_where_points_are_by_their_geometry_and_crs(clean, nodes, tmp_path, catalog):
+    points, lines = (pd.read_csv(clean / f"RQ_{name}.csv", encoding="gbk") for name in ("POINT", "LINE"))
+    at = geopandas.GeoDataFrame(points.drop(columns=["X", "Y"]), geometry=shapely.points(points["Y"], points["X"]), crs=4548)
+    at.to_file(tmp_path / "RQ_POINT.shp", encoding="GBK", engine="pyogrio")
+    drawn = shapely.linestrings(lines[["S_Y", "S_X", "E_Y", "E_X"]].to_numpy().reshape(-1, 2, 2))
+    geopandas.GeoDataFrame(lines, geometry=drawn, crs=4548).to_file(tmp_path / "RQ_LINE.shp", encoding="GBK", engine="pyogrio")
+    made = survey_of(catalog, [tmp_path])
+    assert shapely.equals_exact(made.frames["gas_node"].geometry.to_numpy(), nodes, 1e-9).all()
+    assert codes(made) == [] and "CRS01" not in made.findings.counts()
 
 
 PLACES = {
