@@ -124,12 +124,15 @@ def degrees(geom: np.ndarray) -> np.ndarray:
 def write(out: Path, tables: dict, ground: Ground, progress=None) -> dict[str, str]:
     """Write every layer of `tables` (layer -> (DataFrame, geometry in EPSG:4548)) and the elevation model to `out`.
 
-    Returns layer -> file name. What lay in `out` under the same names is replaced.
+    Returns layer -> file name. What lay in `out` under the same names is replaced. A layer without rows (the smallest towns have no
+    such thing) has no file: nothing was surveyed, nothing is delivered.
     """
     out.mkdir(parents=True, exist_ok=True)
     files = {}
     for layer in ORDER:
-        if layer not in tables:
+        for old in out.glob(f"{layer}.*"):
+            old.unlink()
+        if layer not in tables or not len(tables[layer][0]):
             continue
         frame, geom, *places = tables[layer]
         places = places[0] if places else {}
@@ -160,7 +163,6 @@ def _placed(geom: np.ndarray, places: dict) -> np.ndarray:
 
 def _package(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray, places: dict) -> str:
     path = out / f"{layer}.gpkg"
-    path.unlink(missing_ok=True)
     frame = frame.assign(**{c: frame[c].astype("datetime64[ms]") for c in frame if pd.api.types.is_datetime64_any_dtype(frame[c])})
     geom = _placed(degrees(geom), places)
     data = gpd.GeoDataFrame(frame, geometry=geom, crs="EPSG:4490")
@@ -173,8 +175,6 @@ def _package(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray, place
 
 def _shapefile(out: Path, layer: str, frame: pd.DataFrame, geom: np.ndarray, places: dict) -> str:
     path = out / f"{layer}.shp"
-    for old in out.glob(f"{layer}.*"):
-        old.unlink()
     names = SURVEY_NAMES[layer] | ({"valid_to": "废弃日期"} if "valid_to" in frame else {})
     metric = {k: None if g is None else shapely.transform(g, _metric, include_z=True) for k, g in places.items()}
     geom = _placed(geom, metric)

@@ -6,6 +6,7 @@ import json
 
 from typer.testing import CliRunner
 
+from etl import synthetic_city
 from etl.city import delivery
 from gis.catalog import checks, read
 from gis.cli.main import application
@@ -24,6 +25,13 @@ def test_the_clean_city_loads_without_a_finding_by_the_command(store_db, city):
     assert answer["rows_rejected"] == 0 and answer["rows_loaded"] == answer["rows_read"] > 9000
     assert not _findings(answer["batches"][0])
     assert {o["layer"] for r in answer["loads"] for o in r["layers"]} >= set(city.summary["layers"])
+
+
+def test_the_smallest_town_loads_too(store_db, tmp_path):
+    made = synthetic_city.make(synthetic_city.LEAST, 1, tmp_path)
+    result = delivery.load(read.catalog(), tmp_path)[0]
+    assert any(not rows for rows in made["layers"].values()), "a town without some of the things that cities have"
+    assert result.status == "published" and result.rows_rejected == 0 and result.rows_loaded == sum(made["layers"].values())
 
 
 def test_exactly_the_planted_faults_are_found(store_db, faulty_city):
