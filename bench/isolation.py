@@ -7,7 +7,8 @@ figure: ours, the limit, each peer, the ratios; all of one run, what is compared
 
 Peers that are not part of the platform are measured where they are installed, and named under `not_installed` where they are not:
 igraph (`.venv/bin/pip install igraph`), pgRouting (Debian package `postgresql-15-pgrouting`, of the server's version). A peer that
-does not finish in 120 s, or is left out because it could not at that size, is null. A run takes about four minutes, about eight at a million.
+does not finish in 120 s, or is left out because it could not at that size, is null. A run takes about four minutes, about eight at a
+million.
 """
 
 from __future__ import annotations

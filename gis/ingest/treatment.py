@@ -92,7 +92,8 @@ class Treatment:
             if unknown.any():
                 done.findings.extend(
                     self.layer.id, "CHG01", "error", "the operation is none of insert, modify, retire",
-                    "Write I, U or D (新增, 修改, 删除)", rows=batch.numbers[unknown], field=self.changes.operation, values=column.filter(pa.array(unknown)).to_pylist(),
+                    "Write I, U or D (新增, 修改, 删除)", rows=batch.numbers[unknown], field=self.changes.operation,
+                    values=column.filter(pa.array(unknown)).to_pylist(),
                 )  # fmt: skip
         if self.changes.version is not None:
             version = values.texts(wkb.whole(batch.rows.column(self.changes.version)))

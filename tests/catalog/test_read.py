@@ -15,9 +15,8 @@ from gis.settings import settings
 LAYERS = settings().layers
 WANTED = (
     "admin_area road road_node building water_body parcel dem image water_pipe water_node water_valve water_source hydrant "
-    "water_connection sewer_pipe sewer_manhole rain_pipe gas_pipe gas_valve gas_node heat_pipe heat_node power_line power_node telecom_line "
-    "telecom_node other_pipe other_node address door_plate "
-    "place_name community facility grid_cell sensor"
+    "water_connection sewer_pipe sewer_manhole rain_pipe gas_pipe gas_valve gas_node heat_pipe heat_node power_line power_node "
+    "telecom_line telecom_node other_pipe other_node address door_plate place_name community facility grid_cell sensor"
 )
 
 
