@@ -62,7 +62,7 @@ def load(
         str | None, typer.Option(metavar="COLUMN", help="The column with the batch that each row was exported with, instead of --cut.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Threads and connections of a large load; as many as cores.")] = None,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers map and check the rows.")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers read and check the rows.")] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:

@@ -54,7 +54,8 @@ def open_parquet(path: Path, layer: Wanted, *, crs: str | int | None) -> Source:
     return Source(
         name=path.name, path=path, format="parquet", columns=tuple(names), crs=declared,
         crs_declared=column is not None and declared is not None, encoding="UTF-8", count=count, findings=findings,
-        batches=lambda: _batches(path, wanted, column, encoding, at, count, layer, findings), parts=(path,), survey_axes=at.survey_axes,
+        batches=lambda start=0, stop=None: _batches(path, wanted, column, encoding, at, count, layer, findings, start, stop),
+        parts=(path,), survey_axes=at.survey_axes, cuts=_groups(file.metadata),
     )  # fmt: skip
 
 
@@ -85,11 +86,20 @@ def _covering(said: dict, column: str | None) -> str | None:
     return next((str(at[0]) for at in box.values() if isinstance(at, list) and at), None) if isinstance(box, dict) else None
 
 
-def _batches(path: Path, names, column, encoding, at: positions.Where, count: int, layer: Wanted, findings: Notes) -> Iterator[Batch]:
-    done = measured = 0
+def _groups(metadata: pq.FileMetaData) -> list[int]:
+    """The first row of each row group that has some, counted from 0."""
+    sizes = np.array([0, *(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))])
+    return np.cumsum(sizes)[:-1][sizes[1:] > 0].tolist()
+
+
+def _batches(path: Path, names, column, encoding, at: positions.Where, count: int, layer: Wanted, findings: Notes, start: int = 0,
+             stop: int | None = None) -> Iterator[Batch]:  # fmt: skip
+    """The rows from `start` up to before `stop`, both the first row of a row group."""
+    done, measured = start, 0
     try:
         with pq.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
-            for record in file.iter_batches(BATCH, columns=[*names, *([column] if column else [])], use_threads=False):
+            columns = [*names, *([column] if column else [])]
+            for record in file.iter_batches(BATCH, row_groups=_between(file.metadata, start, stop), columns=columns, use_threads=False):
                 rows = pa.Table.from_batches([record])
                 numbers = np.arange(done + 1, done + len(record) + 1)
                 done += len(record)
@@ -101,9 +111,16 @@ def _batches(path: Path, names, column, encoding, at: positions.Where, count: in
                 yield Batch(_flat(rows.drop_columns([column])), numbers, geometry)
     except _BROKEN:
         raise SourceError(f"{path.name} cannot be read beyond row {done}", remedy="It is damaged: write it again") from None
-    if done != count:
+    if done != (count if stop is None else stop):
         raise SourceError(f"{path.name} announces {count} rows, but {done} can be read", remedy="It is damaged: write it again")
     note_measures(measured, path, layer, findings)
+
+
+def _between(metadata: pq.FileMetaData, start: int, stop: int | None) -> list[int]:
+    """The row groups of these rows."""
+    sizes = np.array([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)], dtype=np.int64)
+    first = np.cumsum(sizes) - sizes
+    return np.flatnonzero((first >= start) & (first < (metadata.num_rows if stop is None else stop))).tolist()
 
 
 def _flat(rows: pa.Table) -> pa.Table:

@@ -5,6 +5,7 @@ Files come from outside: they are opened in a process of their own (`gis.ingest.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -45,6 +46,34 @@ class Batch:
         return np.full(len(self.numbers), None, dtype=object) if self.geometry is None else wkb.shapes(self.geometry)[0]
 
 
+@dataclass(frozen=True)
+class Far:
+    """A file as any process can open it that sees the same path: the arguments of the reading process, and whether it unpacks."""
+
+    what: dict
+    path: Path
+    unpacks: bool
+
+    def pieces(self, most: int, least: int = BATCH) -> list[tuple[int, int | None] | None]:
+        """The ranges of rows that can be read each by itself (see `Source.pieces`); None for a file that is read in one."""
+        from gis.ingest import sandbox
+
+        if self.unpacks:
+            return [None]
+        reading = sandbox.open_source(self.what, self.path, unpacks=False, pieces=(most, least))
+        reading.close()
+        found = [(start, stop) for start, stop in reading.header["pieces"]]
+        return found if len(found) > 1 else [None]
+
+    def read(self, piece: tuple[int, int | None] | None) -> tuple[list[Batch], list[dict]]:
+        """All rows of a piece, read in the reading process of this very process, and the notes made meanwhile. Raises SourceError."""
+        from gis.ingest import sandbox
+
+        notes: list[dict] = []
+        reading = sandbox.open_source(self.what, self.path, unpacks=self.unpacks, piece=piece)
+        return list(reading.batches(notes.extend)), notes
+
+
 @dataclass
 class Source:
     """One file (or one layer of it), open for reading. `crs` is what it is in (None only where it has no positions);
@@ -59,12 +88,17 @@ class Source:
     encoding: str
     count: int | None
     findings: Findings | Notes
-    batches: Callable[[], Iterator[Batch]]
+    batches: Callable[..., Iterator[Batch]]
+    """Its rows in order; where it can be cut, those from a row (counted from 0) up to before another, both left out for all."""
     layer_name: str | None = None
     survey_axes: bool = False
     """The positions come from columns named X and Y, which in survey tables mean northing and easting."""
     parts: tuple[Path, ...] = field(default=())
     """All files that belong to it (a shapefile has several); the first is `path`."""
+    cuts: Sequence[int] = ()
+    """Rows (counted from 0) before which a reader can begin; none where it is read from its front only."""
+    far: Far | None = None
+    """How another process opens it; None for what is no file."""
 
     @property
     def likely_rows(self) -> int:
@@ -77,6 +111,13 @@ class Source:
     def tabular(self) -> bool:
         """Whether its positions are columns of a table, where numbers may be no numbers."""
         return self.format in TABULAR
+
+    def pieces(self, most: int, least: int) -> list[tuple[int, int | None]]:
+        """At most `most` ranges of at least `least` rows (but for the last), which together are all of it; the last has no end."""
+        step, starts = max(least, -(-(self.count or 0) // most)), [0]
+        while (at := bisect_left(self.cuts, starts[-1] + step)) < len(self.cuts):
+            starts.append(self.cuts[at])
+        return list(zip(starts, [*starts[1:], None], strict=True))
 
     def peek(self) -> Batch | None:
         """The first rows, None where there are none; they come again when the rows are taken, and the file is opened but once."""
@@ -130,6 +171,7 @@ def open_source(
         crs=source_crs(path.name, layer, crs, said["crs"], findings) if positions else said["crs"],
         crs_declared=said["crs_declared"] and crs is None, encoding=said["encoding"], count=said["count"], findings=findings,
         batches=batches, layer_name=said["layer_name"], survey_axes=said["survey_axes"], parts=tuple(Path(part) for part in said["parts"]),
+        far=Far(what, path, unpacks),
     )  # fmt: skip
 
 

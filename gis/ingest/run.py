@@ -68,6 +68,8 @@ class Run:
         """Sources, one after the other, into their place; row numbers run on from one source to the next."""
         layer, rows = delivery.layer, 0
         place = self._place(delivery)
+        if self.cluster is not None:
+            self.cluster.begin(delivery.sources, self.files)
         referred = self.referred[layer.id] = {}
         for source in delivery.sources:
             how = mapping.mapping(layer, source, constants=delivery.constants, names=delivery.names)
@@ -84,7 +86,7 @@ class Run:
             )  # fmt: skip
             total = None if source.count is None else source.count + rows
             flow = stream.flow(
-                self.cursor, source.batches(), treatment, self.workers,
+                self.cursor, source.batches() if self.cluster is None else self.cluster.batches(source), treatment, self.workers,
                 lambda n, t=total, b=rows: self.progress(f"reading {layer.id}", n + b, t), self.cluster,
             )  # fmt: skip
             delivery.findings.take(flow.findings, before=rows)

@@ -103,11 +103,11 @@ class _Lost(SourceError):
 class Reading:
     """One file opened in the reading process. `header` is what it holds; its rows can be taken once."""
 
-    def __init__(self, what: dict, name: str, listing: bool = False):
+    def __init__(self, what: dict, name: str, listing: bool = False, **of):
         self.name = name
         own = settings()
         limits = {"memory": own.read_memory_bytes, "seconds": own.read_cpu_s, "written": own.read_unpacked_bytes}
-        request = json.dumps({"what": what, "limits": limits, "listing": listing}).encode()
+        request = json.dumps({"what": what, "limits": limits, "listing": listing} | of).encode()
         self._ask(request)
         try:
             self.header = self._json(b"H")
@@ -317,14 +317,15 @@ def _batch(record: pa.RecordBatch) -> Batch:
     return Batch(rows, own["\0numbers"].to_numpy(), own.get("\0geometry"), mask, texts)
 
 
-def open_source(what: dict, path: Path, *, unpacks: bool, listing: bool = False) -> Reading:
+def open_source(what: dict, path: Path, *, unpacks: bool, listing: bool = False, **of) -> Reading:
     """Opens a file; `what` are the arguments of `gis.ingest.formats.open_here`. unpacks: it gets a folder for what it unpacks, which
-    goes when the reading ends. listing: only the names of its layers are asked for."""
+    goes when the reading ends. listing: only the names of its layers are asked for. of: `pieces`, into how many at most
+    and of how many rows at least the header shall cut it, or the `piece` to read."""
     if not unpacks:
-        return Reading(what | {"scratch": None}, path.name, listing)
+        return Reading(what | {"scratch": None}, path.name, listing, **of)
     scratch = tempfile.mkdtemp(prefix="onemap-")
     try:
-        reading = Reading(what | {"scratch": scratch}, path.name, listing)
+        reading = Reading(what | {"scratch": scratch}, path.name, listing, **of)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise

@@ -106,10 +106,11 @@ def read(request: dict, data: int, control: socket.socket) -> None:
             out.send(b"H", {"layers": formats.listed_here(**request["what"])})
             return
         source = formats.open_here(**request["what"])
-        out.send(b"H", _header(source))
+        cut = request.get("pieces")
+        out.send(b"H", _header(source) | ({} if cut is None else {"pieces": source.pieces(*cut)}))
         if control.recv(1) != b"g":
             return
-        for batch in source.batches():
+        for batch in source.batches(*(request.get("piece") or ())):
             out.batch(batch)
         out.send(b"F", {"notes": source.findings.taken()})
     except BrokenPipeError:

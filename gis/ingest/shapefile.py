@@ -32,10 +32,12 @@ def open_shapefile(path: Path, layer: Wanted, *, encoding: str | None) -> Source
     rows = tables.Rows(dbf, used)
     info = vector.information(path, "shp", None, encoding="ISO-8859-1")
     names = vector.distinct(rows.names, path, layer, findings)
+    count = int(np.count_nonzero(rows.living))
     return Source(
         name=path.name, path=path, format="shp", columns=tuple(names), crs=info["crs"], crs_declared=info["crs"] is not None,
-        encoding=used, count=int(np.count_nonzero(rows.living)), findings=findings, layer_name=path.stem,
-        batches=lambda: _batches(path, rows, names, layer, findings), parts=_parts(path),
+        encoding=used, count=count, findings=findings, layer_name=path.stem, parts=_parts(path),
+        batches=lambda start=0, stop=None: _batches(path, rows, names, layer, findings, start, stop),
+        cuts=range(count) if count == len(rows.living) else (),  # GDAL counts deleted rows where it begins, and not where it goes on
     )  # fmt: skip
 
 
@@ -98,18 +100,25 @@ def _declared(cpg: Path | None) -> str | None:
         return None
 
 
-def _batches(path: Path, rows: tables.Rows, names: list[str], layer: Wanted, findings: Notes) -> Iterator[Batch]:
-    """The rows that are not deleted, in order, `BATCH` at a time. Raises SourceError where shapes are missing."""
+def _batches(path: Path, rows: tables.Rows, names: list[str], layer: Wanted, findings: Notes, start: int = 0,
+             stop: int | None = None) -> Iterator[Batch]:  # fmt: skip
+    """The rows that are not deleted, in order, `BATCH` at a time, from `start` up to before `stop`. Raises SourceError where shapes are
+    missing."""
     living = np.flatnonzero(rows.living)
+    end = len(living) if stop is None else stop
     kind = int.from_bytes(_bytes(path, 32, 4), "little")
-    shapes = _points(path, living, _POINTS[kind], layer, findings) if kind in _POINTS else _others(path, layer, findings)
-    done = 0
+    shapes = (
+        _points(path, living[:end], _POINTS[kind], layer, findings, start)
+        if kind in _POINTS
+        else _others(path, layer, findings, start, stop)
+    )
+    done = start
     for numbers, geometry in shapes:
         if not np.array_equal(numbers, living[done : done + len(numbers)]):
             raise SourceError(f"{path.name} cannot be read beyond row {done}", remedy="It is damaged: deliver it again")
         yield Batch(rows.table(numbers).rename_columns(names), np.arange(done + 1, done + len(numbers) + 1), geometry)
         done += len(numbers)
-    if done != len(living):
+    if done != end:
         raise SourceError(f"{path.name} announces {len(living)} rows, but {done} can be read", remedy="It is damaged: deliver it again")
 
 
@@ -119,13 +128,14 @@ def _bytes(path: Path, start: int, length: int) -> bytes:
         return file.read(length)
 
 
-def _points(path: Path, living: np.ndarray, dimension: int, layer: Wanted, findings: Notes) -> Iterator[tuple[np.ndarray, pa.Array]]:
+def _points(path: Path, living: np.ndarray, dimension: int, layer: Wanted, findings: Notes,
+            begin: int) -> Iterator[tuple[np.ndarray, pa.Array]]:  # fmt: skip
     """Numbers of rows and their points as WKB, null for a null shape. A record that lies outside the file or is no point ends it."""
     data = np.memmap(path, np.uint8, "r")
     index = np.memmap(_companion(path, ".shx"), ">i4", "r", 100)
     offsets, sizes = index[: len(index) // 2 * 2].reshape(-1, 2).astype(np.int64).T * 2
     measured = 0
-    for start in range(0, len(living), BATCH):
+    for start in range(begin, len(living), BATCH):
         numbers = living[start : start + BATCH]
         at = offsets[numbers] + 8
         inside = (at >= 108) & (at + 4 <= len(data))
@@ -152,7 +162,7 @@ def _words(data: np.ndarray, at: np.ndarray, width: int) -> np.ndarray:
     return np.ascontiguousarray(data[at[:, None] + np.arange(width)])
 
 
-def _others(path: Path, layer: Wanted, findings: Notes) -> Iterator[tuple[np.ndarray, pa.Array]]:
+def _others(path: Path, layer: Wanted, findings: Notes, start: int, stop: int | None) -> Iterator[tuple[np.ndarray, pa.Array]]:
     """Numbers of rows and their lines, polygons or multipoints as WKB, by GDAL."""
-    for table, geometry in vector.stream(path, None, layer, findings, columns=[], return_fids=True, encoding="ISO-8859-1"):
+    for table, geometry in vector.stream(path, None, layer, findings, start, stop, columns=[], return_fids=True, encoding="ISO-8859-1"):
         yield table.column(table.column_names[0]).to_numpy(), geometry

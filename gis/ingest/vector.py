@@ -26,6 +26,8 @@ _DRIVERS = {
 _OPTIONS = {"gml": {"WRITE_GFS": "NO", "DOWNLOAD_SCHEMA": "NO", "USE_BBOX": "NO", "SWAP_COORDINATES": "AUTO"}}
 _DEGREES = ("geojson", "geojsonseq", "kml")
 """Formats whose coordinates are degrees of WGS 84, longitude first, whatever they declare (RFC 7946, section 4; OGC 12-007r2)."""
+_CUT = ("gpkg", "fgb", "geojsonseq")
+"""Formats in which GDAL begins at any row without making the ones before."""
 UNREADABLE = (
     pyogrio.errors.DataSourceError,
     pyogrio.errors.DataLayerError,
@@ -54,9 +56,11 @@ def open_vector(path: Path, layer: Wanted, format_: str, *, source_layer: str | 
     count = info["features"] if info["features"] >= 0 else None
     if format_ == "geojsonseq":
         count = _records(path)
+    cuts = range(count or 0) if format_ in _CUT else ()
     return Source(
         name=path.name, path=path, format=format_, columns=tuple(names), crs=declared, crs_declared=declared is not None, encoding="UTF-8",
-        count=count, findings=findings, layer_name=name, batches=lambda: _batches(read, format_, name, names, count, layer, findings),
+        count=count, findings=findings, layer_name=name, cuts=cuts,
+        batches=lambda start=0, stop=None: _batches(read, format_, name, names, count, layer, findings, start, stop),
         parts=tuple(sorted(p for p in path.iterdir() if p.is_file())) if path.is_dir() else (path,),
     )  # fmt: skip
 
@@ -114,9 +118,13 @@ def note_measures(n: int, path: Path, layer: Wanted, findings: Notes) -> None:
         findings.add(layer.id, "SRC10", "info", f"{path.name}: {n} geometries have measures (M), which are left out", value=str(n))
 
 
-def stream(path: Path, name: str | None, layer: Wanted, findings: Notes, **options) -> Iterator[tuple[pa.Table, pa.Array | None]]:
-    """Attributes and ordinary geometries, `BATCH` rows at a time. Raises SourceError where GDAL says that it cannot go on."""
-    done = measured = 0
+def stream(path: Path, name: str | None, layer: Wanted, findings: Notes, start: int = 0, stop: int | None = None,
+           **options) -> Iterator[tuple[pa.Table, pa.Array | None]]:  # fmt: skip
+    """Attributes and ordinary geometries from row `start` up to before `stop`, `BATCH` rows at a time. Raises SourceError where GDAL says
+    that it cannot go on."""
+    done, measured = start, 0
+    if start:
+        options["skip_features"] = start
     try:
         with (
             warnings.catch_warnings(),
@@ -125,6 +133,7 @@ def stream(path: Path, name: str | None, layer: Wanted, findings: Notes, **optio
             warnings.simplefilter("ignore")
             column = meta["geometry_name"] or "wkb_geometry"
             for batch in reader:
+                batch = batch if stop is None else batch.slice(0, stop - done)
                 table, geometry = pa.Table.from_batches([batch]), None
                 at = table.schema.get_all_field_indices(column)
                 if at:
@@ -132,6 +141,8 @@ def stream(path: Path, name: str | None, layer: Wanted, findings: Notes, **optio
                     table, measured = table.remove_column(at[-1]), measured + n
                 yield table, geometry
                 done += len(batch)
+                if done == stop:
+                    break
     except UNREADABLE as error:
         if isinstance(error, SourceError):
             raise
@@ -139,17 +150,23 @@ def stream(path: Path, name: str | None, layer: Wanted, findings: Notes, **optio
     note_measures(measured, path, layer, findings)
 
 
-def _batches(path: Path, format_: str, name: str | None, names, count: int | None, layer: Wanted, findings: Notes) -> Iterator[Batch]:
-    """The rows of one layer, in order. GDAL ends in silence where it meets damage: then fewer rows come than there are, which is a
-    SourceError."""
-    done = 0
-    for table, geometry in stream(path, name, layer, findings, **_OPTIONS.get(format_, {})):
+def _batches(path: Path, format_: str, name: str | None, names, count: int | None, layer: Wanted, findings: Notes, start: int = 0,
+             stop: int | None = None) -> Iterator[Batch]:  # fmt: skip
+    """The rows of one layer, in order, from `start` up to before `stop`. GDAL ends in silence where it meets damage: then fewer rows come
+    than there are, which is a SourceError."""
+    done = start
+    for table, geometry in stream(path, name, layer, findings, start, stop, **_OPTIONS.get(format_, {})):
         rows = table.rename_columns(names) if len(names) == table.num_columns else table
         n = len(geometry) if geometry is not None else table.num_rows
         yield Batch(rows, np.arange(done + 1, done + n + 1), geometry)
         done += n
-    if count is not None and done != count and done != _counted(path, name):
+    if count is not None and done != (count if stop is None else stop) and not _is_end(done, start, stop, _counted(path, name)):
         raise SourceError(f"{path.name} announces {count} rows, but {done} can be read", remedy="It is damaged: deliver it again")
+
+
+def _is_end(done: int, start: int, stop: int | None, counted: int | None) -> bool:
+    """Whether rows that were counted anew end there, or the piece of them does."""
+    return counted is not None and done == (counted if stop is None else max(start, min(stop, counted)))
 
 
 def _records(path: Path) -> int:
