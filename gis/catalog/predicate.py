@@ -26,6 +26,9 @@ _TOKEN = re.compile(
 _PLAIN_REGEX = re.compile(r"^(?:\\[.\-+*?()\[\]{}|^$/]|[^\\])*$")
 """A pattern that PostgreSQL and RE2 read alike: no classes by letter, no look-around, no back references."""
 
+_MOST_BYTES = 1 << 26
+"""Of a column of texts brought to one width."""
+
 
 class Unknown(Exception):
     """A part of a condition that this module does not evaluate."""
@@ -106,6 +109,8 @@ class Rows:
                 return _longer(self._value(inner), most)
             case Node("and" | "or" | "not" | "coalesce"):
                 raise Unknown(node.kind)
+            case Node(">", (Node("strpos", (text, part)), Node("value", (0, _)))):
+                return _holds(self._value(text), self._value(part))
             case Node(kind, parts) if kind in _COMPARISONS:
                 return _compared(kind, *(self._value(part) for part in parts))
             case Node(kind, parts) if kind in _FUNCTIONS:
@@ -186,6 +191,25 @@ def _position(text, part):
         raise Unknown("strpos")
     both = zip(text.to_pylist(), part.to_pylist(), strict=True)
     return pa.array([None if t is None or p is None else ((p in t) and (1 if t.startswith(p) else 2)) or 0 for t, p in both], pa.int64())
+
+
+def _holds(text, part):
+    """Whether the text holds the part; null where one of them is. In bytes: no character of UTF-8 begins within another."""
+    if not all(isinstance(column, pa.Array) and pa.types.is_string(column.type) for column in (text, part)):
+        raise Unknown("strpos")
+    known = pc.and_(text.is_valid(), part.is_valid())
+    found = np.strings.find(_fixed(pc.fill_null(text, "")), _fixed(pc.fill_null(part, ""))) >= 0
+    return pc.if_else(known, pa.array(found), pa.scalar(None, pa.bool_()))
+
+
+def _fixed(column: pa.Array) -> np.ndarray:
+    """Texts (n,) without NUL as bytes of one width."""
+    width = max(1, pc.max(pc.binary_length(column)).as_py() or 0)
+    if width * len(column) > _MOST_BYTES:
+        raise Unknown("too long")
+    padded = pc.ascii_rpad(column, width, "\0")
+    start = padded.offset * width
+    return np.frombuffer(padded.buffers()[2] or b"", f"S{width}", len(column), start if len(column) else 0)
 
 
 _FUNCTIONS: dict[str, Callable] = {

@@ -22,9 +22,9 @@ Places = Mapping[str, Place]
 
 def keep(cursor, findings: Findings) -> None:
     """Adds findings made in Python (reading, mapping) to `found`."""
-    frame = findings.frame()
-    if not len(frame):
+    if not len(findings):
         return
+    frame = findings.frame()
     buffer = io.BytesIO()
     pacsv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), buffer, pacsv.WriteOptions(include_header=False))
     buffer.seek(0)

@@ -33,10 +33,14 @@ OSM02 the geometry is incomplete          OSM03 a road that nobody may use was l
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import shapely
 
 from gis import crs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLES = {
     "SRC01": "数据源没有记录",
@@ -122,6 +126,8 @@ class Findings:
         rows = list(rows)
         if not rows:
             return
+        import pandas as pd  # most deliveries have no findings, and do without it
+
         values = [None] * len(rows) if values is None else [None if v is None else str(v) for v in values]
         geom = (
             [None] * len(rows)
@@ -167,6 +173,8 @@ class Findings:
 
     def frame(self) -> pd.DataFrame:
         """All findings, columns as `COLUMNS`; `geom` is hexadecimal EWKB."""
+        import pandas as pd
+
         return pd.concat(self._frames, ignore_index=True) if self._frames else pd.DataFrame(columns=COLUMNS)
 
     def counts(self) -> dict[str, int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import geopandas
 import numpy as np
 import pyarrow as pa
 
@@ -15,6 +15,9 @@ from gis.errors import SourceError
 from gis.ingest import wkb
 from gis.ingest.findings import Findings
 from gis.ingest.read import BATCH, Batch, Source
+
+if TYPE_CHECKING:
+    import geopandas
 
 
 def source(frame: geopandas.GeoDataFrame, layer: Layer, name: str, files: Iterable[Path] = ()) -> Source:
@@ -44,6 +47,8 @@ def source(frame: geopandas.GeoDataFrame, layer: Layer, name: str, files: Iterab
 
 def empty(layer: Layer) -> geopandas.GeoDataFrame:
     """A frame of the layer without rows."""
+    import geopandas
+
     return geopandas.GeoDataFrame({name: [] for name in layer.columns}, geometry=[], crs=crs.STORED)
 
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import geopandas
 import psycopg2
 from psycopg2 import sql
 
@@ -28,6 +28,9 @@ from gis.ingest.findings import Findings
 from gis.ingest.read import open_source
 from gis.ingest.run import Run
 from gis.ingest.statements import text
+
+if TYPE_CHECKING:
+    import geopandas
 
 __all__ = ["MODES", "Delivery", "LoadResult", "Progress", "Rejected", "load", "load_files", "load_frames", "silent"]
 

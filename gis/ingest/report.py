@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import geopandas
-import pandas as pd
 import shapely
 
 from gis import crs
@@ -13,12 +12,18 @@ from gis.db.connection import owner
 from gis.errors import InputError
 from gis.ingest.statements import text
 
+if TYPE_CHECKING:
+    import geopandas
+
 _COLUMNS = ["layer", "code", "level", "src_row", "key", "field", "value", "message", "remedy"]
 _TITLES = ["图层", "代码", "级别", "行号", "编号", "字段", "值", "问题", "处理建议"]
 
 
 def findings(batch: int) -> geopandas.GeoDataFrame:
     """The findings of a batch, the gravest first; geometry EPSG:4490, None where a finding has no place."""
+    import geopandas  # a load itself does without
+    import pandas as pd
+
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute(text("findings_of"), {"batch": batch})
         frame = pd.DataFrame(cursor.fetchall(), columns=[*_COLUMNS, "geometry"])
@@ -30,6 +35,8 @@ def findings(batch: int) -> geopandas.GeoDataFrame:
 def write(batch: int, folder: Path) -> list[Path]:
     """Writes `findings.csv` (UTF-8 with a byte-order mark: Excel shows the Chinese), `findings.geojson` and `findings.gpkg` (the
     findings that have a place) into a folder; answers the files. Raises InputError where the folder cannot be written."""
+    import pandas as pd
+
     found = findings(batch)
     try:
         folder.mkdir(parents=True, exist_ok=True)

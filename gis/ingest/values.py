@@ -94,8 +94,17 @@ def texts(column: pa.Array) -> pa.Array:
         column = pa.array([None if v is None else _plain(v) for v in column.to_pylist()], pa.string())
     elif not pa.types.is_string(kind):
         column = pc.cast(column, pa.string())
-    column = pc.utf8_trim_whitespace(pc.replace_substring(column, "\0", ""))
-    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    if _has_nul(column):
+        column = pc.replace_substring(column, "\0", "")
+    column = pc.utf8_trim_whitespace(column)
+    is_empty = pc.equal(column, "")
+    return pc.if_else(is_empty, pa.scalar(None, pa.string()), column) if pc.any(is_empty).as_py() else column
+
+
+def _has_nul(column: pa.Array) -> bool:
+    """Whether a character NUL may be in the texts: one look at their bytes."""
+    data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
+    return bool(len(data)) and data.min() == 0
 
 
 def _plain(value) -> str:

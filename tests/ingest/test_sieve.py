@@ -132,6 +132,8 @@ def _kinds(node):
         ("NOT (s.n > 1 AND s.a = 'x')", [True, True, False]),
         ("s.n <= 1 AND NOT coalesce((s.a IS NULL), false)", [True, False, False]),
         ("strpos(s.a, s.b) = 1", [True, True, False]),
+        ("strpos(s.a, s.b) > 0", [True, True, False]),
+        ("NOT (strpos(s.b, s.a) > 0)", [False, True, False]),
         ("s.a ~ '^z?$'", [False, True, False]),
         ("s.a ~ '\\d'", [True, True, True]),
         ("s.n * 2.2 > 3", [True, True, True]),
