@@ -13,7 +13,7 @@ CHG07 which column was taken for the operation
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -160,17 +160,33 @@ def keep_changed_since(cursor, layer: Layer, batch: int, cut: dt.datetime) -> No
     cursor.execute(statement("change_keep", layer, key=key_text(layer, "c")), {"batch": batch, "layer": layer.id, "cut": cut})
 
 
-def neighbours(cursor, layer: Layer, field: str, target: Layer) -> list[tuple]:
-    """The rows of a layer that refer to rows that this batch has just retired (`retired_<target>`): key, value, position."""
+@dataclass(frozen=True)
+class Neighbours:
+    """Rows (key, value, position) that refer to what is retired, a thousand at most: those of which that was not known and those of which
+    it was (their new row was rejected); how many there are of either."""
+
+    strange: list[tuple]
+    told: list[tuple]
+    strange_count: int = 0
+    told_count: int = 0
+
+
+def neighbours(cursor, layer: Layer, field: str, target: Layer, told: Collection[str] = ()) -> Neighbours:
+    """The rows of a layer that refer to rows that this batch has just retired (`retired_<target>`); told: the keys that are known."""
     _, _, column = layer.columns[field].references.partition(".")
-    same = [sql.SQL("t.{} = l.{}").format(sql.Identifier(column), sql.Identifier(field))]
+    pairs = {column: field}
     if target.scope and target.scope in layer.columns:
-        same.append(sql.SQL("t.{0} = l.{0}").format(sql.Identifier(target.scope)))
+        pairs[target.scope] = target.scope
+    same = [sql.SQL("t.{} = l.{}").format(sql.Identifier(theirs), sql.Identifier(mine)) for theirs, mine in pairs.items()]
     cursor.execute(
         sql.SQL(text("neighbours")).format(
             layer=sql.Identifier("core", layer.id), retired=sql.Identifier("pg_temp", f"retired_{target.id}"),
             target=sql.Identifier("core", target.id), same=sql.SQL(" AND ").join(same), key=key_text(layer, "l"),
-            field=sql.Identifier(field),
-        )
+            field=sql.Identifier(field), referred=sql.SQL(", ").join(map(sql.Identifier, pairs)),
+        ),
+        {"told": list(told)},
     )  # fmt: skip
-    return cursor.fetchall()
+    found = cursor.fetchall()
+    total, strangers = found[0][4:] if found else (0, 0)
+    parts = ([row[:3] for row in found if row[3] is known] for known in (False, True))
+    return Neighbours(*parts, strangers, total - strangers)

@@ -152,8 +152,9 @@ class Findings:
             )
         )
 
-    def refer(self, layer: str, field: str, found: list[tuple], level: str) -> None:
-        """Rows (key, value, position as hexadecimal EWKB) that stay and refer to what a delivery retires."""
+    def refer(self, layer: str, field: str, found: list[tuple], level: str, count: int) -> None:
+        """Rows (key, value, position as hexadecimal EWKB) that stay and refer to what a delivery retires; of `count` that there are, those
+        that are not listed are one finding, with their number."""
         if found:
             keys, values, places = zip(*found, strict=True)
             self.extend(
@@ -161,6 +162,11 @@ class Findings:
                 rows=[None] * len(found), field=field, values=values,
             )  # fmt: skip
             self._frames[-1] = self._frames[-1].assign(key=keys, geom=places)
+        if count > len(found):
+            self.add(
+                layer, "LOD03", level, "so many more rows stay and refer to what the delivery retires", "Deliver both, or keep the rows",
+                field=field, value=str(count - len(found)),
+            )  # fmt: skip
 
     def rows(self, code: str) -> int:
         """How many findings have this code."""

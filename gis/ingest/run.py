@@ -279,12 +279,12 @@ class Run:
                 target = (column.references or "").partition(".")[0]
                 if target not in retired:
                     continue
-                found = changes.neighbours(self.cursor, layer, name, catalogue.catalog().layer(target))
-                told = self._rejected_keys(layer) if found and layer.id in self.places else set()
-                needing = [row for row in found if column.required and row[0] not in told]
-                findings.refer(layer.id, name, needing, "fatal")
-                findings.refer(layer.id, name, [row for row in found if row not in needing], "warning")
-                fatal |= bool(needing)
+                told = self._rejected_keys(layer) if layer.id in self.places else set()
+                found = changes.neighbours(self.cursor, layer, name, catalogue.catalog().layer(target), told)
+                needed = column.required and bool(found.strange)
+                findings.refer(layer.id, name, found.strange, "fatal" if needed else "warning", found.strange_count)
+                findings.refer(layer.id, name, found.told, "warning", found.told_count)
+                fatal |= needed
         if fatal:
             self.connection.rollback()
         check.keep(self.cursor, findings)

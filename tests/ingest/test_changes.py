@@ -129,6 +129,22 @@ def test_a_node_that_pipes_need_is_not_retired_alone(catalog):
     assert (layer, key, field, value, kind) == ("water_pipe", "city:P2", "to_node", "N3", "LINESTRING")
 
 
+def test_of_many_that_need_what_is_retired_the_first_are_named_and_the_others_counted(catalog):
+    n = 1_500
+    city = pipes("city", n)
+    city = {k: v.set_geometry(shapely.transform(v.geometry.values, lambda p: [117, 32] + (p - [117, 32]) / 50)) for k, v in city.items()}
+    load_frames(catalog, {k: v.set_crs(4490, allow_override=True) for k, v in city.items()}, name="city")
+    with pytest.raises(Rejected) as refused:
+        load_frames(catalog, {"water_node": city["water_node"].iloc[:1].set_crs(4490, allow_override=True)}, name="one node")
+    rows = query(
+        "SELECT field, count(key), sum(value::int) FILTER (WHERE key IS NULL) FROM meta.finding"
+        " WHERE batch = %s AND code = 'LOD03' GROUP BY field",
+        refused.value.result.batch,
+    )
+    assert sorted(rows) == [("from_node", 1000, n - 1 - 1000), ("to_node", 1000, n - 1000)]
+    assert query("SELECT count(*) FROM core.water_node") == [(n + 1,)]
+
+
 def test_what_can_do_without_is_told_and_stays(catalog):
     building = geopandas.GeoDataFrame(
         {"building_id": ["B1", "B2"], "use": "residential"}, geometry=[shapely.box(117, 32, 117.001, 32.001)] * 2, crs=4490
