@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gis.errors import SourceError
 from gis.ingest import encoding as encodings
+from gis.ingest import sandbox
 
 FOOT_M, INCH_MM = 0.3048, 25.4
 
@@ -97,10 +98,27 @@ def text_of(path: Path, encoding: str | None = None) -> str:
 
 
 def read(path: Path, encoding: str | None = None) -> Inp:
-    """The tables of an EPANET file. Raises SourceError with the line where it cannot be understood."""
+    """The tables of an EPANET file, parsed in the reading process. Raises SourceError with the line where it cannot be understood."""
     path = Path(path)
     if not path.is_file():
         raise SourceError(f"there is no file {path.name}", remedy="Check the path")
+    said = sandbox.answer("etl.inp:parsed", path, encoding=encoding)
+    for node in said["nodes"]:
+        node["xy"] = None if node["xy"] is None else tuple(node["xy"])
+    for link in said["links"]:
+        link["vertices"], link["curve"] = [tuple(xy) for xy in link["vertices"]], [tuple(point) for point in link["curve"]]
+    said["nodes"] = {node["id"]: Node(**node) for node in said["nodes"]}
+    said["links"] = {link["id"]: Link(**link) for link in said["links"]}
+    return Inp(**said)
+
+
+def parsed(path: str, encoding: str | None) -> dict:
+    """The same in this very process, as plain data."""
+    made = _tables(Path(path), encoding)
+    return vars(made) | {"nodes": [vars(node) for node in made.nodes.values()], "links": [vars(link) for link in made.links.values()]}
+
+
+def _tables(path: Path, encoding: str | None) -> Inp:
     sections = _sections(text_of(path, encoding))
     if not sections["JUNC"] or not (sections["PIPE"] or sections["PUMP"] or sections["VALV"]):
         raise SourceError(

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import rasterio.errors
 from rasterio.warp import transform_bounds
 
@@ -15,24 +14,18 @@ from gis import crs as reference
 from gis.catalog.model import Catalog, Layer
 from gis.db.connection import owner
 from gis.errors import InputError, SourceError, StoreError
-from gis.ingest import check, rasters, sources
+from gis.ingest import check, rasters, sandbox, sources
 from gis.ingest.findings import Findings
 from gis.ingest.load import LoadResult, Rejected, begin, lock, silent
 from gis.ingest.publish import Outcome
 from gis.ingest.read import format_of
 from gis.ingest.statements import text
+from gis.ingest.wanted import write_down
 from gis.settings import settings
 
-MAX_PIXELS = 4_000_000_000
-"""Pixels × bands that are accepted: a header may claim any size."""
-PACKED = 2_000
-"""How many times smaller than its pixels a file may be: deflate reaches about 1,030, what is beyond was made to fill a disk."""
-SMALL = 1 << 28
-"""Bytes of pixels up to which packing is not looked at."""
 BANDS = {"dem": (1,)}
 """Bands that a layer takes; images take a grey band, three colours, or three and one of transparency."""
 IMAGE_BANDS = (1, 3, 4)
-SAMPLE = 512
 
 
 def load(
@@ -131,57 +124,21 @@ def inspect(layer: Layer, path: Path, extent: tuple[float, float, float, float],
     """What is wrong with a GeoTIFF: bands, types, place, missing data, values. Raises SourceError where it cannot be read at all, or claims
     more pixels than it can hold."""
     findings = Findings()
+    said = sandbox.answer("gis.ingest.pixels:look", path, layer=layer.id, bands=list(BANDS.get(layer.id, IMAGE_BANDS)))
+    if said["crs"] is None and crs is None:
+        raise SourceError(f"{path.name} declares no coordinate reference system", remedy="Give it with --crs")
+    declared = crs if crs is not None else said["crs"]
+    reference.require_known_datum(declared)
+    write_down(said["notes"], findings)
+    if "size" not in said:
+        return findings
     try:
-        with rasterio.open(path, driver="GTiff") as raster:
-            _require_plausible_size(path, raster)
-            if raster.crs is None and crs is None:
-                raise SourceError(f"{path.name} declares no coordinate reference system", remedy="Give it with --crs")
-            declared = crs if crs is not None else raster.crs.to_wkt()
-            reference.require_known_datum(declared)
-            if not _form(layer, raster, path, findings):
-                return findings
-            box = transform_bounds(reference.crs(declared).to_wkt(), f"EPSG:{reference.STORED}", *raster.bounds)
-            sample = raster.read(1, out_shape=(min(raster.height, SAMPLE), min(raster.width, SAMPLE)), masked=True)
+        box = transform_bounds(reference.crs(declared).to_wkt(), f"EPSG:{reference.STORED}", *said["bounds"])
     except (rasterio.errors.RasterioError, rasterio.errors.CRSError):
         raise SourceError(f"{path.name} cannot be read: it is damaged or cut off", remedy="Deliver the complete file") from None
     _place(layer, path, box, extent, findings)
-    _values(layer, path, sample, findings)
+    _values(layer, path, said, findings)
     return findings
-
-
-def _require_plausible_size(path: Path, raster: rasterio.DatasetReader) -> None:
-    pixels = raster.width * raster.height * raster.count
-    size = sum(raster.width * raster.height * np.dtype(t).itemsize for t in raster.dtypes if not t.startswith("complex_int"))
-    if pixels > MAX_PIXELS:
-        raise SourceError(
-            f"{path.name} claims {raster.width} × {raster.height} × {raster.count} pixels, more than is accepted",
-            remedy="Deliver it in tiles",
-        )
-    if size > SMALL and size > PACKED * path.stat().st_size:
-        raise SourceError(
-            f"{path.name} claims {size >> 20:,} MB of pixels in a file of {path.stat().st_size >> 10:,} KB: no data can be packed so far",
-            remedy="Deliver the data themselves",
-        )
-
-
-def _form(layer: Layer, raster: rasterio.DatasetReader, path: Path, findings: Findings) -> bool:
-    """Bands, type, grid and the value of missing data; False where the pixels need not be looked at."""
-    wanted = BANDS.get(layer.id, IMAGE_BANDS)
-    if raster.count not in wanted:
-        findings.add(layer.id, "RAS06", "fatal", f"{path.name} has {raster.count} bands; {layer.id} has {' or '.join(map(str, wanted))}",
-                     "导出所需波段 / Export the bands that are needed", value=str(raster.count))  # fmt: skip
-    if any("complex" in kind for kind in raster.dtypes) or len(set(raster.dtypes)) > 1:
-        findings.add(layer.id, "RAS08", "fatal", f"the pixels of {path.name} are of the type {', '.join(sorted(set(raster.dtypes)))}",
-                     "转换为同一种实数类型 / Convert them to one type of real numbers", value=raster.dtypes[0])  # fmt: skip
-    grid = raster.transform
-    if grid.is_identity or grid.b or grid.d or grid.e >= 0 or grid.a <= 0:
-        findings.add(layer.id, "RAS07", "fatal", f"{path.name} has no grid that runs east and south: it is not georeferenced, or turned",
-                     "配准并重采样为正北向上 / Georeference it and resample it with north up",
-                     value=" ".join(f"{v:g}" for v in grid[:6]))  # fmt: skip
-    if raster.nodata is None and layer.id == "dem":
-        findings.add(layer.id, "RAS02", "warning", f"{path.name} declares no value for missing data",
-                     "声明无数据值（如 -9999） / Declare it (for example -9999)")  # fmt: skip
-    return not len(findings.frame().query("level == 'fatal'"))
 
 
 def _place(layer: Layer, path: Path, box, extent, findings: Findings) -> None:
@@ -193,15 +150,14 @@ def _place(layer: Layer, path: Path, box, extent, findings: Findings) -> None:
         findings.add(layer.id, "RAS03", "info", f"{path.name} covers only a part of the city", value=value)
 
 
-def _values(layer: Layer, path: Path, sample: np.ma.MaskedArray, findings: Findings) -> None:
-    values = np.ma.masked_invalid(sample).compressed()
-    if not len(values):
+def _values(layer: Layer, path: Path, said: dict, findings: Findings) -> None:
+    if not said["values"]:
         findings.add(layer.id, "RAS04", "fatal", f"{path.name} holds no values", "提交有数据的文件 / Deliver the data")
         return
-    missing = 1 - len(values) / sample.size
+    missing, (least, most) = 1 - said["values"] / said["size"], said["range"]
     if missing > 0.2:
         findings.add(layer.id, "RAS09", "info", f"{missing:.0%} of {path.name} has no values", "核对范围 / Check the area that it covers",
                      value=f"{missing:.2f}")  # fmt: skip
-    if layer.id == "dem" and (values.min() < -500 or values.max() > 9000):
+    if layer.id == "dem" and (least < -500 or most > 9000):
         findings.add(layer.id, "RAS05", "warning", f"{path.name} has heights that do not occur",
-                     "核对无数据值 / Check the value for missing data", value=f"{values.min()} … {values.max()}")  # fmt: skip
+                     "核对无数据值 / Check the value for missing data", value=f"{least} … {most}")  # fmt: skip

@@ -106,6 +106,7 @@ class Reading:
     def __init__(self, what: dict, name: str, listing: bool = False, **of):
         self.name = name
         own = settings()
+        self.patience = of.pop("patience", own.read_stall_s)
         limits = {"memory": own.read_memory_bytes, "seconds": own.read_cpu_s, "written": own.read_unpacked_bytes}
         request = json.dumps({"what": what, "limits": limits, "listing": listing} | of).encode()
         self._ask(request)
@@ -164,7 +165,7 @@ class Reading:
     def _exactly(self, length: int) -> pa.Buffer:
         """That many bytes. Raises SourceError where they do not come: the reader ended, or is silent for too long."""
         body = pa.allocate_buffer(length)
-        view, stall = memoryview(body).cast("B"), settings().read_stall_s
+        view, stall = memoryview(body).cast("B"), self.patience
         poll = select.poll()
         poll.register(self._data, select.POLLIN)
         while len(view):
@@ -204,6 +205,9 @@ class Reading:
         """Why the rows ended before their end."""
         code = self._exit_code()
         self.close()
+        if code is None and _room:  # a killed process closes its sockets a moment before it can be seen to have ended
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _room.process.wait(1)
         if code is None and not (_room and _room.usable):
             return _Lost(f"the reading process ended while it read {self.name}", remedy="Load it again; `onemap doctor` tells more")
         if code == -signal.SIGXCPU or code == -signal.SIGKILL:
@@ -293,7 +297,7 @@ def _let_go(data: int, control: socket.socket, pidfds: list[int]) -> None:
     """Closes what a reading holds; its fork ends when it next writes."""
     os.close(data)
     with contextlib.suppress(OSError):
-        while not pidfds and select.select([control], [], [], 0)[0]:
+        while not pidfds and _has_something(control):
             said, descriptors, _, _ = socket.recv_fds(control, 16, 1)
             pidfds.extend(descriptors)
             if not said:
@@ -302,6 +306,13 @@ def _let_go(data: int, control: socket.socket, pidfds: list[int]) -> None:
     for pidfd in pidfds:
         os.close(pidfd)
     control.close()
+
+
+def _has_something(control: socket.socket) -> bool:
+    """Whether a message waits: by poll, select knows no descriptor beyond 1023."""
+    waiting = select.poll()
+    waiting.register(control, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _batch(record: pa.RecordBatch) -> Batch:
@@ -315,6 +326,17 @@ def _batch(record: pa.RecordBatch) -> Batch:
     if texts is not None and all(text is None for text in texts):
         texts = None
     return Batch(rows, own["\0numbers"].to_numpy(), own.get("\0geometry"), mask, texts)
+
+
+def answer(function: str, path: Path, patience: float | None = None, **arguments) -> dict:
+    """What a function (`module:name`) says of a file, as plain data, called in the reading process with the file's path and these
+    arguments. patience: seconds that it may work; default those that a reader may be silent. Raises SourceError, and what it raises."""
+    of = {} if patience is None else {"patience": patience}
+    reading = Reading({"path": str(path.absolute())} | arguments, path.name, call=function, **of)
+    try:
+        return reading.header
+    finally:
+        reading.close()
 
 
 def open_source(what: dict, path: Path, *, unpacks: bool, listing: bool = False, **of) -> Reading:

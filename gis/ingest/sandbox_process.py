@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import re
@@ -102,6 +103,10 @@ def read(request: dict, data: int, control: socket.socket) -> None:
     limit(**request["limits"])
     out = Frames(data)
     try:
+        if request.get("call"):
+            module, name = request["call"].split(":")
+            out.send(b"H", getattr(importlib.import_module(module), name)(**request["what"]))
+            return
         if request["listing"]:
             out.send(b"H", {"layers": formats.listed_here(**request["what"])})
             return

@@ -187,12 +187,11 @@ import os, signal, sys
 from etl import raster
 from gis.catalog import read
 from gis.ingest import rasters
-from rio_cogeo import cogeo
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-target, name = {"optimised": (cogeo, "cog_translate"), "keep": (rasters, "keep"), "settle": (rasters, "_point"),
+target, name = {"optimised": (rasters, "optimised"), "keep": (rasters, "keep"), "settle": (rasters, "_point"),
                 "tidy": (rasters, "tidy")}[sys.argv[2]]
 original = getattr(target, name)
 if sys.argv[2] == "settle":  # the first is before the load

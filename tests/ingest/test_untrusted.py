@@ -9,10 +9,14 @@ import zipfile
 from pathlib import Path
 
 import files
+import numpy as np
 import pytest
+import rasterio
+import rasterio.transform
 
+from etl import drainage_inp, inp, raster
 from gis.errors import SourceError
-from gis.ingest import sandbox, sandbox_process
+from gis.ingest import rasters, sandbox, sandbox_process
 from gis.ingest.read import open_source
 from gis.settings import settings
 
@@ -258,3 +262,70 @@ def forks(pid):
 def test_the_first_rows_can_be_looked_at(facilities, layer, tmp_path):
     source = open_source(files.write(facilities, tmp_path, "csv"), layer)
     assert len(source.peek().numbers) == 4 and rows(source) == 4 and rows(source) == 4
+
+
+# --- rasters and models, whose readers answer in one piece ---
+
+
+def grid(path, size=512):
+    transform = rasterio.transform.from_bounds(116.8, 31.82, 117.2, 32.18, size, size)
+    with rasterio.open(path, "w", driver="GTiff", width=size, height=size, count=1, dtype="float32", crs="EPSG:4490", transform=transform,
+                       tiled=True, compress="deflate") as file:  # fmt: skip
+        file.write(np.random.default_rng(1).random((1, size, size), np.float32))
+    return path
+
+
+def told(read, path, match):
+    with pytest.raises(SourceError, match=match) as error:
+        read(path)
+    assert error.value.remedy and str(path.parent) not in str(error.value)
+
+
+def test_a_damaged_raster_and_one_that_claims_too_much(catalog, tmp_path):
+    def look(path):
+        return raster.inspect(catalog.layer("dem"), path, catalog.city.extent)
+
+    path = grid(tmp_path / "whole.tif")
+    whole = path.read_bytes()
+    for name, content in (("cut.tif", whole[: len(whole) // 3]), ("header.tif", whole[:8] + b"\xff" * 4000)):
+        (tmp_path / name).write_bytes(content)
+        told(look, tmp_path / name, "cannot be read")
+    claims = bytearray(whole)
+    first = struct.unpack("<I", whole[4:8])[0]
+    for entry in range(first + 2, first + 2 + 12 * struct.unpack("<H", whole[first : first + 2])[0], 12):
+        if struct.unpack("<H", whole[entry : entry + 2])[0] in (256, 257):  # width and height
+            claims[entry : entry + 12] = claims[entry : entry + 2] + struct.pack("<HII", 4, 1, 2_000_000_000)
+    (tmp_path / "claims.tif").write_bytes(claims)
+    told(look, tmp_path / "claims.tif", "cannot be read|claims 2000000000")
+    assert look(path).counts() == {"RAS02": 1}, "the next file is read as ever"
+
+
+def test_a_raster_that_needs_too_much_memory_to_be_optimised(tmp_path, limits):
+    path = grid(tmp_path / "large.tif", 3000)
+    limits(READ_MEMORY_BYTES=1 << 22)
+    with pytest.raises(SourceError):
+        rasters.optimised(path, tmp_path / "made.tif")
+    assert not (tmp_path / "made.tif").exists()
+
+
+def test_rasters_are_opened_in_the_reading_process(catalog, tmp_path, monkeypatch):
+    path = grid(tmp_path / "a.tif")
+    monkeypatch.setattr(rasterio, "open", None)
+    assert raster.inspect(catalog.layer("dem"), path, catalog.city.extent).counts() == {"RAS02": 1}
+    assert rasters.optimised(path, tmp_path / "made.tif").exists()
+
+
+@pytest.mark.parametrize("read", [inp.read, drainage_inp.read], ids=["epanet", "swmm"])
+def test_a_model_without_end(tmp_path, limits, read):
+    path = tmp_path / "model.inp"
+    with path.open("wb") as file:
+        file.write(b"[JUNCTIONS]\n")
+        file.truncate(1 << 40)
+    limits(READ_MEMORY_BYTES=1 << 28)
+    told(read, path, "more than 256 MB of memory")
+    path.write_bytes(b"[JUNCTIONS]\n" + b"J1 0 0\n" * 2_000_000 + b"[CONDUITS]\nP\n[PIPES]\nP\n")
+    limits(READ_MEMORY_BYTES=3 << 30, READ_CPU_S=1)
+    told(read, path, "took too long")
+    path.write_bytes(b"[JUNCTIONS]\nJ1\n[PIPES]\nP1 J1\n[CONDUITS]\nP1 J1\n")
+    limits(READ_MEMORY_BYTES=3 << 30, READ_CPU_S=60)
+    told(read, path, r"model\.inp, line \d")
