@@ -86,7 +86,7 @@ def described(devices: geopandas.GeoDataFrame, kind: str | None, findings: Findi
     said = devices["kind"] if "kind" in devices.columns else pd.Series(None, index=devices.index, dtype=object)
     named = devices["name"] if "name" in devices.columns else pd.Series(None, index=devices.index, dtype=object)
     unread = devices["src_row"].isin(findings.frame().query("code == 'SRC02'")["src_row"].astype("int64"))
-    listed_kind = said.map(lambda text: list_.code_of(text) if isinstance(text, str) else None)
+    listed_kind = [list_.code_of(text) if isinstance(text, str) else None for text in said]  # a column would turn None into a true NaN
     kinds = [kind or k or _by_words(s) or _by_words(n) for k, s, n in zip(listed_kind, said, named, strict=True)]
     devices["kind"] = pd.Series(kinds, index=devices.index, dtype=object)
     unknown = devices["kind"].isna() & ~unread

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_matrix
 
 from gis.analysis.columns import Columns, byte_order, codes, fixed_width
+from gis.analysis.mapped import mapped
 from gis.errors import NotOnNetwork
 
 AT_JUNCTION, AT_PIPE_END, AS_LINK = 0, 1, 2
@@ -193,7 +194,7 @@ def save(table, folder, prefix: str, but: Collection[str] = ()) -> None:
 
 def opened(kind: type, folder, prefix: str):
     """Such a dataclass mapped from its files: processes that open the same files share the memory."""
-    return kind(**{f.name: np.asarray(np.load(folder / f"{prefix}-{f.name}.npy", mmap_mode="r")) for f in fields(kind)})
+    return kind(**{f.name: mapped(folder / f"{prefix}-{f.name}.npy") for f in fields(kind)})
 
 
 def in_byte_order(ids: pd.Series) -> pd.Series:

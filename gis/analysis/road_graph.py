@@ -20,6 +20,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from gis.analysis.mapped import mapped
+
 SAME_PLACE_M = 0.001
 """Vertices nearer than this are one place where roads name no nodes."""
 
@@ -74,7 +76,7 @@ class RoadGraph:
     @classmethod
     def load(cls, folder: Path) -> RoadGraph:
         """The graph of `save`, memory-mapped: processes share its pages."""
-        return cls(**{field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)})
+        return cls(**{field.name: mapped(folder / f"{field.name}.npy") for field in fields(cls)})
 
 
 @dataclass(frozen=True)

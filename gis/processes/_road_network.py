@@ -24,6 +24,7 @@ from cachetools import LRUCache
 
 from gis.analysis import coverage, road_graph
 from gis.analysis.coverage import Ways
+from gis.analysis.mapped import mapped
 from gis.analysis.road_graph import Positions, RoadGraph
 from gis.db.store import Store
 from gis.errors import InputError, NotFound
@@ -77,7 +78,7 @@ def roads(store: Store, day: dt.date) -> Roads:
     parent = settings().home / "roads"
     folder = _made(parent, f"{identity}-{store.version(['road'])}-{_FORMAT}", day, lambda into: _build(store, day, into))
     if folder not in _open:
-        names = {part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in _OF_EDGE}
+        names = {part: mapped(folder / f"{part}.npy") for part in _OF_EDGE}
         _open[folder] = Roads(graph=RoadGraph.load(folder), folder=folder, **names)
     return _open[folder]
 
@@ -88,7 +89,7 @@ def placed(store: Store, on: Roads, layer: str, mode: str, day: dt.date) -> Plac
     wanted = f"{layer}-{mode}-{store.version([layer])}"
     folder = _made(on.folder / "placed", wanted, day, lambda into: _place(store, on, layer, mode, day, into))
     if folder not in _open:
-        part = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+        part = {path.stem: mapped(path) for path in folder.glob("*.npy")}
         positions = Positions(part["edge"], part["offset"], part["gap"])
         _open[folder] = Placed(part["fid"], part["community_codes"][part["community"]], positions)
     return _open[folder]
