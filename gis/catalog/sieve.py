@@ -9,6 +9,8 @@ import pyarrow as pa
 import shapely
 
 from gis.catalog import checks, predicate
+from gis.catalog.condition import columns as columns_of
+from gis.catalog.condition import parsed
 from gis.catalog.model import Catalog, Layer
 
 _TYPES = {0: 0, 1: 1, 2: 6}
@@ -22,9 +24,9 @@ class Sieve:
     def __init__(self, layer: Layer, catalog: Catalog | None = None, but: frozenset[str] = frozenset()):
         self.layer, self.but = layer, but
         self.extent = (catalog or checks.read_catalog()).city.extent
-        self.conditions = [predicate.parsed(c.sql) for c in checks.of(layer, catalog) if c.kind == "row" and c.field != "geom"]
+        self.conditions = [parsed(c.sql) for c in checks.of(layer, catalog) if c.kind == "row" and c.field != "geom"]
         # What is taken from core whole has passed its checks; what is compared with it has not.
-        self.mixed = [bool(named & but) and not named <= but for named in map(predicate.columns, self.conditions)]
+        self.mixed = [bool(named & but) and not named <= but for named in map(columns_of, self.conditions)]
 
     def suspects(self, columns: Mapping[str, pa.Array], n: int) -> np.ndarray:
         """The rows (n,) that a check of their values may catch. columns: the layer's, of its types (`gis.ingest.map`)."""

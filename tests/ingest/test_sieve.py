@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gis.catalog import checks, predicate, read
+from gis.catalog.condition import Node, parsed
 from gis.catalog.quote import name
 from gis.catalog.sieve import Sieve
 from gis.db.connection import owner
@@ -112,7 +113,7 @@ def test_a_sound_row_is_no_suspect(layer):
     row = {n: _good(layer, n) for n in layer.columns}
     row |= {n: c.default for n, c in layer.columns.items() if row[n] is None and c.default is not None}
     batch = batch_of(layer, [(row, shapely.from_wkt(layer.example["geometry"]))])
-    if any(node == "unknown" for c in checks.of(layer, CATALOG) if c.kind == "row" for node in _kinds(predicate.parsed(c.sql))):
+    if any(node == "unknown" for c in checks.of(layer, CATALOG) if c.kind == "row" for node in _kinds(parsed(c.sql))):
         return
     assert not sifted(layer, batch).any()
 
@@ -120,7 +121,7 @@ def test_a_sound_row_is_no_suspect(layer):
 def _kinds(node):
     yield node.kind
     for part in node.parts:
-        if isinstance(part, predicate.Node):
+        if isinstance(part, Node):
             yield from _kinds(part)
 
 
@@ -142,7 +143,7 @@ def _kinds(node):
 )
 def test_what_is_not_understood_may_be_true(condition, found):
     columns = {"a": pa.array(["x", "z", None]), "b": pa.array(["x", "", "x"]), "n": pa.array([1, 2, None], pa.int64())}
-    assert predicate.Rows(columns, 3).may_be(predicate.parsed(condition)).tolist() == found
+    assert predicate.Rows(columns, 3).may_be(parsed(condition)).tolist() == found
 
 
 def test_what_comes_back_from_the_database_is_what_was_copied(store_db):
