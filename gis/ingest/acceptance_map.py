@@ -35,7 +35,8 @@ def red_pen(found: Acceptance, marked: list[int]) -> str:
             low, high = np.minimum(low, places[near, :2].min(axis=0)), np.maximum(high, places[near, 2:].max(axis=0))
     frame = _Frame(low, high)
     base = "".join(_layer(g, _darker(found.layers[k].style.color if k in found.layers else "#888888"), frame) for k, g in drawn.items())
-    centre = shapely.get_coordinates(shapely.centroid(found.findings.geometry.to_numpy()[marked])) if marked else np.zeros((0, 2))
+    bounds = shapely.bounds(found.findings.geometry.to_numpy()[marked]).reshape(-1, 4)
+    centre = (bounds[:, :2] + bounds[:, 2:]) / 2
     at = frame.of(centre)
     numbers = found.findings["number"].to_numpy()[marked]
     levels = found.findings["level"].to_numpy()[marked]

@@ -106,8 +106,7 @@ def _listed(found: Acceptance, groups: pd.DataFrame) -> dict[str, np.ndarray]:
 
 def _marked(found: Acceptance, shown: dict[str, np.ndarray]) -> list[int]:
     """The findings that the map marks: those that are listed, and more of the gravest, as far as they have a place."""
-    geometry = found.findings.geometry.to_numpy()
-    placed = ~(shapely.is_missing(geometry) | shapely.is_empty(geometry))
+    placed = np.isfinite(shapely.bounds(found.findings.geometry.to_numpy())).all(axis=1)  # not where it is missing, empty or no number
     wanted = [i for rows in shown.values() for i in rows if placed[i]][:MARKS]
     known = set(wanted)
     more = (i for i in np.flatnonzero(placed & (found.findings["level"] != "info").to_numpy()) if i not in known)
