@@ -56,8 +56,8 @@ def write(found: Acceptance, path: Path) -> Path:
 def listed(found: Acceptance) -> pd.DataFrame:
     """The findings as rows of the workbook."""
     frame = pd.DataFrame(found.findings.drop(columns="geometry"))
-    centre = shapely.centroid(found.findings.geometry.to_numpy())
-    frame["lon"], frame["lat"] = shapely.get_x(centre).round(8), shapely.get_y(centre).round(8)
+    bounds = shapely.bounds(found.findings.geometry.to_numpy()).reshape(-1, 4)  # no numbers where there is no place
+    frame["lon"], frame["lat"] = ((bounds[:, :2] + bounds[:, 2:]) / 2).round(8).T
     frame["level"] = frame["level"].map(LEVELS)
     frame["layer"] = frame["layer"].map(lambda n: found.layers[n].title.zh if n in found.layers else n)
     return frame[_COLUMNS]
