@@ -15,7 +15,7 @@ from psycopg2 import sql
 from gis.api import select
 from gis.api.boxes import Target
 from gis.catalog import quote
-from gis.catalog.model import Column, Layer
+from gis.catalog.model import Catalog, Column, Layer
 from gis.catalog.read import catalog
 
 _AS_JSON_HAS_IT = frozenset(("text", "code", "int", "real", "bool", "texts"))
@@ -82,9 +82,9 @@ def _value(column: Column, name: str) -> str:
 
 def feature_rows(layer: Layer, names: tuple[str, ...], target: Target, *, geometry: bool = True, sort: tuple[str, ...] = ()) -> FeatureRows:
     """How rows of a layer are read as features with these properties; made once per combination and catalogue."""
-    return _feature_rows(layer.id, id(catalog()), names, target, geometry, sort)
+    return _feature_rows(layer.id, catalog(), names, target, geometry, sort)
 
 
 @lru_cache(maxsize=512)
-def _feature_rows(layer_id: str, _same: int, names: tuple[str, ...], target: Target, geometry: bool, sort: tuple[str, ...]) -> FeatureRows:
-    return FeatureRows(catalog().layer(layer_id), names, target, geometry, sort)
+def _feature_rows(layer_id: str, of: Catalog, names: tuple[str, ...], target: Target, geometry: bool, sort: tuple[str, ...]) -> FeatureRows:
+    return FeatureRows(of.layer(layer_id), names, target, geometry, sort)

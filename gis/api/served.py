@@ -14,6 +14,7 @@ from pygeoapi.process.manager.base import get_manager
 from gis.access.identity import Identity, caller
 from gis.api import adapt, errors, openapi, raster
 from gis.api import process as served_processes
+from gis.catalog.model import Catalog
 from gis.catalog.read import catalog
 from gis.errors import NotFound
 from gis.settings import settings
@@ -109,12 +110,12 @@ def _view() -> tuple[str, ...]:
 
 def _rasters() -> tuple[str, ...]:
     """The rasters that were loaded by now: looked up when their folder changes, which costs a request one look at the disk."""
-    return _rasters_of(id(catalog()), raster.folder_version())
+    return _rasters_of(catalog(), raster.folder_version())
 
 
 @lru_cache(maxsize=8)
-def _rasters_of(_catalog: int, _folder: tuple) -> tuple[str, ...]:
-    return tuple(layer.id for layer in catalog().layers.values() if layer.is_raster and raster.is_loaded(layer.id))
+def _rasters_of(of: Catalog, _folder: tuple) -> tuple[str, ...]:
+    return tuple(layer.id for layer in of.layers.values() if layer.is_raster and raster.is_loaded(layer.id))
 
 
 def exists(name: str, resource: dict, role: str) -> bool:

@@ -85,7 +85,7 @@ class TileProvider(BaseMVTProvider):
         if not tiles.min_zoom <= place.z <= tiles.max_zoom:
             raise NotFound("tile outside the zooms of the layer")
         identity = caller.get()
-        key = (*fetch(identity.role, identity.user, _VERSION, {"layers": [self.layer.id]})[0], self.layer.id, id(catalog()), identity.role)
+        key = (*fetch(identity.role, identity.user, _VERSION, {"layers": [self.layer.id]})[0], self.layer.id, catalog(), identity.role)
         key = (*key, matrix_set, place.z, place.x, place.y, span, as_of)
         etag = etag_of((*key[:3], *key[4:], self.columns, self.layer.tiles.model_dump_json()))
         if known and etag in known:

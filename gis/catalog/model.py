@@ -332,11 +332,15 @@ class City(Strict):
 
 
 class Catalog(Strict):
-    """The city and its layers, by id, in drawing order of their groups."""
+    """The city and its layers, by id, in drawing order of their groups. A catalogue equals itself only: it can key a cache, and keeps
+    what is cached for it from being taken for another's (an `id` is given again once its object is gone)."""
 
     city: City
     layers: dict[str, Layer]
     root: Path
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def layer(self, layer_id: str) -> Layer:
         """The layer with this id. Raises NotFound with the nearest names."""

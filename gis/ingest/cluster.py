@@ -39,7 +39,7 @@ class Cluster:
     def __init__(self, client):
         self._client = client
         self.workers = sum(client.nthreads().values())
-        self._sent: dict[int, object] = {}
+        self._sent: tuple[Treatment, Future] | None = None
         self._waiting: deque[tuple[Far, tuple[int, int | None] | None, Seen]] = deque()
         self._reading: deque = deque()
         self._pieces: dict[int, int] = {}
@@ -79,10 +79,15 @@ class Cluster:
         write_down(together(notes, source), source.findings)
 
     def submit(self, treatment: Treatment, batch) -> Future:
-        """Treats a batch, or the future of one, on one of the workers; the treatment travels once."""
-        if id(treatment) not in self._sent:
-            self._sent[id(treatment)] = self._client.scatter(treatment, broadcast=True)
-        return self._client.submit(treated, self._sent[id(treatment)], batch, pure=False)
+        """Treats a batch, or the future of one, on one of the workers."""
+        return self._client.submit(treated, self.sent(treatment), batch, pure=False)
+
+    def sent(self, treatment: Treatment) -> Future:
+        """The treatment on the workers; it travels once for all batches of its source. It is kept here as long as it is known by its
+        identity: another one must not get its address in memory."""
+        if self._sent is None or self._sent[0] is not treatment:
+            self._sent = treatment, self._client.scatter(treatment, broadcast=True, hash=False)
+        return self._sent[1]
 
 
 def read(far: Far, piece: tuple[int, int | None] | None, seen: Seen) -> Read:

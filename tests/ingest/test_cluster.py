@@ -1,5 +1,8 @@
 """A load whose rows are read, mapped and checked by the workers of a Dask cluster says and stores the same as one that does all itself."""
 
+import functools
+import operator
+
 import geopandas
 import pytest
 import shapely
@@ -131,3 +134,15 @@ def test_a_scheduler_that_is_not_there(catalog, facilities, tmp_path, monkeypatc
     with pytest.raises(InputError, match="no Dask scheduler answers"):
         load_files(catalog, "facility", [tmp_path / "a.gpkg"], cluster="tcp://127.0.0.1:1")
     assert query("SELECT status FROM meta.batch") == [("failed",)]
+
+
+def test_a_treatment_is_never_taken_for_another(scheduler):
+    """A source's treatment is gone when the next one is made, which may then have its address in memory."""
+    with distributed.Client(scheduler, set_as_default=False) as client:
+        cluster = cluster_module.Cluster(client)
+        said = []
+        for i in range(50):
+            treatment = functools.partial(str, f"source {i}")
+            said.append(client.submit(operator.call, cluster.sent(treatment), pure=False).result())
+            del treatment
+        assert said == [f"source {i}" for i in range(50)]

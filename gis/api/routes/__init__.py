@@ -1,0 +1,9 @@
+"""The paths of the OGC API: each leads to a function of pygeoapi, or to ours where pygeoapi's own is wrong.
+
+One module per part of the API; what is not listed in one of them (STAC, maps, the admin API) is not there.
+"""
+
+from gis.api.routes import capabilities, changes, coverages, features, processes, tiles
+from gis.api.routes.blueprint import ogc
+
+__all__ = ["capabilities", "changes", "coverages", "features", "ogc", "processes", "tiles"]

@@ -1,0 +1,67 @@
+"""What there is: landing page, OpenAPI, conformance, collections with their schemas and queryables."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from gis.api import pages, schema
+from gis.api.adapt import core
+from gis.api.routes.blueprint import answered, asked, collection_of, ogc, provider_of, run, served_api
+from gis.api.serialize import json_bytes
+
+
+@ogc.get("/")
+def landing() -> Response:
+    return run(core.landing_page)
+
+
+@ogc.get("/openapi")
+def openapi() -> Response:
+    made = asked(("json", "html"))
+    if made.format != "html":
+        return answered(core.openapi_(served_api(), made))
+    api = served_api()
+    site = api.config["metadata"]
+    content = pages.render("openapi.html", made.locale, site=site, base_url=api.base_url, document=api.openapi, data={"links": []})
+    return Response(content, mimetype="text/html")
+
+
+@ogc.get("/conformance")
+def conformance() -> Response:
+    return run(core.conformance)
+
+
+@ogc.get("/collections")
+def collections() -> Response:
+    return run(core.describe_collections)
+
+
+@ogc.get("/collections/<name>")
+def collection(name: str) -> Response:
+    collection_of(name)
+    return run(core.describe_collections, name)
+
+
+def _described(name: str, describe, template: str) -> Response:
+    """Schema or queryables: pygeoapi's carry no titles, units or geometry types."""
+    provider = provider_of(name, "feature")
+    made = asked(("json", "html"))
+    language = pages.language_of(made.locale)
+    api = served_api()
+    url = f"{api.base_url}/collections/{name}"
+    document = describe(provider.layer, provider.columns, language, f"{url}/{template}")
+    if made.format == "html":
+        data = document | {"links": [], "dataset_path": url}
+        page = pages.render(f"collections/{template}.html", language, site=api.config["metadata"], base_url=api.base_url, data=data)
+        return Response(page, mimetype="text/html")
+    return Response(json_bytes(document), content_type="application/schema+json", headers={"Content-Language": language})
+
+
+@ogc.get("/collections/<name>/schema")
+def collection_schema(name: str) -> Response:
+    return _described(name, schema.schema, "schema")
+
+
+@ogc.get("/collections/<name>/queryables")
+def collection_queryables(name: str) -> Response:
+    return _described(name, schema.queryables, "queryables")

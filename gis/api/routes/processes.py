@@ -1,0 +1,96 @@
+"""Processes and jobs."""
+
+from __future__ import annotations
+
+import orjson
+from flask import Response, request
+
+from gis.access.identity import caller
+from gis.api import jobs
+from gis.api import process as served
+from gis.api.adapt import processes
+from gis.api.routes.blueprint import ogc, run, served_api
+from gis.api.serialize import json_bytes
+from gis.errors import InputError, NotFound
+
+
+@ogc.get("/processes")
+def process_list() -> Response:
+    return run(processes.describe_processes, formats=("json", "html"))
+
+
+@ogc.get("/processes/<name>")
+def process_description(name: str) -> Response:
+    served.found(name, caller.get().role)
+    return run(processes.describe_processes, name, formats=("json", "html"))
+
+
+@ogc.post("/processes/<name>/execution")
+def execute(name: str) -> Response:
+    """Run a process now, or queue it (`Prefer: respond-async`). pygeoapi's own tells the text of any exception to the caller."""
+    identity = caller.get()
+    process = served.found(name, identity.role)
+    try:
+        body = orjson.loads(request.get_data() or b"{}")
+    except orjson.JSONDecodeError:
+        raise InputError("the body is not JSON", where="body") from None
+    if not isinstance(body, dict):
+        raise InputError("the body is no object", where="body", remedy='Send {"inputs": {…}}')
+    if body.get("subscriber"):
+        raise InputError("callbacks are not made", where="subscriber", remedy="Ask for the job's state instead")
+    if body.get("response", "raw") not in ("raw", "document"):
+        raise InputError("response is raw or document", where="response")
+    inputs = served.checked(process, body.get("inputs", {}))
+    if "respond-async" in request.headers.get("Prefer", ""):
+        return _queued(process.id, inputs, identity)
+    answer = served.run(process, inputs, identity)
+    document = {served.OUTPUT: answer} if body.get("response") == "document" else answer
+    return Response(json_bytes(document), content_type="application/json", headers={"Cache-Control": "private, no-store"})
+
+
+def _queued(process_id: str, inputs, identity) -> Response:
+    job_id = jobs.submit(process_id, inputs.model_dump(mode="json", exclude_unset=True), identity)
+    url = f"{served_api().base_url}/jobs/{job_id}"
+    status = {
+        "jobID": job_id,
+        "processID": process_id,
+        "type": "process",
+        "status": "accepted",
+        "links": [{"rel": "monitor", "type": "application/json", "href": url}],
+    }
+    return Response(
+        json_bytes(status), 201, content_type="application/json", headers={"Location": url, "Preference-Applied": "respond-async"}
+    )
+
+
+@ogc.get("/jobs")
+def job_list() -> Response:
+    return run(processes.get_jobs, formats=("json", "html"))
+
+
+@ogc.get("/jobs/<job_id>")
+def job(job_id: str) -> Response:
+    return run(processes.get_jobs, job_id, formats=("json", "html"))
+
+
+@ogc.delete("/jobs/<job_id>")
+def dismiss(job_id: str) -> Response:
+    response = run(processes.delete_job, job_id, formats=("json", "html"))
+    if response.status_code == 200:  # pygeoapi sends no headers at all
+        response.headers["Content-Type"] = "application/json"
+    return response
+
+
+@ogc.get("/jobs/<job_id>/results")
+def job_result(job_id: str) -> Response:
+    """The answer of a finished job, as JSON (pygeoapi's own answers a page where no format is asked for)."""
+    manager = served_api().manager
+    found = manager.get_job(job_id)
+    if found["status"] in ("accepted", "running"):
+        raise NotFound("the result is not ready")
+    if found["status"] == "failed":
+        error = found["error"] or {}
+        raise InputError(error.get("what", "the job failed"), where=error.get("where", ""), remedy=error.get("remedy", ""))
+    if found["status"] == "dismissed":
+        raise NotFound("the job was dismissed")
+    return Response(json_bytes(manager.get_job_result(job_id)[1]), content_type="application/json")
