@@ -3,6 +3,7 @@ gunicorn on a free port."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -73,7 +74,13 @@ def onemap(*arguments: str, env: dict[str, str], stdin: str | None = None) -> st
 
 @pytest.fixture(scope="session")
 def built_viewer() -> Path:
-    """The folder of the built viewer; built here where sources are newer."""
+    """The folder of the built viewer; built here where sources are newer, by one of the processes that test."""
+    with (VIEWER / "package.json").open() as one:
+        fcntl.flock(one, fcntl.LOCK_EX)
+        return _built_viewer()
+
+
+def _built_viewer() -> Path:
     built = VIEWER / "dist" / "index.html"
     sources = [VIEWER / "index.html", VIEWER / "vite.config.ts", *(VIEWER / "src").rglob("*"), *(VIEWER / "public").rglob("*")]
     if not built.exists() or built.stat().st_mtime < max(path.stat().st_mtime for path in sources):
