@@ -169,9 +169,13 @@ class Document:
 
 def _scalar(node: yaml.ScalarNode) -> Any:
     """The value of a scalar; a date stays the text that was written."""
-    if node.tag == "tag:yaml.org,2002:timestamp":
+    if node.tag in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp"):
         return node.value
-    return yaml.SafeLoader("").construct_object(node)
+    return _loader.construct_object(node)
+
+
+_loader = yaml.SafeLoader("")
+"""Only its constructors are used."""
 
 
 def _keys(kind: Any, loc: Loc) -> list[str]:

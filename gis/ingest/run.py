@@ -22,7 +22,8 @@ from gis.ingest.treatment import Treatment
 
 _ROUNDS = 5
 """How often a delivery is published anew because rows that it retires were referred to; each round rejects those that refer."""
-
+_SKETCH = "SET LOCAL default_statistics_target = 10; ANALYZE {}; SET LOCAL default_statistics_target TO DEFAULT"
+"""Statistics of a stage that is read once: how many rows and how many different keys; what becomes the layer itself gets full ones."""
 _STALE = 0.05
 """The share of changed rows from which a layer's statistics are made anew."""
 
@@ -135,7 +136,7 @@ class Run:
             whereabouts.implausible(self.cursor, delivery)
             self._set_aside(layer)
             stage.release(self.cursor, layer, place)
-            self.cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(*place.table)))
+            self.cursor.execute(sql.SQL("ANALYZE {}" if place.typed else _SKETCH).format(sql.Identifier(*place.table)))
             check.together(self.cursor, layer, self.places, self.mode, but=self._index(delivery))
             if not place.typed:
                 changes.check(self.cursor, layer, place, delivery.changes.cut)
