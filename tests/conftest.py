@@ -22,6 +22,10 @@ from gis.settings import ROOT, settings
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole-corpora", action="store_true", help="ask every parameter of every path with every text (an hour)")
+
+
 def _forget_settings() -> None:
     connection.close_pool()
     settings.cache_clear()
