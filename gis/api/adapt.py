@@ -14,7 +14,7 @@ import pygeoapi.crs
 import pygeoapi.util
 from pygeoapi import l10n
 
-from gis.api import boxes, pages
+from gis.api import boxes, pages, records
 from gis.api.serialize import to_json
 
 # Chinese escaped and `<` turned into `&lt;` in every answer; a new Jinja environment for every page. Both are imported
@@ -91,6 +91,8 @@ _NO_RASTER = ("/schema", "/queryables")
 
 def _collection(api, request, dataset: str, locale) -> dict:
     """A raster has cells, not properties that could be filtered: no links to what is not there."""
+    if dataset == records.ID:
+        return records.description(api.base_url, pages.language_of(locale))
     made = _described(api, request, dataset, locale)
     if any(provider["type"] == "coverage" for provider in api.config["resources"][dataset]["providers"]):
         made["links"] = [link for link in made["links"] if not link["rel"].endswith(_NO_RASTER) and "coverage?f=html" not in link["href"]]
@@ -118,6 +120,7 @@ _NOT_OURS = ("create-replace-delete", "processes-1/1.0/conf/callback", "advanced
 for _classes in (itemtypes.CONFORMANCE_CLASSES_FEATURES, processes.CONFORMANCE_CLASSES):
     _classes[:] = [uri for uri in _classes if not uri.endswith(_NOT_OURS)]
 itemtypes.CONFORMANCE_CLASSES_FEATURES += [uri for uri in _QGIS if uri not in itemtypes.CONFORMANCE_CLASSES_FEATURES]
+core.CONFORMANCE_CLASSES += [uri for uri in records.CONFORMANCE if uri not in core.CONFORMANCE_CLASSES]
 processes.CONFORMANCE_CLASSES += [
     uri
     for name in ("job-list", "dismiss")

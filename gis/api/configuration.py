@@ -7,7 +7,7 @@ import io
 from pygeoapi.util import yaml_load
 
 from gis import processes
-from gis.api import pages
+from gis.api import pages, records
 from gis.catalog import pygeoapi
 from gis.catalog.read import catalog
 from gis.settings import settings
@@ -25,6 +25,7 @@ def public_url() -> str:
 def configuration() -> dict:
     """The configuration of pygeoapi for this process: from the layer files that are in force, so it cannot lag behind them."""
     config = yaml_load(io.StringIO(pygeoapi.render(catalog(), processes.processes())))
+    config["resources"][records.ID] = records.resource()
     server, metadata = config["server"], config["metadata"]
     server |= {
         "url": public_url(),

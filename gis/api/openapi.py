@@ -7,7 +7,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
-from gis.api import adapt
+from gis.api import adapt, record_paths, records
 from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
 from gis.api.layer_file import ENCODINGS, FORMATS
 
@@ -150,7 +150,8 @@ _ITEMS_TAKE = ("datetime", "as-of", "filter", "filter-lang", "filter-crs", "curs
 
 def document(config: dict) -> dict:
     """The OpenAPI document of a configuration (already narrowed to what the caller sees)."""
-    oas = _closed(adapt.get_oas(deepcopy(config), fail_on_invalid_collection=False))
+    layers = {name: resource for name, resource in config["resources"].items() if name != records.ID}
+    oas = _closed(adapt.get_oas(deepcopy(config | {"resources": layers}), fail_on_invalid_collection=False))
     components = oas["components"]
     components["parameters"] = {
         name: parameter
@@ -165,7 +166,7 @@ def document(config: dict) -> dict:
     for path, operations in oas["paths"].items():
         for operation in operations.values():
             _mend(path, operation)
-    oas["paths"] |= _own_paths() | _of_collections(oas["paths"])
+    oas["paths"] |= _own_paths() | _of_collections(oas["paths"]) | record_paths.paths()
     return oas
 
 
