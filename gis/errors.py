@@ -15,6 +15,8 @@ class OneMapError(Exception):
 
     http_status = 500
     exit_code = 1
+    more: dict = {}
+    """Members that the HTTP answer has besides (the findings of a refused edit)."""
 
     def __init__(self, what: str, *, where: str = "", remedy: str = ""):
         self.what, self.where, self.remedy = what, where, remedy
@@ -61,6 +63,18 @@ class InputError(OneMapError):
     exit_code = 2
 
 
+class Conflict(InputError):
+    """What is asked contradicts what is there: an id that is taken, a feature that others need."""
+
+    http_status = 409
+
+
+class Stale(InputError):
+    """The caller changes what he has not seen: it was changed since."""
+
+    http_status = 412
+
+
 class OutsideExtent(InputError):
     """A position lies outside the city."""
 
@@ -90,6 +104,17 @@ class AccessDenied(OneMapError):
         super().__init__(what, where=where, remedy=remedy)
         if anonymous:
             self.http_status = 401
+
+
+class Throttled(OneMapError):
+    """Too many requests of one caller, or too many at once. retry_after_s: when to try again."""
+
+    http_status = 429
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "", retry_after_s: float = 1):
+        super().__init__(what, where=where, remedy=remedy)
+        self.retry_after_s = max(1, -int(-retry_after_s // 1))
 
 
 class StoreError(OneMapError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -64,13 +65,100 @@ class Settings(BaseSettings):
     workers: int = 2
     threads: int = 8
 
+    log_format: Literal["plain", "json"] = "plain"
+    """How the server writes its log on stderr: lines to read, or one JSON document per line."""
+
+    log_level: Literal["info", "warning", "error"] = "info"
+    """From where on it writes: at `info` one line per request."""
+
+    network: Literal["intranet", "government", "internet"] = "intranet"
+    """The network on which is served (内网, 政务外网, 互联网): on the second no layer labelled 敏感 exists, on the third 公开 ones only,
+    for no role."""
+
     public_url: str | None = None
     """The URL that clients see (behind a proxy); without it http://host:port."""
+
+    trusted_proxies: str = ""
+    """Addresses or networks (comma-separated) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    cors_origins: str = ""
+    """Origins (comma-separated, such as https://desk.example.org) whose pages may ask; `*` for what anybody may see, without credentials."""
+
+    password_days: int = 90
+    """Days after which a password must be changed; 0: never."""
+
+    key_days: int = 365
+    """Days that a key lives where its maker does not say."""
+
+    key_days_longest: int = 1095
+    """Days that a key may live at most."""
+
+    session_hours: float = 12
+    """Hours that a session lives at most."""
+
+    session_idle_minutes: float = 30
+    """Minutes without a request after which a session ends."""
+
+    operator_key: str | None = None
+    """The key of the security administrator or auditor at the command line: commands then run with the rights of that role."""
+
+    separate_duties: bool = False
+    """Whether `onemap user`, `onemap key` and `onemap audit` ask for the key of the administrator whose duty it is."""
+
+    oidc_issuer: str | None = None
+    """The issuer of tokens (the claim `iss`, an address); without it no token is taken."""
+
+    oidc_audience: str | None = None
+    """What must stand in the claim `aud`: this platform's name at the issuer."""
+
+    oidc_keys: str | None = None
+    """The issuer's public keys (JWKS): a file, or an address on the issuer's own host; without it the issuer's own document says where."""
+
+    oidc_algorithms: str = "RS256,ES256,PS256,EdDSA"
+    """The signatures taken, comma-separated."""
+
+    oidc_user_claim: str = "sub"
+    """The claim that names the user."""
+
+    oidc_role_claim: str = "roles"
+    """The claim that holds his roles or groups; a path with dots such as realm_access.roles."""
+
+    oidc_roles: dict[str, str] = {}
+    """Which role each of them means here, as JSON; others mean nothing."""
+
+    oidc_department_claim: str | None = None
+    """The claim that holds his department."""
+
+    rate_per_s: float = 200
+    """Requests per second of one user, over ten seconds; 0: as many as he likes."""
+
+    rate_per_s_anonymous: float = 50
+    """The same for one address without a user."""
+
+    at_once: int = 16
+    """Requests of one user (or address) answered at the same time; 0: no limit."""
+
+    heavy_at_once: int = 4
+    """Of these, downloads, processes and coverages."""
+
+    file_rows: int = 5_000_000
+    """Features that one download may hold; 0: no limit."""
+
+    audit_wait_s: float = 5
+    """How long an access may wait for its line in the audit; what cannot be written then is not answered."""
+
+    area_limit_km2: float = 25
+    """Area of one sensitive layer that one user may have had before `onemap audit areas` warns."""
 
     @field_validator("home", "layers", "city", "jobs")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.absolute() if path else None
+
+    @property
+    def labels_shown(self) -> tuple[str, ...]:
+        """The labels of the layers that exist on this network."""
+        return {"intranet": ("公开", "内部", "敏感"), "government": ("公开", "内部"), "internet": ("公开",)}[self.network]
 
     @property
     def city_file(self) -> Path:
@@ -89,6 +177,13 @@ SERVED = "served-at"
 def settings() -> Settings:
     """The settings of this process, read once. Tests that change the environment call `settings.cache_clear()`."""
     return Settings()
+
+
+def served_at() -> str:
+    """The address to write down: the public one; where none is set, that at which the platform was last served from here."""
+    served = settings().home / SERVED
+    base = settings().public_url or (served.read_text().strip() if served.is_file() else f"http://{settings().host}:{settings().port}")
+    return base.rstrip("/")
 
 
 def library_environment() -> dict[str, str]:

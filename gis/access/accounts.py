@@ -1,21 +1,26 @@
-"""Users and their keys, as the administrator keeps them. Only digests are stored: a key is shown once, when it is made."""
+"""Users and their keys, as the security administrator keeps them. Only digests are stored: a key is shown once, when it is made.
+
+Every act stands in the audit, in the same transaction, under the name of who acted; it holds at once in all workers.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from gis.access.identity import digest, hashed
+from gis.access import generation, passwords
+from gis.access.lookup import FAILURES_ALLOWED, LOCKED_S, digest
+from gis.access.operator import SECURITY, Operator, acting, trace
+from gis.access.passwords import hashed, require_strong
 from gis.access.roles import ANONYMOUS, ROLES
-from gis.db.connection import owner
 from gis.errors import InputError, NotFound
+from gis.settings import settings
 
 KEY_PREFIX = "om_"
-SHORTEST_PASSWORD = 10
-CLASSES_WANTED = 3
-"""Of small letters, capitals, digits and others (GB/T 22239-2019, 8.1.4.1 a asks for complexity)."""
+PREFIX_LENGTH = len(KEY_PREFIX) + 6
+LONGEST_DEPARTMENT = 100
 
 _NAME = re.compile(r"^[^\s:\x00-\x1f]{1,64}$")
 
@@ -30,119 +35,317 @@ class Key:
     created_at: dt.datetime
     expires_at: dt.datetime | None
     revoked_at: dt.datetime | None
+    last_used_at: dt.datetime | None = None
+    last_used_from: str | None = None
 
     def as_dict(self) -> dict:
-        return {
-            "id": self.id,
-            "user": self.user,
-            "prefix": self.prefix,
-            "created_at": self.created_at,
-            "expires_at": self.expires_at,
-            "revoked_at": self.revoked_at,
-        }
+        return asdict(self)
 
 
-def require_strong(password: str, name: str) -> None:
-    """Raises InputError where a password is too short, too plain or the name itself."""
-    classes = sum(bool(re.search(kind, password)) for kind in (r"[a-z]", r"[A-Z]", r"\d", r"[^a-zA-Z\d]"))
-    if len(password) < SHORTEST_PASSWORD or classes < CLASSES_WANTED or name.lower() in password.lower():
-        raise InputError(
-            "the password is too weak",
-            remedy=f"At least {SHORTEST_PASSWORD} characters of {CLASSES_WANTED} kinds (small, capital, digit, other), without the name",
-        )
+# --- users ------------------------------------------------------------------------------------------------------------
+
+_CHANGE = """
+UPDATE access."user" SET role = %(role)s, department = coalesce(%(department)s, department), expires_at = coalesce(%(expires)s, expires_at)
+WHERE name = %(name)s AND NOT disabled
+"""
+_PASSWORD = """
+UPDATE access."user" SET password_hash = %(hash)s, password_set_at = CASE WHEN %(hash)s::text IS NOT NULL THEN now() END,
+  must_change = %(must_change)s WHERE name = %(name)s
+"""
 
 
-def add_user(name: str, role: str, password: str | None = None) -> None:
-    """Make a user, or give an existing one another role or password. Without a password he has keys only.
+def add_user(
+    name: str,
+    role: str,
+    password: str | None = None,
+    *,
+    department: str | None = None,
+    expires: dt.date | None = None,
+    must_change: bool = False,
+) -> None:
+    """Make a user, or give an existing one another role, department, last day or password. Without a password he has keys only.
 
+    must_change: the password opens nothing until he has changed it himself.
     Raises InputError for a bad name, an unknown role, a weak password, or a user who is shut out.
     """
     if not _NAME.match(name):
         raise InputError(f"{name[:70]!r} is no user name", remedy="1 to 64 characters without blanks and colons")
-    if role not in ROLES or role == ANONYMOUS:
-        raise InputError(f"there is no role {role[:40]!r}", remedy="One of " + ", ".join(r for r in ROLES if r != ANONYMOUS))
+    _require_role(role)
+    if department is not None and (len(department) > LONGEST_DEPARTMENT or not department.isprintable()):
+        raise InputError("the department's name is too long, or cannot be printed", where="department")
     if password is not None:
         require_strong(password, name)
-    with owner() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            'INSERT INTO access."user" AS known (name, role, password_hash) VALUES (%(name)s, %(role)s, %(hash)s) '
-            "ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, password_hash = coalesce(EXCLUDED.password_hash, known.password_hash) "
-            "WHERE NOT known.disabled",
-            {"name": name, "role": role, "hash": hashed(password) if password is not None else None},
-        )
-        if not cursor.rowcount:
-            raise InputError(f"{name} is shut out", remedy=f"To let him in again: onemap user enable {name}")
+    given = {
+        "name": name, "role": role, "department": department, "expires": expires, "must_change": must_change,
+        "hash": hashed(password) if password is not None else None,
+    }  # fmt: skip
+    with acting(SECURITY) as (who, cursor):
+        cursor.execute('SELECT role FROM access."user" WHERE name = %s', (name,))
+        before = cursor.fetchone()
+        if before is None:
+            cursor.execute(
+                'INSERT INTO access."user" (name, role, department, expires_at) '
+                "VALUES (%(name)s, %(role)s, coalesce(%(department)s, ''), %(expires)s)",
+                given,
+            )
+        else:
+            _refuse_oneself(who, name)
+            cursor.execute(_CHANGE, given)
+            if not cursor.rowcount:
+                raise InputError(f"{name} is shut out", remedy=f"To let him in again: onemap user enable {name}")
+        if password is not None:
+            cursor.execute(_PASSWORD, given)
+            _end_sessions(cursor, name)
+        trace(
+            cursor, who, "user changed" if before else "user added", of=name, role=role, before=before[0] if before else None,
+            department=department, expires=expires.isoformat() if expires else None, password=password is not None or None,
+        )  # fmt: skip
+    generation.advance()
+
+
+def _require_role(role: str) -> None:
+    if role not in ROLES or role == ANONYMOUS:
+        raise InputError(f"there is no role {role[:40]!r}", remedy="One of " + ", ".join(r for r in ROLES if r != ANONYMOUS))
+
+
+def _refuse_oneself(who: Operator, name: str) -> None:
+    """No administrator gives himself another role or password by his own duty."""
+    if who.name == name:
+        raise InputError("nobody changes his own account here", remedy="Another security administrator does; one's password: /account")
+
+
+def _require_found(cursor, name: str) -> None:
+    if not cursor.rowcount:
+        raise NotFound(f"no user {name[:70]!r}", remedy="See `onemap user list`")
+
+
+def set_password(name: str, password: str | None, *, must_change: bool = True) -> None:
+    """Give a user another password (None: none, keys only). Ends his sessions and a lock. Raises NotFound, InputError."""
+    if password is not None:
+        require_strong(password, name)
+    given = {"name": name, "hash": hashed(password) if password is not None else None, "must_change": must_change and password is not None}
+    with acting(SECURITY) as (who, cursor):
+        _refuse_oneself(who, name)
+        cursor.execute(_PASSWORD, given)
+        _require_found(cursor, name)
+        _end_sessions(cursor, name)
+        cursor.execute("DELETE FROM access.failure WHERE name = %s", (digest(name),))
+        trace(cursor, who, "password set" if password is not None else "password taken", of=name)
+    generation.advance()
+
+
+def _end_sessions(cursor, name: str) -> None:
+    cursor.execute("UPDATE access.key SET revoked_at = now() WHERE user_name = %s AND kind = 'session' AND revoked_at IS NULL", (name,))
 
 
 def disable_user(name: str) -> None:
-    """Shut a user out; his keys hold no longer, his traces stay. Raises NotFound."""
-    with owner() as connection, connection.cursor() as cursor:
-        cursor.execute('UPDATE access."user" SET disabled = true WHERE name = %s', (name,))
-        if not cursor.rowcount:
-            raise NotFound(f"no user {name!r}", remedy="See `onemap user list`")
+    """Shut a user out, one of the identity provider's too; his keys hold no longer, his traces stay. Raises NotFound."""
+    _shut(name, True)
 
 
 def enable_user(name: str) -> None:
     """Let a user in again who was shut out: his password and keys hold as before. Raises NotFound."""
-    with owner() as connection, connection.cursor() as cursor:
-        cursor.execute('UPDATE access."user" SET disabled = false WHERE name = %s', (name,))
+    _shut(name, False)
+
+
+def _shut(name: str, shut: bool) -> None:
+    with acting(SECURITY) as (who, cursor):
+        _refuse_oneself(who, name)
+        cursor.execute('UPDATE access."user" SET disabled = %s WHERE name = %s', (shut, name))
         if not cursor.rowcount:
-            raise NotFound(f"no user {name!r}", remedy="See `onemap user list`")
+            cursor.execute("UPDATE access.federated SET disabled = %s WHERE name = %s", (shut, name))
+        _require_found(cursor, name)
+        trace(cursor, who, "user disabled" if shut else "user enabled", of=name)
+    generation.advance()
+
+
+def expire_user(name: str, day: dt.date | None) -> None:
+    """The day from which an account does not hold; None: none. Raises NotFound."""
+    with acting(SECURITY) as (who, cursor):
+        _refuse_oneself(who, name)
+        cursor.execute('UPDATE access."user" SET expires_at = %s WHERE name = %s', (day, name))
+        _require_found(cursor, name)
+        trace(cursor, who, "user expires", of=name, on=day.isoformat() if day else None)
+    generation.advance()
+
+
+def unlock_user(name: str) -> bool:
+    """Forget the wrong passwords typed for a name; whether there were any."""
+    with acting(SECURITY) as (who, cursor):
+        cursor.execute("DELETE FROM access.failure WHERE name = %s", (digest(name),))
+        found = bool(cursor.rowcount)
+        trace(cursor, who, "user unlocked", of=name)
+        return found
+
+
+_USERS = """
+SELECT u.name, u.role, u.department, u.disabled, u.password_set_at IS NOT NULL AS password,
+       (SELECT count(*) FROM access.key k WHERE k.user_name = u.name AND k.kind = 'key' AND k.revoked_at IS NULL
+        AND (k.expires_at IS NULL OR k.expires_at > now())) AS keys,
+       u.must_change, u.password_set_at, u.expires_at, u.last_login_at, u.last_login_from
+FROM access."user" u ORDER BY u.name
+"""
+_FEDERATED = """
+SELECT name, role, department, disabled, false, 0, false, NULL::timestamptz, NULL::timestamptz, last_login_at, last_login_from
+FROM access.federated ORDER BY name
+"""
 
 
 def users() -> list[dict]:
-    """All users: name, role, whether disabled, whether a password is set, how many keys hold."""
-    with owner() as connection, connection.cursor() as cursor:
+    """All users, those of the identity provider behind the local ones: name, role, department, whether disabled, whether a
+    password is set, how many keys hold, whether locked, when the password or the account ends, the last log-in."""
+    with acting(SECURITY) as (_, cursor):
         cursor.execute(
-            "SELECT u.name, u.role, u.disabled, u.password_hash IS NOT NULL, "
-            "(SELECT count(*) FROM access.key k WHERE k.user_name = u.name AND k.revoked_at IS NULL "
-            ' AND (k.expires_at IS NULL OR k.expires_at > now())) FROM access."user" u ORDER BY u.name'
+            "SELECT name FROM access.failure WHERE n >= %s AND since > now() - make_interval(secs => %s)", (FAILURES_ALLOWED, LOCKED_S)
         )
-        names = ("name", "role", "disabled", "password", "keys")
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        locked = {row[0] for row in cursor.fetchall()}
+        cursor.execute(_USERS)
+        found = cursor.fetchall()
+        cursor.execute(_FEDERATED)
+        found += cursor.fetchall()
+    names = ("name", "role", "department", "disabled", "password", "keys")
+    listed = []
+    for *first, must_change, set_at, expires, last_at, last_from in found:
+        listed.append(
+            dict(zip(names, first, strict=True))
+            | {
+                "locked": digest(first[0]) in locked, "must_change": must_change, "password_expires_at": passwords.expires_at(set_at),
+                "expires_at": expires, "last_login_at": last_at, "last_login_from": last_from,
+            }
+        )  # fmt: skip
+    return listed
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
 
 
 def new_key(name: str, *, days: int | None = None) -> str:
-    """A new key for a user (256 random bits), valid for so many days or until revoked. Returned once, never stored.
+    """A new key for a user (256 random bits), valid for so many days (default and most: the settings). Returned once, never stored.
 
     Raises NotFound where there is no such user, InputError for a lifetime that is none.
     """
-    if days is not None and not 1 <= days <= 3650:
-        raise InputError("a key lives 1 to 3650 days", where="days")
+    longest = settings().key_days_longest
+    lives = min(settings().key_days, longest) if days is None else days
+    if not 1 <= lives <= longest:
+        raise InputError(f"a key lives 1 to {longest} days", where="days", remedy="The most is ONEMAP_KEY_DAYS_LONGEST")
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    with owner() as connection, connection.cursor() as cursor:
+    with acting(SECURITY) as (who, cursor):
         cursor.execute('SELECT 1 FROM access."user" WHERE name = %s AND NOT disabled', (name,))
         if not cursor.fetchone():
-            raise NotFound(f"no user {name!r}", remedy=f"Make him with `onemap user add {name} --role ROLE`")
+            raise NotFound(f"no user {name[:70]!r}", remedy="Make him with `onemap user add NAME --role ROLE`")
         cursor.execute(
-            "INSERT INTO access.key (user_name, sha256, prefix, expires_at) VALUES (%s, %s, %s, now() + make_interval(days => %s))",
-            (name, digest(key), key[: len(KEY_PREFIX) + 6], days),
+            "INSERT INTO access.key (user_name, sha256, prefix, expires_at) VALUES (%s, %s, %s, now() + make_interval(days => %s)) RETURNING id",
+            (name, digest(key), key[:PREFIX_LENGTH], lives),
         )
+        trace(cursor, who, "key made", of=name, key=cursor.fetchone()[0], days=lives)
+    return key
+
+
+def rotate_key(which: str, *, grace_hours: float = 24) -> str:
+    """A new key for the holder of a key, with the same lifetime from now; the old one holds for some hours more.
+
+    Raises NotFound, InputError.
+    """
+    if not 0 <= grace_hours <= 24 * 30:
+        raise InputError("the old key may hold 0 to 720 hours more", where="grace")
+    with acting(SECURITY) as (who, cursor):
+        number = _key_number(cursor, which)
+        cursor.execute(
+            "SELECT user_name, coalesce(extract(day FROM expires_at - created_at)::int, %s) FROM access.key WHERE id = %s",
+            (settings().key_days, number),
+        )
+        name, days = cursor.fetchone()
+    key = new_key(name, days=max(1, min(days, settings().key_days_longest)))
+    with acting(SECURITY) as (who, cursor):
+        cursor.execute(
+            "UPDATE access.key SET expires_at = least(expires_at, now() + make_interval(secs => %s)) WHERE id = %s",
+            (grace_hours * 3600, number),
+        )
+        trace(cursor, who, "key replaced", of=name, key=number, hours=grace_hours)
+    generation.advance()
     return key
 
 
 def keys(name: str | None = None) -> list[Key]:
     """The keys of a user, or all of them, newest first."""
-    with owner() as connection, connection.cursor() as cursor:
+    with acting(SECURITY) as (_, cursor):
         cursor.execute(
-            "SELECT id, user_name, prefix, created_at, expires_at, revoked_at FROM access.key "
-            "WHERE %(name)s::text IS NULL OR user_name = %(name)s ORDER BY id DESC",
+            "SELECT id, user_name, prefix, created_at, expires_at, revoked_at, last_used_at, last_used_from FROM access.key "
+            "WHERE kind = 'key' AND (%(name)s::text IS NULL OR user_name = %(name)s) ORDER BY id DESC",
             {"name": name},
         )
         return [Key(*row) for row in cursor.fetchall()]
 
 
 def revoke_key(key: str) -> int:
-    """Revoke a key, named by its number or its first characters; the number of the key. Raises NotFound, InputError where several fit."""
-    with owner() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM access.key WHERE revoked_at IS NULL AND (id::text = %(key)s OR prefix = %(key)s OR sha256 = %(digest)s)",
-            {"key": key, "digest": digest(key)},
-        )
-        found = [row[0] for row in cursor.fetchall()]
-        if not found:
-            raise NotFound("no such key holds", remedy="See `onemap key list`")
-        if len(found) > 1:
-            raise InputError("several keys begin so", remedy=f"Name one by its number: {', '.join(map(str, found))}")
-        cursor.execute("UPDATE access.key SET revoked_at = now() WHERE id = %s", (found[0],))
-        return found[0]
+    """Revoke a key, named by its number, its first characters or itself; the number of the key. Raises NotFound, InputError."""
+    with acting(SECURITY) as (who, cursor):
+        number = _key_number(cursor, key)
+        cursor.execute("UPDATE access.key SET revoked_at = now() WHERE id = %s RETURNING user_name", (number,))
+        trace(cursor, who, "key revoked", of=cursor.fetchone()[0], key=number)
+    generation.advance()
+    return number
+
+
+def expire_key(key: str, days: int) -> int:
+    """Let a key end in so many days; its number. Raises NotFound, InputError."""
+    if not 1 <= days <= settings().key_days_longest:
+        raise InputError(f"a key lives 1 to {settings().key_days_longest} days", where="days")
+    with acting(SECURITY) as (who, cursor):
+        number = _key_number(cursor, key)
+        cursor.execute("UPDATE access.key SET expires_at = now() + make_interval(days => %s) WHERE id = %s", (days, number))
+        trace(cursor, who, "key expires", key=number, days=days)
+    generation.advance()
+    return number
+
+
+def _key_number(cursor, key: str) -> int:
+    prefix = key[:PREFIX_LENGTH] if key.startswith(KEY_PREFIX) else None
+    cursor.execute(
+        "SELECT id FROM access.key WHERE kind = 'key' AND revoked_at IS NULL AND (id::text = %(key)s OR prefix = %(prefix)s)",
+        {"key": key, "prefix": prefix},
+    )
+    found = [row[0] for row in cursor.fetchall()]
+    if not found:
+        raise NotFound("no such key holds", remedy="See `onemap key list`")
+    if len(found) > 1:
+        raise InputError("several keys begin so", remedy=f"Name one by its number: {', '.join(map(str, found))}")
+    return found[0]
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+_ALLOW = """
+INSERT INTO access.allowance AS a (subject, rate_per_s, at_once, heavy_at_once, file_rows)
+VALUES (%(subject)s, %(rate_per_s)s, %(at_once)s, %(heavy_at_once)s, %(file_rows)s)
+ON CONFLICT (subject) DO UPDATE SET rate_per_s = EXCLUDED.rate_per_s, at_once = EXCLUDED.at_once,
+  heavy_at_once = EXCLUDED.heavy_at_once, file_rows = EXCLUDED.file_rows
+"""
+
+
+def allow(subject: str, **most: float | int | None) -> None:
+    """What a role (`role:water`) or user (`user:li`) may do at most: rate_per_s, at_once, heavy_at_once, file_rows; None: as usual.
+
+    With nothing given, the exception is taken back. Raises InputError.
+    """
+    kind, _, name = subject.partition(":")
+    if kind not in ("role", "user") or not name or (kind == "role" and name not in ROLES):
+        raise InputError(f"{subject[:70]!r} is neither a role nor a user", remedy="role:NAME or user:NAME")
+    if any(value is not None and value < 0 for value in most.values()):
+        raise InputError("a limit is not negative", remedy="0 means: no limit")
+    given = dict.fromkeys(("rate_per_s", "at_once", "heavy_at_once", "file_rows")) | most
+    with acting(SECURITY) as (who, cursor):
+        if all(value is None for value in given.values()):
+            cursor.execute("DELETE FROM access.allowance WHERE subject = %s", (subject,))
+        else:
+            cursor.execute(_ALLOW, given | {"subject": subject})
+        trace(cursor, who, "limits set", of=subject, **given)
+    generation.advance()
+
+
+def allowances() -> list[dict]:
+    """The exceptions from the usual limits."""
+    with acting(SECURITY) as (_, cursor):
+        cursor.execute("SELECT subject, rate_per_s, at_once, heavy_at_once, file_rows FROM access.allowance ORDER BY subject")
+        names = ("subject", "rate_per_s", "at_once", "heavy_at_once", "file_rows")
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

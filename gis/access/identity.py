@@ -1,7 +1,8 @@
-"""Who is asking: name and password (Basic) or a key (Bearer, X-API-Key), looked up in the database; nobody → anonymous.
+"""Who is asking: name and password (Basic), a key or session (Bearer, X-API-Key), or a token of the configured issuer; nobody → anonymous.
 
 Fails closed: credentials that do not hold are an error, never a fall back to anonymous. What held is remembered for a few
-seconds, so that a map of forty tiles costs one look-up; a revoked key or a disabled user is therefore out after that time.
+seconds, so that a map of forty tiles costs one look-up; what the administrator changes (a key revoked, a user disabled) moves
+`gis.access.generation` and holds at once in every worker of this server, elsewhere after those seconds.
 """
 
 from __future__ import annotations
@@ -11,46 +12,35 @@ import binascii
 import hashlib
 import secrets
 import threading
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from cachetools import TTLCache
-
+from gis.access import generation, limits, lookup, oidc, rights
 from gis.access.roles import ANONYMOUS
-from gis.db.connection import reading
 from gis.errors import AccessDenied
 
 REMEMBERED_S = 10
-"""For how long a look-up is trusted."""
-FAILURES_ALLOWED = 10
-"""Wrong passwords for one name within LOCKED_S seconds, after which the name is refused unread (GB/T 22239-2019, 8.1.4.1 b)."""
-LOCKED_S = 300
+"""For how long a look-up is trusted where the generation does not move."""
 LONGEST = 512
 """Characters of a name, password or key; longer ones are nobody's."""
+LONGEST_TOKEN = 8192
+"""Characters of a token of the issuer."""
+_KEPT = 4096
 
-_KEY = """
-SELECT u.name, u.role FROM access.key k JOIN access."user" u ON u.name = k.user_name
-WHERE k.sha256 = %s AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) AND NOT u.disabled
-"""
-_USER = 'SELECT name, role, password_hash FROM access."user" WHERE name = %s AND NOT disabled AND password_hash IS NOT NULL'
-
-_hasher = PasswordHasher()
-_nobody = _hasher.hash(secrets.token_urlsafe())
-"""Verified against for unknown names, so that the time taken does not tell which names exist."""
 _salt = secrets.token_bytes(16)
-_known: TTLCache[bytes, Identity] = TTLCache(4096, REMEMBERED_S)
-_failures: TTLCache[str, int] = TTLCache(4096, LOCKED_S)
+_known: dict[bytes, tuple[Identity, float, int]] = {}
+"""What was sent (a digest of it) → who that is, until when (monotonic), in which generation."""
 _lock = threading.Lock()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks: the user's name (empty: nobody in particular) and his role."""
+    """Who asks: the user's name (empty: nobody in particular), his role, his department (empty: none)."""
 
     user: str
     role: str
+    department: str = ""
 
     @property
     def is_anonymous(self) -> bool:
@@ -63,91 +53,86 @@ caller: ContextVar[Identity] = ContextVar("caller", default=NOBODY)
 """Who asks in this request. Set on every request, the anonymous too: threads are used again."""
 
 
-def digest(key: str) -> str:
-    """What the database keeps of a key: its SHA-256. A key has 256 random bits, so nothing slower is needed."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def hashed(password: str) -> str:
-    """What the database keeps of a password: argon2id with the parameters of RFC 9106."""
-    return _hasher.hash(password)
-
-
 def forget() -> None:
-    """Forget all look-ups (after the settings changed, in tests)."""
+    """Forget all look-ups of this process (after the settings changed, in tests)."""
     with _lock:
         _known.clear()
-        _failures.clear()
+    lookup.forget()
+    limits.forget()
+    oidc.forget()
 
 
-def identify(authorization: str | None, api_key: str | None = None) -> Identity:
-    """The caller of a request with these two headers (`Authorization`, `X-API-Key`).
+def identify(authorization: str | None, api_key: str | None = None, address: str = "") -> Identity:
+    """The caller of a request with these two headers (`Authorization`, `X-API-Key`) from this address.
 
-    Raises AccessDenied (401) for credentials that do not hold, StoreError when the database cannot be asked.
+    Raises AccessDenied (401 for credentials that do not hold, 403 for a password that must be changed first), Throttled
+    after too many wrong ones, StoreError when the database cannot be asked.
     """
     if api_key:
-        return _remembered("key", api_key, _holder_of_key)
+        return _remembered("key", api_key, address)
     if not authorization:
         return NOBODY
     scheme, _, value = authorization.strip().partition(" ")
-    value = value.strip()
-    if scheme.lower() == "bearer" and value:
-        return _remembered("key", value, _holder_of_key)
-    if scheme.lower() == "basic" and value:
-        return _remembered("basic", value, _holder_of_password)
-    raise _denied("The Authorization header is not understood")
+    kind, value = _KINDS.get(scheme.lower()), value.strip()
+    if kind is None or not value:
+        raise _denied("The Authorization header is not understood")
+    if kind == "key" and oidc.is_token(value):
+        kind = "token"
+    return _remembered(kind, value, address)
 
 
-def _denied(what: str = "The credentials do not hold") -> AccessDenied:
+_KINDS = {"bearer": "key", "basic": "basic"}
+
+
+def _denied(what: str) -> AccessDenied:
     return AccessDenied(what, remedy="Log in with name and password, or with a key of `onemap key new`", anonymous=True)
 
 
-def _remembered(kind: str, secret: str, look_up) -> Identity:
-    if len(secret) > 4 * LONGEST:
-        raise _denied()
-    token = hashlib.blake2b(f"{kind} {secret}".encode("utf-8", "surrogateescape"), key=_salt).digest()
+def _remembered(kind: str, secret: str, address: str) -> Identity:
+    if len(secret) > (LONGEST_TOKEN if kind == "token" else 4 * LONGEST):
+        raise _denied("The credentials do not hold")
+    sent = hashlib.blake2b(f"{kind} {secret}".encode("utf-8", "surrogateescape"), key=_salt, digest_size=16).digest()
+    now, at = time.monotonic(), generation.current()
+    found = _known.get(sent)
+    if found is not None and found[1] > now and found[2] == at:
+        return found[0]
+    limits.refuse_guesser(address)
+    holder = _LOOK_UP[kind](secret, sent, address)
+    role = rights.role_of(holder.user, holder.role)
     with _lock:
-        found = _known.get(token)
-    if found is None:
-        found = look_up(secret)
-        with _lock:
-            _known[token] = found
-    return found
+        if len(_known) >= _KEPT:
+            _make_room(now)
+        identity = Identity(holder.user, role, holder.department)
+        # `at` was read before the look-up: what changes meanwhile makes this entry stale, not true
+        _known[sent] = identity, now + min(REMEMBERED_S, holder.left_s), at
+    return identity
 
 
-def _row(query: str, value: str) -> tuple | None:
-    with reading("identity") as connection, connection.cursor() as cursor:
-        cursor.execute(query, (value,))
-        return cursor.fetchone()
+def _make_room(now: float) -> None:
+    for sent in [sent for sent, (_, until, _) in _known.items() if until <= now]:
+        del _known[sent]
+    if len(_known) >= _KEPT:
+        _known.clear()
 
 
-def _holder_of_key(key: str) -> Identity:
-    found = _row(_KEY, digest(key)) if key.isascii() else None
-    if found is None:
+def _by_key(key: str, sent: bytes, address: str) -> lookup.Holder:
+    if not key.isascii():
         raise _denied("The key does not hold")
-    return Identity(*found)
+    return lookup.of_key(key, address)
 
 
-def _holder_of_password(token: str) -> Identity:
+def _by_token(token: str, sent: bytes, address: str) -> lookup.Holder:
+    return lookup.of_claims(oidc.verified(token, address), address)
+
+
+def _by_password(value: str, sent: bytes, address: str) -> lookup.Holder:
     try:
-        name, colon, password = base64.b64decode(token, validate=True).decode().partition(":")
+        name, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise _denied("The Authorization header is not understood") from None
     if not colon or not name or "\0" in name or len(name) > LONGEST or len(password) > LONGEST:
-        raise _denied()
-    with _lock:
-        if _failures.get(name, 0) >= FAILURES_ALLOWED:
-            raise _denied("Too many wrong passwords; the name is locked for some minutes")
-    found = _row(_USER, name)
-    if not _verified(found[2] if found else _nobody, password) or not found:
-        with _lock:
-            _failures[name] = _failures.get(name, 0) + 1
-        raise _denied()
-    return Identity(found[0], found[1])
+        raise _denied("The credentials do not hold")
+    return lookup.of_password(name, password, sent, address)
 
 
-def _verified(password_hash: str, password: str) -> bool:
-    try:
-        return _hasher.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
-        return False
+_LOOK_UP = {"key": _by_key, "basic": _by_password, "token": _by_token}

@@ -9,12 +9,16 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic import Field as Of
 
+from gis.catalog import narrowing
 from gis.crs import Shift
+from gis.settings import settings
 
 Name = Annotated[str, Of(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
-Role = Literal["anonymous", "planner", "water", "drainage", "gas", "heat", "power", "telecom", "address", "admin"]
+Role = Literal["anonymous", "planner", "water", "drainage", "gas", "heat", "power", "telecom", "address", "admin", "security", "auditor"]
 GeometryType = Literal["Point", "PointZ", "LineString", "LineStringZ", "MultiPolygon", "MultiPolygonZ", "Raster"]
 ROLES: tuple[str, ...] = get_args(Role)
+WITHOUT_LAYERS = ("security", "auditor")
+"""Administrators of users and readers of the audit: they see what anybody sees, and no layer file gives them more."""
 Level = Literal["info", "warning", "error", "fatal"]
 """info and warning: the row is loaded; error: the row is rejected and kept; fatal: the whole batch is rejected."""
 
@@ -117,12 +121,19 @@ class Access(Strict):
     def _consistent(self):
         if "anonymous" in self.write:
             raise ValueError("anonymous writes nothing")
+        given = {role for roles in (self.read, self.write, *self.columns.values()) if "anonymous" not in roles for role in roles}
+        if named := given.intersection(WITHOUT_LAYERS):
+            raise ValueError(f"{', '.join(sorted(named))} see what anybody sees, and no layer beyond that")
+        if self.label == "敏感" and "anonymous" in self.read:
+            raise ValueError("a layer labelled 敏感 is never given to anonymous")
         if blind := [role for role in self.write if role not in self.read]:
             raise ValueError(f"who writes must be able to read: {', '.join(blind)}")
         return self
 
 
 class Tiles(Strict):
+    group: Name | None = None
+    """Layers that are asked for together (`water`): besides their folder's group, which always is one."""
     min_zoom: int = 10
     max_zoom: int = 16
     """Tiles above it are not made; clients over-zoom."""
@@ -132,7 +143,7 @@ class Tiles(Strict):
     min_px: float = 0.5
     """Lines and areas smaller than this many pixels are left out below max_zoom."""
     thin_below: int | None = None
-    """Points: below this zoom at most one feature per cell of 4 px."""
+    """Points: below this zoom at most one feature per cell of 4 px, with the `count` of the points in it."""
 
 
 class Case(Strict):
@@ -163,6 +174,8 @@ class Style(Strict):
     by: str | None = None
     """The column that the cases distinguish."""
     cases: tuple[Case, ...] = ()
+    min_zoom: int | None = None
+    """Drawn from this zoom on, where tiles begin earlier than the map needs them."""
     label: str | None = None
     label_min_zoom: int = 16
     order: int = 50
@@ -214,19 +227,34 @@ class Layer(Strict):
         return {"Point": 0, "LineString": 1, "MultiPolygon": 2}.get(self.geometry.removesuffix("Z"))
 
     def readable_by(self, role: str) -> bool:
-        """May this role read the layer at all?"""
-        return role in self.access.read
+        """May this caller's role (see `gis.catalog.narrowing`) read the layer at all, on the network on which it is served?"""
+        if self.access.label not in settings().labels_shown:
+            return False
+        part = self.part_for(role)
+        return narrowing.base(role) in self.access.read and (part is None or part.shown)
 
     def writable_by(self, role: str) -> bool:
-        """May this role change the layer?"""
-        return role in self.access.write
+        """May this role change the layer? Who sees a part of it changes nothing."""
+        return narrowing.base(role) in self.access.write and self.part_for(role) is None and self.readable_by(role)
+
+    def part_for(self, role: str) -> narrowing.Part | None:
+        """What rights leave of the layer for a caller's role; None where they leave it whole."""
+        return narrowing.part(self, role)
+
+    def granted_columns(self, role: str) -> dict[str, Column]:
+        """The columns that the layer file gives a role, in order."""
+        restricted = self.access.columns
+        return {name: column for name, column in self.columns.items() if role in restricted.get(name, ROLES)}
 
     def columns_for(self, role: str) -> dict[str, Column]:
         """The columns that this role may see, in order; none where it may not read the layer."""
         if not self.readable_by(role):
             return {}
-        restricted = self.access.columns
-        return {name: column for name, column in self.columns.items() if role in restricted.get(name, ROLES)}
+        seen, part = self.granted_columns(narrowing.base(role)), self.part_for(role)
+        if part is None or part.columns is None:
+            return seen
+        kept = part.columns.union(self.key, VALID_TIME)  # a feature always has its id and its time
+        return {name: column for name, column in seen.items() if name in kept}
 
     def source_names(self, column: str) -> tuple[str, ...]:
         """The names that a delivery may give this column: its own first, then those of its `source`."""

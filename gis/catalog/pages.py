@@ -20,7 +20,7 @@ TYPES = {
 LEVELS = {"info": "提示 info", "warning": "警告 warning", "error": "错误 error", "fatal": "拒收 fatal"}
 ROLES = {
     "anonymous": "公众", "planner": "规划", "water": "供水", "drainage": "排水", "gas": "燃气", "heat": "热力", "power": "电力",
-    "telecom": "通信", "address": "地址", "admin": "管理员",
+    "telecom": "通信", "address": "地址", "admin": "管理员", "security": "安全管理员", "auditor": "审计员",
 }  # fmt: skip
 
 

@@ -26,6 +26,8 @@ const ROLES: Record<string, Bilingual> = {
   telecom: { zh: "通信", en: "Telecom" },
   address: { zh: "地名地址", en: "Address" },
   admin: { zh: "管理员", en: "Administrator" },
+  security: { zh: "安全管理员", en: "Security administrator" },
+  auditor: { zh: "审计员", en: "Auditor" },
 };
 
 const listeners: Array<() => void> = [];
