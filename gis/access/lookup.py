@@ -126,7 +126,8 @@ class _User:
 
 
 def of_password(name: str, password: str, sent: bytes, address: str, *, to_change: bool = False) -> Holder:
-    """The holder of a name and password; `sent` identifies the pair, so that it is computed once in a while only.
+    """The holder of a name and password; `sent` identifies the pair, so that it is computed once in a while only;
+    nothing sent (b"") is never taken as known.
 
     Raises AccessDenied: 401 where they do not hold or the name is locked, 403 where the password has to be changed first
     (not with to_change); Throttled for a guesser.
@@ -144,15 +145,20 @@ def of_password(name: str, password: str, sent: bytes, address: str, *, to_chang
         if not holds:
             limits.failed(address)
             raise AccessDenied("The credentials do not hold", remedy="Log in with name and password, or with a key", anonymous=True)
-        with _lock:
-            if len(_verified) >= _KEPT:
-                _verified.clear()
-            _verified[sent] = user.password_hash, time.monotonic() + VERIFIED_S
+        if sent:
+            _keep(sent, user.password_hash)
     ends = passwords.expires_at(user.password_set_at)
     if not to_change and (user.must_change or (ends is not None and ends <= user.now)):
         raise AccessDenied("The password must be changed first", remedy="Change it at /account, or by `onemap user password`")
     left = [s for s in (user.left_s, (ends - user.now).total_seconds() if ends else None) if s is not None]
     return Holder(user.name, user.role, user.department, min(left, default=float("inf")))
+
+
+def _keep(sent: bytes, password_hash: str) -> None:
+    with _lock:
+        if len(_verified) >= _KEPT:
+            _verified.clear()
+        _verified[sent] = password_hash, time.monotonic() + VERIFIED_S
 
 
 def _is_verified(sent: bytes, password_hash: str | None) -> bool:

@@ -138,3 +138,13 @@ def test_a_user_who_is_shut_out_comes_back_only_by_name():
     assert identify(basic("sun", PASSWORD)) == Identity("sun", "water")
     with pytest.raises(NotFound):
         accounts.enable_user("none")
+
+
+def test_a_refused_new_password_lets_nobody_in_with_a_wrong_old_one():
+    """The old password was right, the new one too weak: the next who tries must know the old one all the same."""
+    accounts.add_user("sun", "planner", PASSWORD)
+    with pytest.raises(InputError):
+        lookup.change_password("sun", PASSWORD, "weak", "10.0.0.9")
+    with pytest.raises(AccessDenied):
+        lookup.change_password("sun", "not the old one", "Another-river-2026", "10.0.0.9")
+    lookup.change_password("sun", PASSWORD, "Another-river-2026", "10.0.0.9")
