@@ -25,8 +25,11 @@ CODES = {
     404: "NotFound",
     405: "MethodNotAllowed",
     406: "NotAcceptable",
+    409: "Conflict",
+    412: "PreconditionFailed",
     413: "RequestTooLarge",
     415: "UnsupportedMediaType",
+    422: "UnprocessableContent",
     429: "TooManyRequests",
     500: "NoApplicableCode",
     501: "NotImplemented",
@@ -41,8 +44,11 @@ TITLES = {
     404: "There is nothing here",
     405: "This cannot be done here",
     406: "This format is not offered",
+    409: "This contradicts what is there",
+    412: "It was changed since you read it",
     413: "The request is too large",
     415: "This content type is not understood",
+    422: "The checks speak against it",
     429: "Too many requests",
     500: "The platform made a mistake",
     501: "This is not offered",
@@ -59,12 +65,27 @@ def class_of(status: int) -> str:
     return CLASSES.get(status, "InputError" if status < 500 else "Unexpected")
 
 
+class Refused(Exception):
+    """A mistake that pygeoapi found where no answer can be written yet: `description` may be shown, unless the status is a fault."""
+
+    def __init__(self, status: int, description: str, code: str):
+        super().__init__(description)
+        self.status, self.code = status, code
+
+
 def problem(
-    status: int, detail: str = "", *, where: str = "", remedy: str = "", code: str | None = None, error: str | None = None
+    status: int,
+    detail: str = "",
+    *,
+    where: str = "",
+    remedy: str = "",
+    code: str | None = None,
+    error: str | None = None,
+    more: dict | None = None,
 ) -> Response:
     """The answer to a mistake: an OGC exception that is also problem details (RFC 9457), or a page for a browser.
 
-    `error` is the platform's class of the mistake, by which clients say it in their own words.
+    `error` is the platform's class of the mistake, by which clients say it in their own words; `more`: members that only this mistake has.
     """
     title = TITLES.get(status, TITLES[400 if status < 500 else 500])
     body = {
@@ -78,7 +99,7 @@ def problem(
         "description": " ".join(filter(None, [detail or title, f"({where})" if where else "", remedy])),
         "requestId": g.get("request_id", ""),
     }
-    body |= {name: value for name, value in (("where", where), ("remedy", remedy)) if value}
+    body |= {name: value for name, value in (("where", where), ("remedy", remedy)) if value} | (more or {})
     if wants_page():
         language = pages.language_of(request.args.get("lang") or request.accept_languages.best_match(("zh", "en"), "zh"))
         site = g.get("site") or {"identification": {"title": "One Map"}}
@@ -92,6 +113,15 @@ def problem(
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def found_by_pygeoapi(status: int, description: str, code: str) -> Response:
+    """The answer to a mistake that pygeoapi found; the text of a fault of its own is not shown."""
+    if status >= 500:
+        log.error("pygeoapi: %s", description)
+        return problem(status)
+    log.debug("pygeoapi: %s %s", status, description)
+    return problem(status, description[:500], code=code)
 
 
 def wants_page() -> bool:
@@ -111,6 +141,8 @@ def answer(error: Exception) -> Response:
         if error.code and error.code < 400:
             return error.get_response()
         return problem(error.code or 500, TITLES.get(error.code or 500, ""))
+    if isinstance(error, Refused):
+        return found_by_pygeoapi(error.status, str(error), error.code)
     if isinstance(error, (JobNotFoundError, UnknownProcessError)):
         return problem(404, "No such job or process")
     if isinstance(error, GenericError) and int(error.http_status_code) < 500 and error.user_msg:
@@ -128,4 +160,4 @@ def _named(error: OneMapError) -> Response:
     if isinstance(error, NotFound):
         # The remedy may name what is near, and so what is hidden.
         return problem(404, "There is no such thing here")
-    return problem(status, error.what, where=error.where, remedy=error.remedy, error=type(error).__name__)
+    return problem(status, error.what, where=error.where, remedy=error.remedy, error=type(error).__name__, more=error.more)

@@ -6,16 +6,16 @@ import threading
 from urllib.parse import urlencode
 
 from cachetools import TTLCache
-from flask import has_request_context, request
 from psycopg2 import sql
 from pygeoapi.provider.base import BaseProvider, ProviderItemNotFoundError
 
-from gis.access import audit
+from gis.access import audit, rights
 from gis.access.identity import Identity, caller
 from gis.api import boxes, schema, select, temporal
 from gis.api import cursor as paging
 from gis.api.feature_rows import FeatureRows, feature_rows
 from gis.api.serialize import LAST_PAGE
+from gis.api.visit import current, here
 from gis.catalog.model import Column, Layer
 from gis.catalog.read import catalog
 from gis.db import cql2
@@ -160,7 +160,8 @@ class FeatureProvider(BaseProvider):
 
     def get(self, identifier, language=None, crs_transform_spec=None, **_) -> dict:
         """The feature with this id (key values joined by ':'), by one statement. Raises ProviderItemNotFoundError."""
-        as_of = request.args.get("as-of") if has_request_context() else None
+        visit = current.get()
+        as_of = visit.args.get("as-of") if visit else None
         target = crs_transform_spec or boxes.target(boxes.systems.CRS84)
         statement = select.Statement()
         rows = feature_rows(self.layer, tuple(self.columns), target)
@@ -171,7 +172,7 @@ class FeatureProvider(BaseProvider):
                 self.columns,
                 identifier,
                 temporal.moment(as_of) if as_of is not None else None,
-                rows.columns,
+                sql.SQL("{}, f.fid || '.' || coalesce(f.batch, 0)").format(rows.columns),
                 statement,
             )
         identity = caller.get()
@@ -179,7 +180,9 @@ class FeatureProvider(BaseProvider):
         if not found:
             raise ProviderItemNotFoundError(user_msg="No such feature")
         audit.record_access(identity, "item", self.layer, n=1, id=identifier[:200])
-        return rows.features(found, parsed=True)[0]
+        if visit:
+            visit.version_of_feature = found[0][-1]
+        return rows.features(found, parsed=_is_looked_into())[0]
 
     def _record(self, action: str, n: int, wanted: select.Wanted) -> None:
         audit.record_access(
@@ -218,11 +221,14 @@ def _require_typed(name: str, column: Column, value: str | None) -> None:
 
 def _is_looked_into() -> bool:
     """Whether a page or a formatter has to look into the features."""
-    return has_request_context() and bool(request.environ.get("onemap.parsed_features"))
+    visit = current.get()
+    return visit is not None and visit.looked_into
 
 
 def _estimate(identity: Identity, wanted: select.Wanted) -> int | None:
     """About how many features are wanted: the table's size, or the planner's opinion; None where it has none."""
+    if rights.is_part(wanted.layer, identity.role):
+        return None  # the table's size and the planner's statistics are of all rows, also of those that he does not see
     if not wanted.is_narrowed:
         key = (settings().dsn, wanted.layer.id)
         with _lock:
@@ -240,20 +246,20 @@ def _estimate(identity: Identity, wanted: select.Wanted) -> int | None:
 
 def _next_link(cursor_text: str) -> dict:
     """The link to the next page: this request's parameters with another cursor. A filter that was posted goes into the link."""
-    kept = [(name, value) for name, value in request.args.items() if name not in ("cursor", "offset")]
-    if request.method == "POST" and request.data:
-        kept += [("filter", request.data.decode()), ("filter-lang", "cql2-json")]
+    visit = here()
+    kept = [(name, value) for name, value in visit.args.items() if name not in ("cursor", "offset")]
+    if visit.data:
+        kept += [("filter", visit.data.decode()), ("filter-lang", "cql2-json")]
     query = urlencode([*kept, ("cursor", cursor_text)], safe=",:/")
     return {
         "rel": "next",
         "type": "application/geo+json",
         "title": "Items (next)",
-        "href": f"{request.environ.get('onemap.base_url', '')}{request.path}?{query}",
+        "href": f"{visit.base_url}{visit.path}?{query}",
     }
 
 
 def _query() -> str | None:
     """What was asked, for the audit, at most 500 characters."""
-    if not has_request_context() or not request.query_string:
-        return None
-    return request.query_string[:500].decode("latin-1")
+    visit = current.get()
+    return visit.query[:500].decode("latin-1") if visit and visit.query else None

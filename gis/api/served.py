@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from functools import lru_cache
 from http import HTTPStatus
 
-from flask import g, has_request_context, request
+from cachetools import LRUCache
+from flask import has_request_context
 from pygeoapi.process.manager.base import get_manager
 
 from gis.access.identity import Identity, caller
 from gis.api import adapt, errors, openapi, raster, records
 from gis.api import process as served_processes
+from gis.api.visit import current
 from gis.catalog.model import Catalog
 from gis.catalog.read import catalog
 from gis.errors import NotFound
@@ -21,7 +22,8 @@ from gis.settings import settings
 
 log = logging.getLogger("onemap.api")
 
-_HOST = re.compile(r"^[A-Za-z0-9.-]{1,253}(:\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](:\d{1,5})?$")
+_KEPT = 64
+"""Configurations kept: one per role and name under which callers find the platform."""
 
 
 class ServedAPI(adapt.core.API):
@@ -30,7 +32,7 @@ class ServedAPI(adapt.core.API):
     def __init__(self, config: dict):
         self._lock = threading.RLock()
         self._whole = config
-        self._by_role: dict[tuple[str, ...], dict] = {}
+        self._configs: LRUCache[tuple, dict] = LRUCache(_KEPT)
         self._openapi: dict[tuple[str, ...], dict] = {}
         self._base_url = ""
         super().__init__(config, {}, {})
@@ -42,11 +44,10 @@ class ServedAPI(adapt.core.API):
     def base_url(self) -> str:
         """Where the caller found the platform: the public URL where one is set, else what he wrote himself, so that a machine is
         found under each of its names."""
-        if settings().public_url or not has_request_context():
+        visit = current.get()
+        if visit is None or settings().public_url:
             return self._base_url
-        if "found_at" not in g:  # asked eight times per request
-            g.found_at = f"{request.scheme}://{request.host}" if _HOST.match(request.host) else self._base_url
-        return g.found_at
+        return visit.found_at or self._base_url
 
     @base_url.setter
     def base_url(self, value: str) -> None:
@@ -55,17 +56,19 @@ class ServedAPI(adapt.core.API):
     @property
     def config(self) -> dict:
         """The configuration with the resources that exist for the caller's role."""
-        role = _view()
-        found = self._by_role.get(role)
+        key = (*_view(), self.base_url)
+        with self._lock:
+            found = self._configs.get(key)
         if found is None:
+            metadata = self._whole["metadata"]
             found = self._whole | {
-                "resources": {name: resource for name, resource in self._whole["resources"].items() if exists(name, resource, role[0])}
+                "resources": {name: resource for name, resource in self._whole["resources"].items() if exists(name, resource, key[0])},
+                # the `about` link and the linked data name the platform as the caller found it
+                "metadata": metadata | {"identification": metadata["identification"] | {"url": self.base_url}},
             }
             with self._lock:
-                self._by_role[role] = found
-        metadata = self._whole["metadata"]
-        # the `about` link and the linked data name the platform as the caller found it
-        return found | {"metadata": metadata | {"identification": metadata["identification"] | {"url": self.base_url}}}
+                self._configs[key] = found
+        return found
 
     @config.setter
     def config(self, value: dict) -> None:
@@ -85,27 +88,24 @@ class ServedAPI(adapt.core.API):
         """pygeoapi sets an empty one; the documents are made here."""
 
     def get_exception(self, status, headers, format_, code, description):
-        """A mistake found by pygeoapi, in the platform's shape; the text of a fault of its own is not shown."""
+        """A mistake found by pygeoapi, in the platform's shape."""
         status = int(status)
         if status == HTTPStatus.NO_CONTENT:
             return headers, status, ""
-        if status >= 500:
-            log.error("pygeoapi: %s", description)
-            response = errors.problem(status)
-        else:
-            log.debug("pygeoapi: %s %s", status, description)
-            response = errors.problem(status, str(description)[:500], code=code)
+        if not has_request_context():  # the front hands it to Flask, which comes here again by the table of errors
+            raise errors.Refused(status, str(description), code)
+        response = errors.found_by_pygeoapi(status, str(description), code)
         return {name: value for name, value in response.headers.items() if name != "Content-Length"}, status, response.get_data()
 
 
 def _view() -> tuple[str, ...]:
     """What the view of the configuration depends on: the role, and the rasters that were loaded by now."""
-    role = caller.get().role
-    if not has_request_context():
+    visit, role = current.get(), caller.get().role
+    if visit is None:
         return (role, *_rasters())
-    if "rasters" not in g:  # asked several times per request, and each time is a look at the disk
-        g.rasters = _rasters()
-    return (role, *g.rasters)
+    if visit.rasters is None:  # asked several times per request, and each time is a look at the disk
+        visit.rasters = _rasters()
+    return (role, *visit.rasters)
 
 
 def _rasters() -> tuple[str, ...]:

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import orjson
 from flask import Response, request
-from werkzeug.datastructures import MultiDict
 
-from gis.api.adapt import itemtypes
-from gis.api.routes.blueprint import FORMATS, answered, asked, collection_of, definition_of, ogc, served_api
+from gis.api import reading
+from gis.api.routes import transactions
+from gis.api.routes.blueprint import definition_of, ogc, response_of, served_api
+from gis.api.visit import here
 from gis.errors import InputError
 
 
 @ogc.route("/collections/<name>/items", methods=["GET", "POST"], provide_automatic_options=False)
 def items(name: str) -> Response:
-    """A page of features; POST carries a CQL2 JSON filter."""
+    """A page of features; POST carries a CQL2 JSON filter, or a feature to be created."""
     definition_of(name, "feature")
-    made = asked((*FORMATS, "csv"))
+    if request.method == "POST" and transactions.is_feature():
+        return transactions.create(name)
     if request.method == "POST":
         _require_filter()
-    _plus_signs(made)
-    request.environ["onemap.parsed_features"] = made.format not in (None, "json")
-    response = answered(itemtypes.get_collection_items(served_api(), made, name))
-    if response.status_code == 200 and made.format in (None, "json"):
-        response.headers["Content-Type"] = "application/geo+json"
-    return response
-
-
-@ogc.route("/collections/<name>/items", methods=["OPTIONS"])
-@ogc.route("/collections/<name>/items/<path:item>", methods=["OPTIONS"], endpoint="item_options")
-def items_options(name: str, item: str = "") -> Response:
-    collection_of(name)
-    return Response(status=200, headers={"Allow": "GET, HEAD, OPTIONS" + ("" if item else ", POST")})
+    return response_of(reading.page(served_api(), here(), name, request.data))
 
 
 def _require_filter() -> None:
@@ -45,22 +35,7 @@ def _require_filter() -> None:
         raise InputError("a filter in the body and one in the URL", where="filter", remedy="Send one of them")
 
 
-def _plus_signs(made) -> None:
-    """`sortby=+name`: in a query string + means a blank."""
-    if "sortby" in request.args:
-        arguments = MultiDict(request.args)
-        arguments["sortby"] = ",".join("+" + part[1:] if part[:1] == " " else part for part in arguments["sortby"].split(","))
-        made._args = arguments
-
-
 @ogc.get("/collections/<name>/items/<path:item>", provide_automatic_options=False)
 def one_item(name: str, item: str) -> Response:
-    definition_of(name, "feature")
-    unknown = set(request.args) - {"f", "lang", "crs", "as-of"}
-    if unknown:
-        raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of f, lang, crs, as-of")
-    made = asked()
-    response = answered(itemtypes.get_collection_item(served_api(), made, name, item))
-    if response.status_code == 200 and made.format in (None, "json"):
-        response.headers["Content-Type"] = "application/geo+json"
-    return response
+    response = response_of(reading.one(served_api(), here(), name, item))
+    return response.make_conditional(request) if "ETag" in response.headers else response

@@ -1,0 +1,143 @@
+"""Pages of features, single features and tiles: the answers that are asked for most, made without a web framework.
+
+Flask's routes (gis/api/routes) and the front (gis/api/front.py) give the same answers because both call these functions. What is not
+allowed for the caller raises NotFound here, for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+
+from gis.access.identity import caller
+from gis.access.roles import ANONYMOUS, is_restricted
+from gis.api import temporal, transaction
+from gis.api.adapt import itemtypes
+from gis.api.asked import Asked
+from gis.api.visit import Visit
+from gis.errors import InputError, NotFound
+
+FORMATS = ("json", "html", "jsonld")
+_OF_ONE = ("f", "lang", "crs", "as-of")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer before its envelope: status, headers, body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def collection_of(api, name: str) -> dict:
+    """The resource of a collection that exists for the caller. Raises NotFound."""
+    resource = api.config["resources"].get(name)
+    if resource is None or resource["type"] != "collection":
+        raise NotFound("Collection not found")
+    return resource
+
+
+def definition_of(api, name: str, kind: str) -> dict:
+    """How the collection's provider of this kind is defined. Raises NotFound where it has none."""
+    for definition in collection_of(api, name)["providers"]:
+        if definition["type"] == kind:
+            return definition
+    raise NotFound("Collection not found")
+
+
+def provider_of(api, name: str, kind: str):
+    """The provider of a collection. Raises NotFound where it has none of this kind."""
+    definition = definition_of(api, name, kind)
+    return _class_of(definition["name"])(definition)
+
+
+@lru_cache(maxsize=64)
+def _class_of(dotted: str) -> type:
+    module, _, name = dotted.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def asked(api, visit: Visit, formats: tuple[str, ...] = FORMATS, default: str | None = None, data: bytes = b"") -> Asked:
+    """The request as pygeoapi wants it. Raises InputError for a format that is not offered here."""
+    made = Asked(visit, api.locales, data)
+    if made.format not in (None, *formats):
+        if visit.args.get("f"):
+            raise InputError(f"format {made.format[:40]!r} is not offered here", where="f", remedy="One of " + ", ".join(formats))
+        made._format = None
+    made._format = made.format or default
+    return made
+
+
+def _answer(result: tuple, *, is_json: bool) -> Answer:
+    """pygeoapi's (headers, status, content). Content-Length is the server's business."""
+    headers, status, content = result
+    kept = {name: str(value) for name, value in headers.items() if name not in ("X-Powered-By", "Content-Length")}
+    if is_json and int(status) == 200:
+        kept["Content-Type"] = "application/geo+json"
+    return Answer(int(status), kept, content.encode() if isinstance(content, str) else content)
+
+
+def page(api, visit: Visit, name: str, data: bytes = b"") -> Answer:
+    """A page of the features of a collection; `data`: a CQL2 JSON filter. Raises the platform's errors."""
+    definition_of(api, name, "feature")
+    made = asked(api, visit, (*FORMATS, "csv"), data=data)
+    if "sortby" in made.params:  # `sortby=+name`: in a query string + means a blank
+        by = ["+" + part[1:] if part[:1] == " " else part for part in made.params["sortby"].split(",")]
+        made._args = made.params | {"sortby": ",".join(by)}
+    is_json = made.format in (None, "json")
+    visit.looked_into, visit.data = not is_json, data
+    return _answer(itemtypes.get_collection_items(api, made, name), is_json=is_json)
+
+
+def one(api, visit: Visit, name: str, item: str) -> Answer:
+    """One feature. Raises the platform's errors, ProviderItemNotFoundError."""
+    definition_of(api, name, "feature")
+    unknown = visit.args.keys() - _OF_ONE
+    if unknown:
+        raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of " + ", ".join(_OF_ONE))
+    made = asked(api, visit)
+    is_json = made.format in (None, "json")
+    visit.looked_into = not is_json
+    answer = _answer(itemtypes.get_collection_item(api, made, name, item), is_json=is_json)
+    if is_json and answer.status == 200 and "as-of" not in visit.args:
+        answer.headers["ETag"] = transaction.tag(visit.version_of_feature, visit.args.get("crs", ""))
+    return answer
+
+
+def tile(api, visit: Visit, name: str, matrix_set: str, z: str, y: str, x: str) -> Answer:
+    """A tile: vectors, or a picture of a raster.
+
+    Says when it changes (ETag), who may keep it, and never that it may be used unasked after a load. Raises the platform's errors."""
+    provider = provider_of(api, name, "tile")
+    args = visit.args
+    if args.get("f") not in (None, *provider.formats):
+        raise InputError(f"these tiles are offered as f={provider.formats[0]} only", where="f")
+    unknown = args.keys() - set(provider.takes)
+    if unknown:
+        raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of " + ", ".join(provider.takes))
+    when, known = args.get("datetime"), args.get("as-of")
+    made = provider.tile(
+        matrix_set,
+        z,
+        y,
+        x,
+        span=temporal.span(when) if when is not None else None,
+        as_of=temporal.moment(known) if known is not None else None,
+        known=visit.header("IF_NONE_MATCH"),
+    )
+    headers = {"ETag": made.etag, "Cache-Control": cache_control(provider.layer)}
+    if made.how:
+        headers["X-Generalised"] = made.how
+    if made.body is None:
+        return Answer(304, headers, b"")
+    if not made.body:
+        return Answer(204, headers, b"")
+    return Answer(200, headers | {"Content-Type": provider.mimetype}, made.body)
+
+
+def cache_control(layer) -> str:
+    """Kept by anyone only where anyone may see it; always asked again, so that a load shows at once."""
+    public = caller.get().role == ANONYMOUS and not is_restricted(layer)
+    return f"{'public' if public else 'private'}, no-cache"
