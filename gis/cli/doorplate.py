@@ -21,7 +21,7 @@ from gis.cli.places import headed, read_csv
 from gis.db.store import Store
 from gis.errors import InputError, NotFound
 from gis.ingest.load import load_frames
-from gis.settings import SERVED, settings
+from gis.settings import served_at, settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 CODE_COLUMNS = ("门牌编码", "编码", "code", "CODE")
@@ -160,9 +160,7 @@ def resolve(name: Annotated[str, typer.Argument(help="A code, a QR token, or the
 def url(token: str) -> str:
     """What the QR code of a plate says: an address of this platform with the plate's token, nothing else. Where no public address is set,
     that at which `onemap serve` was last started here."""
-    served = settings().home / SERVED
-    base = settings().public_url or (served.read_text().strip() if served.is_file() else f"http://{settings().host}:{settings().port}")
-    return f"{base.rstrip('/')}/d/{token}"
+    return f"{served_at()}/d/{token}"
 
 
 @plates.command()

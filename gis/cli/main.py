@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "doorplate": ("doorplate",),
     "access": ("user", "key", "audit"),
     "serve": ("serve", "worker", "publish"),
+    "qgis": ("qgis",),
     "doctor": ("doctor",),
 }
 """Modules of `gis.cli`, each with `register(app)`, and the commands they add, in the order of the help page."""
