@@ -255,6 +255,7 @@ def _own_paths() -> dict:
     return {
         "/catalog": get("The layer tree of the map", "application/json"),
         "/styles/{styleId}": get("A style", "application/json", _path("styleId", "A layer, or onemap for the whole map.", _TEXT), style),
+        "/qgis/city.qgz": get("The map as a QGIS project", "application/x-qgis-project"),
         "/d/{token}": get("A door plate", "text/html", _path("token", "What the plate's QR code says.", _TEXT)),
         "/health": get("Whether the platform is live and ready", "application/json"),
         "/metrics": get("Figures for Prometheus", "text/plain"),
