@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 
 import pygeoapi.crs
 import pygeoapi.util
 from pygeoapi import l10n
 
-from gis.api import boxes, pages, records
+from gis.api import boxes, pages, records, tile_grid
 from gis.api.serialize import to_json
 
 # Chinese escaped and `<` turned into `&lt;` in every answer; a new Jinja environment for every page. Both are imported
@@ -34,6 +35,7 @@ import pygeoapi.api.processes as processes  # noqa: E402
 import pygeoapi.api.tiles as tiles  # noqa: E402
 import pygeoapi.linked_data as linked_data  # noqa: E402
 import pygeoapi.provider.base as provider_base  # noqa: E402
+from pygeoapi.models.provider.base import TileMatrixSetEnumType  # noqa: E402
 from pygeoapi.openapi import get_oas  # noqa: E402
 
 oas = sys.modules[get_oas.__module__]
@@ -44,6 +46,23 @@ for _module in (core, itemtypes, processes, tiles, oas, linked_data):
         if hasattr(_module, _name):
             setattr(_module, _name, _ours)
 provider_base.get_crs = pygeoapi.crs.get_crs
+
+# A fixed list of two tile matrix sets; the national grid of CGCS2000 is a third.
+tiles.TileMatrixSetEnum = Enum(
+    "TileMatrixSetEnum",
+    {
+        grid.id: TileMatrixSetEnumType(
+            tileMatrixSet=grid.id,
+            tileMatrixSetURI=grid.uri or f"/TileMatrixSets/{grid.id}",
+            crs=grid.crs,
+            title=grid.title,
+            orderedAxes=list(grid.axes),
+            wellKnownScaleSet=grid.scale_set or "",
+            tileMatrices=grid.matrices(),
+        )
+        for grid in tile_grid.GRIDS.values()
+    },
+)
 
 
 @dataclass(frozen=True)

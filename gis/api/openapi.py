@@ -10,6 +10,7 @@ from typing import Any
 from gis.api import adapt, record_paths, records
 from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
 from gis.api.layer_file import ENCODINGS, FORMATS
+from gis.api.tile_grid import GRIDS
 
 _OUTSIDE = re.compile(r"^https?://")
 
@@ -41,7 +42,7 @@ PARAMETERS = {
     ),
     "filter-crs": _query("filter-crs", "The CRS of the coordinates in the filter.", {"type": "string", "format": "uri"}),
     "featureId": _path("featureId", "The id of the feature: the values of its key joined by a colon.", _TEXT),
-    "tileMatrixSetId": _path("tileMatrixSetId", "The tile grid.", {"type": "string", "enum": ["WebMercatorQuad", "WorldCRS84Quad"]}),
+    "tileMatrixSetId": _path("tileMatrixSetId", "The tile grid.", {"type": "string", "enum": list(GRIDS)}),
     "tileMatrix": _path("tileMatrix", "The zoom.", _INDEX | {"maximum": 24}),
     "tileRow": _path("tileRow", "The row from the north.", _INDEX),
     "tileCol": _path("tileCol", "The column from the west.", _INDEX),

@@ -113,7 +113,7 @@ def _entry(layer: Layer) -> dict:
         "geometry": layer.geometry,
         "style": layer.style.model_dump(),
         "label": layer.access.label,
-        "tiles": {"min_zoom": layer.tiles.min_zoom, "max_zoom": layer.tiles.max_zoom},
+        "tiles": {"min_zoom": maplibre.first_zoom(layer), "max_zoom": layer.tiles.max_zoom},
         "visible": layer.style.visible,
         "fields": [_field(name, column) for name, column in layer.columns.items()],
     }

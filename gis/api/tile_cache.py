@@ -18,16 +18,16 @@ class TileCache:
         self._lock = threading.Lock()
         self._kept: LRUCache = LRUCache(largest, getsizeof=lambda value: len(value[0]) + 200)
 
-    def get(self, key: Hashable) -> tuple[bytes, int] | None:
-        """(tile, number of features), or None."""
+    def get(self, key: Hashable) -> tuple[bytes, int, str] | None:
+        """(tile, number of features, how it is generalised), or None."""
         with self._lock:
             return self._kept.get(key)
 
-    def put(self, key: Hashable, tile: bytes, n: int) -> None:
+    def put(self, key: Hashable, tile: bytes, n: int, how: str = "") -> None:
         """Keep a tile, unless it alone is larger than an eighth of the cache."""
         if len(tile) * 8 <= self._kept.maxsize:
             with self._lock:
-                self._kept[key] = (tile, n)
+                self._kept[key] = (tile, n, how)
 
     def clear(self) -> None:
         with self._lock:

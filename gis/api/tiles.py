@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import math
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from psycopg2 import sql
-from pygeoapi.models.provider.base import TileMatrixSetEnum
 from pygeoapi.provider.base_mvt import BaseMVTProvider
 
 from gis.access import audit
 from gis.access.identity import Identity, caller
-from gis.api import schema, select, tile_grid
+from gis.api import adapt, schema, select, tile_grid, tile_sql, tile_store
 from gis.api.provider import layer_of
 from gis.api.temporal import Span
 from gis.api.tile_cache import cache
@@ -22,18 +24,26 @@ from gis.db.connection import fetch
 from gis.errors import NotFound
 
 _VERSION = sql.SQL("SELECT current_database(), meta.data_version(%(layers)s)")
-THIN_CELLS = 128
-"""Cells per side of a thinned tile: 4 px of 512 (layer file: tiles.thin_below)."""
+BUDGET = 500_000
+"""Bytes of a tile at most, at any zoom."""
+CELLS = 128
+"""Cells per side of a tile whose points are gathered (layer file: tiles.thin_below): 4 px of 512."""
+MOST = 8000
+"""Lines and areas that are drawn one by one below the layer's largest zoom: more would not fit into a tile."""
+GRID_PX = 2.0
+"""The pixel grid (of 512) on which lines are merged."""
 MIMETYPE = "application/vnd.mapbox-vector-tile"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A tile with its ETag; `body` is None where the caller has it already. n: how many features are in it."""
+    """A tile with its ETag; `body` is None where the caller has it already. n: how many features are in it; how: in which way it is
+    generalised (`Rung.how`), empty where nothing is left out."""
 
     body: bytes | None
     etag: str
     n: int
+    how: str = ""
 
 
 class TileProvider(BaseMVTProvider):
@@ -63,7 +73,7 @@ class TileProvider(BaseMVTProvider):
 
     def get_tiling_schemes(self) -> list:
         """The grids offered, as pygeoapi describes them."""
-        return [scheme.value for scheme in TileMatrixSetEnum if scheme.value.tileMatrixSet in tile_grid.GRIDS]
+        return [scheme.value for scheme in adapt.tiles.TileMatrixSetEnum]
 
     def get_tiles_service(self, baseurl=None, servicepath=None, dirpath=None, tile_type=None) -> dict:
         """The links of the tileset list."""
@@ -75,8 +85,20 @@ class TileProvider(BaseMVTProvider):
         """A tile as pygeoapi asks for it; None where it is empty."""
         return self.tile(tileset, z, y, x).body or None
 
-    def tile(self, matrix_set, z, y, x, *, span: Span | None = None, as_of: dt.datetime | None = None, known: str | None = None) -> Answer:
-        """The tile, from the cache where the data version has not moved; without a body where its ETag is `known`.
+    def tile(
+        self,
+        matrix_set,
+        z,
+        y,
+        x,
+        *,
+        span: Span | None = None,
+        as_of: dt.datetime | None = None,
+        known: str | None = None,
+        budget: int = BUDGET,
+    ) -> Answer:
+        """The tile, from the cache where the data version has not moved; without a body where its ETag is `known`. Its body has at most
+        `budget` bytes.
 
         Raises InputError for impossible indices, NotFound outside the layer's zooms. An empty tile is b"".
         """
@@ -86,21 +108,24 @@ class TileProvider(BaseMVTProvider):
             raise NotFound("tile outside the zooms of the layer")
         identity = caller.get()
         key = (*fetch(identity.role, identity.user, _VERSION, {"layers": [self.layer.id]})[0], self.layer.id, catalog(), identity.role)
-        key = (*key, matrix_set, place.z, place.x, place.y, span, as_of)
-        etag = etag_of((*key[:3], *key[4:], self.columns, self.layer.tiles.model_dump_json()))
+        key = (*key, matrix_set, place.z, place.x, place.y, span, as_of, budget)
+        etag = etag_of((*key[:3], *key[4:], self.columns, tiles.model_dump_json(), self.layer.style.label, self.layer.style.by))
         if known and etag in known:
             return Answer(None, etag, 0)
         kept = cache.get(key)
         if kept is None:
             # a load in between gives this tile newer rows than its key says; the key of the next request is another one
-            statement = select.Statement()
             wanted = select.Wanted(self.layer, {name: self.layer.columns[name] for name in self.columns}, span=span, as_of=as_of)
-            made = tile_statement(wanted, place, statement)
-            body, n = fetch(identity.role, identity.user, made, statement.parameters)[0]
-            kept = (bytes(body), n)
+            store = tile_store.folder(*key[0:1], self.layer.id, key[1])
+            kept = tile_store.get(store, etag.strip('"')) if place.z < tiles.max_zoom and not (span or as_of) else None
+            if kept is None:
+                begun = time.perf_counter()
+                kept = made(identity, wanted, place, budget)
+                if time.perf_counter() - begun > tile_store.SLOW_S and place.z < tiles.max_zoom and not (span or as_of):
+                    tile_store.put(store, etag.strip('"'), *kept)
             cache.put(key, *kept)
         self._record(identity, place, kept[1])
-        return Answer(kept[0], etag, kept[1])
+        return Answer(kept[0], etag, *kept[1:])
 
     def _record(self, identity: Identity, place: tile_grid.Tile, n: int) -> None:
         if n:
@@ -175,7 +200,7 @@ class TileProvider(BaseMVTProvider):
     def _label_layer(self, fields: dict) -> list[dict]:
         """The layer of label points, as TileJSON lists it; empty where there is none."""
         layer, tiles = self.layer, self.layer.tiles
-        if layer.style.label not in self.columns or not has_label_points(layer, tiles.max_zoom):
+        if layer.style.label not in self.columns or not tile_sql.has_label_points(layer, tiles.max_zoom):
             return []
         kept = {name: fields[name] for name in ("id", layer.style.label, layer.style.by) if name in fields}
         first = min(max(layer.style.label_min_zoom, tiles.min_zoom), tiles.max_zoom)
@@ -203,108 +228,64 @@ def _tilejson_type(layer: Layer, name: str) -> str:
     return {"int": "Number", "real": "Number", "bool": "Boolean"}.get(layer.columns[name].type, "String")
 
 
-def tile_statement(wanted: select.Wanted, place: tile_grid.Tile, statement: select.Statement) -> sql.Composable:
-    """The statement of one tile: (mvt bytea, number of features). The envelope is a constant in the stored CRS, so that the index
-    is used; SRIDs are integers. Below the layer's largest zoom lines and areas are simplified and the tiny ones left out."""
-    layer, parts = wanted.layer, []
-    coarse = place.z < layer.tiles.max_zoom
-    reach = sql.SQL("ST_MakeEnvelope({}, 4490)").format(
-        sql.SQL(", ").join(statement.bind(value, "double precision") for value in place.reach)
-    )
-    parts.append(sql.SQL("geom && {}").format(reach))
-    is_point = layer.geometry.startswith("Point")
-    if coarse and not is_point and layer.tiles.min_px > 0:
-        smallest = statement.bind(layer.tiles.min_px * place.pixel_degrees, "double precision")
-        parts.append(sql.SQL("greatest(ST_XMax(geom) - ST_XMin(geom), ST_YMax(geom) - ST_YMin(geom)) >= {}").format(smallest))
-    parts.append(select.condition(wanted, statement))
-    geometry: sql.Composable = sql.SQL("ST_Force2D(geom)")
-    if place.srid == 3857:
-        geometry = sql.SQL("ST_Transform(ST_SetSRID({}, 4326), 3857)").format(geometry)
-    if coarse and not is_point and layer.tiles.simplify_px > 0:
-        geometry = sql.SQL("ST_Simplify({}, {}, true)").format(
-            geometry, statement.bind(layer.tiles.simplify_px * place.pixel, "double precision")
-        )
-    bounds = sql.SQL("ST_MakeBox2D(ST_Point({}), ST_Point({}))").format(
-        *(
-            sql.SQL(", ").join(statement.bind(value, "double precision") for value in corner)
-            for corner in (place.bounds[:2], place.bounds[2:])
-        )
-    )
-    columns = sql.SQL("").join(sql.SQL(", {}").format(_tile_column(layer, name)) for name in wanted.columns)
-    where = sql.SQL(" AND ").join(parts)
-    return sql.SQL(
-        "SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid'), ''){labels}, count(*) FROM ("
-        "SELECT {thin} fid, {id} AS id{columns}, ST_AsMVTGeom({geometry}, {bounds}, {extent}, {buffer}, true) AS geom"
-        " FROM {relation} WHERE {where}{order}) AS t WHERE geom IS NOT NULL"
-    ).format(
-        name=sql.Literal(layer.id),
-        extent=sql.Literal(tile_grid.EXTENT),
-        buffer=sql.Literal(tile_grid.BUFFER),
-        id=select.feature_id(layer),
-        columns=columns,
-        geometry=geometry,
-        bounds=bounds,
-        relation=select.relation(layer, wanted.as_of),
-        where=where,
-        labels=_label_points(wanted, place, bounds, where, statement),
-        **_thinned(layer, place, statement),
-    )
+@dataclass(frozen=True)
+class Rung:
+    """One way to draw a tile, of those that follow each other from the whole to the least. `how` names it; `size`: pixels or cells,
+    which the next rung doubles or halves; `most`: more features than that are another rung's business."""
+
+    how: str
+    size: float = 0.0
+    most: int | None = None
 
 
-def has_label_points(layer: Layer, z: int) -> bool:
-    """Whether a tile of this zoom carries the layer `<layer>_label`: one point for the text of each area. Written into the areas
-    themselves a text would come again in every tile that they reach into."""
-    return layer.dimension == 2 and bool(layer.style.label) and z >= min(layer.style.label_min_zoom, layer.tiles.max_zoom)
+def rungs(layer: Layer, z: int) -> Iterator[Rung]:
+    """The ways to draw a tile of this zoom, each smaller than the one before; there is always one that fits.
+
+    At the layer's largest zoom (points: from `thin_below` on) first everything, then everything without attributes; below it and after
+    that points are gathered in ever larger cells, lines merged on an ever coarser grid, and ever larger areas left out.
+    """
+    tiles = layer.tiles
+    if z >= (tiles.thin_below or 0) if layer.dimension == 0 else z >= tiles.max_zoom:
+        yield Rung("")
+        yield Rung("bare")
+    elif layer.dimension:
+        yield Rung("simplified", tiles.min_px if layer.dimension == 2 else 0.0, MOST)
+    if layer.dimension == 0:
+        yield from (Rung("gathered", CELLS >> i) for i in range(CELLS.bit_length()))
+        return
+    how, first = ("merged", GRID_PX) if layer.dimension == 1 else ("large areas", max(tiles.min_px, 0.5) * 2)
+    yield from (Rung(how, first * 2**i) for i in range(int(math.log2(4 * tile_grid.PIXELS / first)) + 1))
 
 
-def _label_points(wanted: select.Wanted, place: tile_grid.Tile, bounds: sql.Composable, where: sql.Composable, statement) -> sql.Composable:
-    """The points of the areas whose point lies in this very tile (west and north edge in, east and south edge out), as `|| mvt`."""
-    layer = wanted.layer
-    if not has_label_points(layer, place.z) or layer.style.label not in wanted.columns:
-        return sql.SQL("")
-    point: sql.Composable = sql.SQL("ST_Force2D(ST_PointOnSurface(geom))")
-    if place.srid == 3857:
-        point = sql.SQL("ST_Transform(ST_SetSRID({}, 4326), 3857)").format(point)
-    names = [name for name in dict.fromkeys((layer.style.label, layer.style.by)) if name in wanted.columns]
-    west, south, east, north = (statement.bind(value, "double precision") for value in place.bounds)
-    return sql.SQL(
-        " || (SELECT coalesce(ST_AsMVT(l, {name}, {extent}, 'geom', 'fid'), '') FROM ("
-        "SELECT fid, id{names}, ST_AsMVTGeom(point, {bounds}, {extent}, 0, true) AS geom FROM ("
-        "SELECT fid, {id} AS id{columns}, {point} AS point FROM {relation} WHERE {where}) AS p "
-        "WHERE ST_X(point) >= {west} AND ST_X(point) < {east} AND ST_Y(point) > {south} AND ST_Y(point) <= {north}) AS l "
-        "WHERE geom IS NOT NULL)"
-    ).format(
-        name=sql.Literal(f"{layer.id}_label"),
-        extent=sql.Literal(tile_grid.EXTENT),
-        names=sql.SQL("").join(sql.SQL(", {}").format(sql.Identifier(name)) for name in names),
-        columns=sql.SQL("").join(sql.SQL(", {}").format(_tile_column(layer, name)) for name in names),
-        bounds=bounds,
-        id=select.feature_id(layer),
-        point=point,
-        relation=select.relation(layer, wanted.as_of),
-        where=where,
-        west=west,
-        south=south,
-        east=east,
-        north=north,
-    )
+def statement_of(rung: Rung, wanted: select.Wanted, place: tile_grid.Tile, statement: select.Statement, *, named: bool) -> sql.Composable:
+    """The statement of one rung. named: points keep their attributes where they are alone."""
+    simplify = wanted.layer.tiles.simplify_px
+    if rung.how == "gathered":
+        return tile_sql.in_cells(wanted, place, statement, cells=int(rung.size), named=named)
+    if rung.how == "merged":
+        return tile_sql.merged(wanted, place, statement, grid_px=rung.size)
+    if rung.how in ("simplified", "large areas"):
+        coarse = rung.how == "large areas"
+        return tile_sql.plain(wanted, place, statement, bare=coarse, least_px=rung.size, simplify_px=simplify, most=rung.most)
+    return tile_sql.plain(wanted, place, statement, bare=rung.how == "bare")
 
 
-def _tile_column(layer: Layer, name: str) -> sql.Composable:
-    """A column as a tile can hold it: dates, times and lists as text."""
-    column = sql.Identifier(name)
-    kind = layer.columns[name].type
-    if kind == "texts":
-        return sql.SQL("array_to_string({}, '、') AS {}").format(column, column)
-    return sql.SQL("{}::text AS {}").format(column, column) if kind in ("date", "timestamp") else column
-
-
-def _thinned(layer: Layer, place: tile_grid.Tile, statement: select.Statement) -> dict[str, sql.Composable]:
-    """Points far out: at most one per cell of 4 px, always the one with the lowest fid, so that a tile is the same every time."""
-    if not (layer.geometry.startswith("Point") and layer.tiles.thin_below and place.z < layer.tiles.thin_below):
-        return {"thin": sql.SQL(""), "order": sql.SQL("")}
-    west, south, east, north = place.reach
-    cell = sql.SQL("floor((ST_X(geom) - {}) / {}), floor((ST_Y(geom) - {}) / {})").format(
-        *(statement.bind(value, "double precision") for value in (west, (east - west) / THIN_CELLS, south, (north - south) / THIN_CELLS))
-    )
-    return {"thin": sql.SQL("DISTINCT ON ({})").format(cell), "order": sql.SQL(" ORDER BY {}, fid").format(cell)}
+def made(identity: Identity, wanted: select.Wanted, place: tile_grid.Tile, budget: int = BUDGET) -> tuple[bytes, int, str]:
+    """(tile, number of features, how it is generalised): the first rung that fits into the budget."""
+    ways = rungs(wanted.layer, place.z)
+    rung, named = next(ways), True
+    while True:
+        statement = select.Statement()
+        query = statement_of(rung, wanted, place, statement, named=named)
+        body, n, rows = fetch(identity.role, identity.user, query, statement.parameters)[0]
+        many = rung.most is not None and rows > rung.most
+        if len(body) <= budget and not many:
+            return bytes(body), n, rung.how if n else ""
+        if rung.how == "gathered" and named and n <= tile_sql.NAMED:
+            named = False  # the texts of points that are alone weigh more than the points
+            continue
+        # each rung halves a side: a tile four times too large needs two of them
+        before, skipped = rung.how, max(0, math.ceil(math.log(len(body) / budget, 4)) - 1)
+        rung = next(ways)
+        for _ in range(skipped if rung.how == before else 0):
+            rung = next(ways, rung)

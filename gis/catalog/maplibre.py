@@ -63,10 +63,15 @@ def source(layer: Layer, base_url: str = "", city: City | None = None) -> dict:
     return {
         **({"type": "raster", "tileSize": 256} if layer.is_raster else {"type": "vector"}),
         "tiles": [base_url + (PICTURES if layer.is_raster else TILES).format(layer.id)],
-        "minzoom": layer.tiles.min_zoom,
+        "minzoom": first_zoom(layer),
         "maxzoom": layer.tiles.max_zoom,
         **({"bounds": list(city.extent)} if city else {}),
     }
+
+
+def first_zoom(layer: Layer) -> int:
+    """The zoom from which the map draws a layer: there may be coarser tiles for others."""
+    return max(layer.style.min_zoom or 0, layer.tiles.min_zoom)
 
 
 def drawing(layer: Layer) -> list[dict]:
@@ -85,7 +90,7 @@ def _picture(layer: Layer) -> dict:
 
 
 def _style_layer(layer: Layer, kind: str, part: str, paint: dict, layout: dict | None = None, where: list | None = None, **more) -> dict:
-    made = {"id": f"{layer.id}{part}", "type": kind, "source": layer.id, "source-layer": layer.id, "minzoom": layer.tiles.min_zoom, **more}
+    made = {"id": f"{layer.id}{part}", "type": kind, "source": layer.id, "source-layer": layer.id, "minzoom": first_zoom(layer), **more}
     conditions = [c for c in (where, _shown(layer, text=part == "-label")) if c]
     if conditions:
         made["filter"] = conditions[0] if len(conditions) == 1 else ["all", *conditions]
@@ -183,7 +188,7 @@ def _stroke(layer: Layer, color, width) -> dict:
 
 
 def _areas(layer: Layer) -> list[dict]:
-    style, first = layer.style, layer.tiles.min_zoom
+    style, first = layer.style, first_zoom(layer)
     opacity = style.opacity
     if first >= 13:  # small things come in softly
         opacity = ["interpolate", ["linear"], ["zoom"], first, style.opacity * 0.3, first + 1, style.opacity]
@@ -236,7 +241,7 @@ def _signs(layer: Layer) -> dict:
     size = _along(POINT_ZOOMS, ["*", style.radius * SIGN, sized] if isinstance(sized, list) else style.radius * SIGN)
     layout = {"text-field": text, "text-size": size, "text-allow-overlap": True, "text-ignore-placement": True, "text-padding": 0}
     return _style_layer(layer, "symbol", "-sign", {"text-color": _color(layer) if style.hollow else "#ffffff"}, layout) | {
-        "minzoom": max(layer.tiles.min_zoom, _readable_from(style.radius * SIGN))
+        "minzoom": max(first_zoom(layer), _readable_from(style.radius * SIGN))
     }
 
 
@@ -276,7 +281,7 @@ def _labels(layer: Layer) -> dict:
     dark = "#4d473c" if layer.group == "base" and layer.dimension == 1 else shade(style.color, 0.7)
     color = _by_case(layer, lambda case: shade(case.color, 0.75), dark) if layer.dimension == 0 else dark
     paint = {"text-color": color, "text-halo-color": PAPER, "text-halo-width": 1.5}
-    made = _style_layer(layer, "symbol", "-label", paint, layout) | {"minzoom": max(style.label_min_zoom, layer.tiles.min_zoom)}
+    made = _style_layer(layer, "symbol", "-label", paint, layout) | {"minzoom": max(style.label_min_zoom, first_zoom(layer))}
     if layer.dimension == 2:  # areas are cut by tiles and would be named in each: their tiles carry one point per area
         made["source-layer"] = f"{layer.id}_label"
     return made

@@ -139,7 +139,7 @@ def test_tiles_are_compressed_and_described(anyone):
     assert about["tiles"] == ["http://localhost/collections/road/tiles/WebMercatorQuad/{z}/{y}/{x}?f=mvt"]
     assert about["vector_layers"][0]["id"] == "road" and about["minzoom"] == catalog().layers["road"].tiles.min_zoom
     listed = anyone.get("/collections/road/tiles").json
-    assert {one["tileMatrixSetURI"].rsplit("/", 1)[-1] for one in listed["tilesets"]} == {"WebMercatorQuad", "WorldCRS84Quad"}
+    assert {one["tileMatrixSetURI"].rsplit("/", 1)[-1] for one in listed["tilesets"]} == {"WebMercatorQuad", "WorldCRS84Quad", "CGCS2000Quad"}
 
 
 def test_an_area_over_many_tiles_has_its_text_in_one(anyone):

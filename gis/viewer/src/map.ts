@@ -140,6 +140,7 @@ export class MapView {
     const seen = new Set<string>();
     return this.map.queryRenderedFeatures(box).filter((feature) => {
       const layer = layerIdOf({ source: feature.source, "source-layer": feature.sourceLayer });
+      if (feature.properties.count && feature.properties.id === undefined) return false; // stands for several
       if (["answer", "selected"].includes(feature.source) || (layers && !layers.includes(layer))) return false;
       const key = `${layer}/${idOf(feature)}`;
       return !seen.has(key) && !!seen.add(key);
