@@ -12,6 +12,7 @@ from pygeoapi.process.manager.base import BaseManager
 
 from gis.access.identity import Identity, caller
 from gis.api import process as served
+from gis.catalog import narrowing
 from gis.db.connection import reading, writing
 from gis.errors import InputError
 
@@ -79,8 +80,12 @@ class JobManager(BaseManager):
         return _shown(_row(job_id, _COLUMNS))
 
     def get_job_result(self, job_id: str) -> tuple[str, Any]:
-        """The answer of a finished job. Raises JobNotFoundError, JobResultNotFoundError."""
-        row = _row(job_id, "status, result")
+        """The answer of a finished job, as long as its owner may still ask the question. Raises JobNotFoundError, JobResultNotFoundError,
+        AccessDenied where rights leave him a part of what it was made of."""
+        row, identity = _row(job_id, "status, result, process"), caller.get()
+        if row["process"] not in served.runnable(identity.role):
+            raise JobNotFoundError()
+        served.require_whole(served.found(row["process"], identity.role), identity)
         if row["status"] != "successful":
             raise JobResultNotFoundError()
         return "application/json", row["result"]
@@ -107,7 +112,7 @@ def submit(process_id: str, inputs: dict, identity: Identity) -> str:
         if cursor.fetchone()[0] >= allowed:
             whose = "callers without a name" if identity.is_anonymous else "yours"
             raise InputError(f"{allowed} jobs of {whose} wait already", remedy="Wait for them, or dismiss one")
-        cursor.execute(_INSERT, (process_id, psycopg2.extras.Json(inputs), identity.role))
+        cursor.execute(_INSERT, (process_id, psycopg2.extras.Json(inputs), narrowing.base(identity.role)))
         job_id = cursor.fetchone()[0]
         cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, job_id))
         return job_id

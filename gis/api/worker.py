@@ -12,6 +12,7 @@ import time
 
 import psycopg2.extras
 
+from gis.access import rights
 from gis.access.identity import Identity
 from gis.api import process as served
 from gis.api.jobs import CHANNEL
@@ -144,7 +145,7 @@ class Worker:
         job_id, process_id, inputs, user, role = row
         started = time.monotonic()
         with Running(job_id, self.name, self.stop) as job:
-            status, result, error = self._outcome(job, process_id, inputs, Identity(user, role))
+            status, result, error = self._outcome(job, process_id, inputs, Identity(user, rights.role_of(user, role)))
         with owner() as connection, connection.cursor() as cursor:
             cursor.execute(
                 _FINISH,

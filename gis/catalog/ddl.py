@@ -8,6 +8,7 @@ grant is given on the view and on the table under it; the schemas `core` and `hi
 from __future__ import annotations
 
 from gis.catalog.model import ROLES, Column, Layer
+from gis.catalog.narrowing import NEVER_NARROWED
 from gis.catalog.quote import literal, name, names
 from gis.standards import codes
 
@@ -135,32 +136,39 @@ def grants(layer: Layer) -> list[str]:
     A role that sees every column is granted the view, another one its columns of it. The tables under the views are granted
     whole: a `security_invoker` view asks its caller for every column that it mentions, wanted or not; what keeps readers from
     them is that the schemas `core` and `history` are closed to them. Writers change `core` and add to `history`, in which
-    nobody changes anything.
+    nobody changes anything. Last the policies of the rows, for callers whom rights narrow (`gis.access.rights`): their roles read
+    like the roles themselves and write nothing.
     """
     if layer.is_raster:
         return []
     core, history = name("core", layer.id), name("history", layer.id)
     pub, past = name("pub", layer.id), name("pub", layer.id + "_history")
-    everybody = ", ".join(role_name(role) for role in ROLES)
+    everybody = ", ".join(name for role in ROLES for name in role_names(role))
     found = [f"REVOKE ALL ON {core}, {history}, {pub}, {past}, {name('stage', layer.id)} FROM PUBLIC, {everybody}"]
     for role in layer.access.read:
-        seen = layer.columns_for(role)
-        found.append(f"GRANT SELECT ON {core}, {history} TO {role_name(role)}")
+        seen, readers = layer.granted_columns(role), ", ".join(role_names(role))
+        found.append(f"GRANT SELECT ON {core}, {history} TO {readers}")
         if len(seen) == len(layer.columns):
-            found.append(f"GRANT SELECT ON {pub}, {past} TO {role_name(role)}")
+            found.append(f"GRANT SELECT ON {pub}, {past} TO {readers}")
             continue
         listed = names([*seen, *SYSTEM, "geom"])
-        found.append(f"GRANT SELECT ({listed}) ON {pub} TO {role_name(role)}")
-        found.append(f"GRANT SELECT ({listed}, recorded_to) ON {past} TO {role_name(role)}")
+        found.append(f"GRANT SELECT ({listed}) ON {pub} TO {readers}")
+        found.append(f"GRANT SELECT ({listed}, recorded_to) ON {past} TO {readers}")
     for role in layer.access.write:
         found.append(f"GRANT INSERT, UPDATE, DELETE ON {core} TO {role_name(role)}")
         found.append(f"GRANT INSERT ON {history} TO {role_name(role)}")
+    found.append(f"SELECT access.protect({literal(layer.id)}, {literal(layer.group)})")
     return found
 
 
 def role_name(role: str) -> str:
     """The database role of a role of the layer files, quoted."""
     return name(f"onemap_{role}")
+
+
+def role_names(role: str) -> tuple[str, ...]:
+    """The database roles that read as this role: its own, and that of callers whom rights narrow (none where nothing can)."""
+    return (role_name(role),) if role in NEVER_NARROWED else (role_name(role), name(f"onemap_part_{role}"))
 
 
 def stored_geometry(layer: Layer, expression: str = "s.geom") -> str:

@@ -192,10 +192,11 @@ def _read_ledger(folder: Path) -> dict:
 
 def _make_roles() -> None:
     """Roles belong to the server, not to the dump; the migrations make them, whatever the present database holds."""
-    text = next(m.sql for m in migrations.migrations() if m.name.endswith("_roles"))
+    texts = [m.sql for m in migrations.migrations() if m.name.endswith("_roles")]
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS pub; CREATE SCHEMA IF NOT EXISTS meta")
-        cursor.execute(text)
+        for text in texts:
+            cursor.execute(text)
 
 
 def _swap(name: str, fresh: str) -> None:

@@ -81,7 +81,11 @@ class Store:
         return layer in self.catalog.layers and self.catalog.layers[layer].readable_by(self.role)
 
     def require(self, layers: Sequence[str]) -> None:
-        """Raises AccessDenied (401 while the caller is anonymous) where one of these layers is not for this role."""
+        """Raises AccessDenied (401 while the caller is anonymous) where one of these layers is not for this role, or only a part of it."""
+        part = [name for name in layers if self.can_read(name) and self.catalog.layers[name].part_for(self.role) is not None]
+        if part:
+            remedy = "Ask the administrator for the right"
+            raise AccessDenied(f"This needs the whole of {', '.join(part)}; your rights cover a part", remedy=remedy)
         hidden = [layer for layer in layers if not self.can_read(layer)]
         if hidden:
             anonymous = self.role == "anonymous"
