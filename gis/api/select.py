@@ -11,6 +11,8 @@ from functools import lru_cache
 from psycopg2 import sql
 
 from gis import crs as systems
+from gis.access import rights
+from gis.access.identity import caller
 from gis.api import cursor as paging
 from gis.api.boxes import Area, Target
 from gis.api.temporal import Span
@@ -112,6 +114,9 @@ def relation(layer: Layer, as_of: dt.datetime | None) -> sql.Composable:
 def condition(wanted: Wanted, statement: Statement) -> sql.Composable:
     """The WHERE condition of what is wanted (TRUE where all is)."""
     parts: list[sql.Composable] = []
+    if left := rights.condition(wanted.layer, caller.get().role):
+        parts.append(left[0])
+        statement.parameters.update(left[1])
     if wanted.area:
         parts += _within(wanted.area, wanted.layer, statement)
     if wanted.span:
@@ -215,8 +220,20 @@ def rows(wanted: Wanted, statement: Statement) -> sql.Composable:
 def one(
     layer: Layer, seen: dict[str, Column], identifier: str, as_of: dt.datetime | None, columns: sql.Composable, statement: Statement
 ) -> sql.Composable | None:
-    """The statement of the feature with this id; None where no key can be read from it. A key value may itself hold a ':', so
-    every way to cut the id is asked for (there is seldom more than one)."""
+    """The statement of the feature with this id, `columns` a select list over `f`, in which `fid` and `batch` are found too; None where
+    no key can be read from the id."""
+    named = is_named(layer, seen, identifier, statement)
+    if named is None:
+        return None
+    wanted = Wanted(layer, seen, as_of=as_of)
+    return sql.SQL("SELECT {} FROM (SELECT {}, fid, batch FROM {} WHERE ({}) AND {} LIMIT 1) AS f").format(
+        columns, _read(tuple(seen)), relation(layer, as_of), named, condition(wanted, statement)
+    )
+
+
+def is_named(layer: Layer, seen: dict[str, Column], identifier: str, statement: Statement) -> sql.Composable | None:
+    """The condition that a row has this id; None where no key can be read from it. A key value may itself hold a ':', so every way to
+    cut the id is asked for (there is seldom more than one)."""
     ways = []
     for values in cuts(identifier, len(layer.key)):
         try:
@@ -231,12 +248,7 @@ def one(
                 )
             )
         )
-    if not ways:
-        return None
-    wanted = Wanted(layer, seen, as_of=as_of)
-    return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE ({}) AND {} LIMIT 1) AS f").format(
-        columns, _read(tuple(seen)), relation(layer, as_of), sql.SQL(" OR ").join(ways), condition(wanted, statement)
-    )
+    return sql.SQL(" OR ").join(ways) if ways else None
 
 
 def cuts(identifier: str, parts: int) -> list[list[str]]:
