@@ -131,6 +131,7 @@ _QGIS = (  # without these QGIS filters on the client and guesses the schema
     "http://www.opengis.net/spec/cql2/1.0/conf/case-insensitive-comparison",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions-plus",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-operators",  # the draft's name for it: what QGIS up to 3.40 looks for
     "http://www.opengis.net/spec/cql2/1.0/conf/temporal-functions",
 )
 _NOT_OURS = ("create-replace-delete", "processes-1/1.0/conf/callback", "advanced-property-roles")
