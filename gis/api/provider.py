@@ -141,7 +141,9 @@ class FeatureProvider(BaseProvider):
         statement = select.Statement()
         composed = select.page(wanted, sort, rows.columns, statement, limit=limit, offset=offset, after=after)
         identity = caller.get()
-        found = fetch(identity.role, identity.user, composed, statement.parameters)
+        # a page of all by its key has one best plan; of an area or a filter the values decide
+        plain = not wanted.is_narrowed and all(name in sort.required and not descending for name, descending in sort.by) and not offset
+        found = fetch(identity.role, identity.user, composed, statement.parameters, keep=plain)
         more = len(found) > limit
         estimate = _estimate(identity, wanted) if more and after is None else None
         del found[limit:]
@@ -176,7 +178,7 @@ class FeatureProvider(BaseProvider):
                 statement,
             )
         identity = caller.get()
-        found = fetch(identity.role, identity.user, composed, statement.parameters) if composed is not None else None
+        found = fetch(identity.role, identity.user, composed, statement.parameters, keep=True) if composed is not None else None
         if not found:
             raise ProviderItemNotFoundError(user_msg="No such feature")
         audit.record_access(identity, "item", self.layer, n=1, id=identifier[:200])

@@ -21,7 +21,8 @@ import psycopg2.pool
 from psycopg2 import sql
 
 from gis.catalog.model import Role
-from gis.db import cluster
+from gis.catalog.narrowing import base, database_role
+from gis.db import cluster, prepared
 from gis.errors import AccessDenied, OneMapError, StoreError
 from gis.settings import settings
 
@@ -39,6 +40,7 @@ SERVING_OPTIONS = "-c max_parallel_workers_per_gather=0 -c jit=off -c idle_in_tr
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 _E = psycopg2.errors
+_NEWER = "The administrator runs `onemap db start`, then `onemap layers apply`; the server need not be restarted"
 _NAMED: tuple[tuple[type[psycopg2.Error], str, str], ...] = (
     (_E.QueryCanceled, "The query took too long and was stopped", "Ask for a smaller area or fewer features"),
     (_E.DiskFull, "The database's disk is full", "Make room, then try again; nothing was half done"),
@@ -50,10 +52,10 @@ _NAMED: tuple[tuple[type[psycopg2.Error], str, str], ...] = (
     (_E.DeadlockDetected, "Two writers stood in each other's way; this one gave way", "Try again"),
     (_E.SerializationFailure, "Two writers stood in each other's way; this one gave way", "Try again"),
     (_E.ReadOnlySqlTransaction, "This transaction may only read", "Report it: a reading path tried to write"),
-    (_E.UndefinedTable, "A table is missing", "Run `onemap db start` and `onemap layers apply`"),
-    (_E.UndefinedColumn, "A column is missing", "Run `onemap layers plan` and `onemap layers apply`"),
-    (_E.InvalidSchemaName, "The database is not set up for the platform", "Run `onemap db start`"),
-    (_E.UndefinedFunction, "A function is missing", "Run `onemap db start`"),
+    (_E.UndefinedTable, "The database is older than the program: a table is missing", _NEWER),
+    (_E.UndefinedColumn, "The database is older than the program: a column is missing", _NEWER),
+    (_E.InvalidSchemaName, "The database is not set up for the platform", _NEWER),
+    (_E.UndefinedFunction, "The database is older than the program: a function is missing", _NEWER),
     (psycopg2.OperationalError, "The database does not answer", "Run `onemap db start`; see `onemap db status`"),
     (psycopg2.InterfaceError, "The connection to the database broke", "Try again; see `onemap db status`"),
     (psycopg2.IntegrityError, "The rows contradict a key or a rule of the tables", "Nothing was stored; see the log"),
@@ -137,20 +139,37 @@ class Pool:
         self.pid = os.getpid()
         self._free = threading.BoundedSemaphore(size)
         defaults = {"connect_timeout": 10, "application_name": "onemap-serving"}
-        fixed = {"options": SERVING_OPTIONS, "client_encoding": "UTF8"}
+        fixed = {"options": SERVING_OPTIONS, "client_encoding": "UTF8", "connection_factory": prepared.Link}
         self._pool = psycopg2.pool.ThreadedConnectionPool(0, size, **defaults | parameters | fixed)
         self._pool.minconn = size  # so many are kept; given at once, so many would be opened at once
+        self.in_use: dict[psycopg2.extensions.connection, int] = {}
+        """Connections at work, and the thread that each works for."""
+        self._changing = threading.Lock()
 
     def take(self, wait_s: float = 15) -> psycopg2.extensions.connection:
         if not self._free.acquire(timeout=wait_s):
             raise StoreError("All connections to the database are busy", remedy="Try again in a moment, or raise ONEMAP_POOL_SIZE")
         try:
-            return self._pool.getconn()
+            connection = self._pool.getconn()
         except BaseException:
             self._free.release()
             raise
+        self.in_use[connection] = threading.get_ident()
+        return connection
+
+    def cancel(self, thread: int) -> bool:
+        """Break off the statements that run for a thread; whether there were any. A connection is not given back meanwhile, so that
+        nobody else's statement is hit."""
+        with self._changing:
+            found = [connection for connection, of in list(self.in_use.items()) if of == thread]
+            for connection in found:
+                with contextlib.suppress(psycopg2.Error):
+                    connection.cancel()
+        return bool(found)
 
     def give_back(self, connection: psycopg2.extensions.connection, *, broken: bool = False) -> None:
+        with self._changing:
+            self.in_use.pop(connection, None)
         try:
             self._pool.putconn(connection, close=broken or bool(connection.closed))
         finally:
@@ -182,6 +201,18 @@ def _current_pool() -> Pool:
         return _pool
 
 
+def cancel(thread: int) -> bool:
+    """Break off what the database does for a thread of this process (its caller left); whether it did anything."""
+    pool = _pool
+    return pool is not None and pool.pid == os.getpid() and pool.cancel(thread)
+
+
+def pool_figures() -> tuple[int, int]:
+    """(connections at work, connections there may be) of this process."""
+    pool = _pool
+    return (len(pool.in_use), pool.size) if pool is not None and pool.pid == os.getpid() else (0, settings().pool_size)
+
+
 def close_pool() -> None:
     """Close the idle connections of this process: before the settings change, and in a parent before it forks."""
     global _pool
@@ -202,7 +233,7 @@ def _begin(pool: Pool, role: str, user: str, timeout_s: float, readonly: bool) -
             with connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT set_config('role', %s, true), set_config('app.user', %s, true), set_config('statement_timeout', %s, true)",
-                    (f"onemap_{role}", user, str(round(timeout_s * 1000))),
+                    (database_role(role), user, str(round(timeout_s * 1000))),
                 )
             return connection
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
@@ -217,7 +248,7 @@ def _begin(pool: Pool, role: str, user: str, timeout_s: float, readonly: bool) -
 
 @contextlib.contextmanager
 def _transaction(role: str, user: str, timeout_s: float | None, readonly: bool) -> Iterator[psycopg2.extensions.connection]:
-    if role not in ROLES:
+    if base(role) not in ROLES:
         raise AccessDenied(f"There is no role {role!r}", remedy="One of " + ", ".join(ROLES))
     with translating():
         pool = _current_pool()
@@ -249,46 +280,44 @@ def reading(role: str, user: str = "", *, timeout_s: float | None = None):
 
 
 _ALONE = sql.SQL(
-    "SELECT set_config('role', %(_role)s, true), set_config('app.user', %(_user)s, true),"
-    " set_config('statement_timeout', %(_timeout)s, true), set_config('transaction_read_only', 'on', true); "
+    "SET LOCAL role = %(_role)s; SET LOCAL app.\"user\" = %(_user)s; SET LOCAL statement_timeout = %(_timeout)s; SET TRANSACTION READ ONLY; "
 )
 
 
 def fetch(
-    role: str, user: str, statement: sql.Composable, parameters: dict | None = None, *, timeout_s: float | None = None
+    role: str, user: str, statement: sql.Composable, parameters: dict | None = None, *, keep: bool = False
 ) -> list[tuple]:
     """The rows of one reading statement, in a read-only transaction of its own as `onemap_<role>`.
 
     What `reading` does in four round trips this does in one: statements sent together are one transaction of the server, in which the
-    settings hold to its end (PostgreSQL, Message Flow, 55.2.2.1). Bound parameters have names.
+    settings hold to its end (PostgreSQL, Message Flow, 55.2.2.1). Bound parameters have names. keep: the connection keeps the statement
+    prepared (gis/db/prepared.py), which is for those whose plan does not depend on the values.
     """
-    if role not in ROLES:
+    if base(role) not in ROLES:
         raise AccessDenied(f"There is no role {role!r}", remedy="One of " + ", ".join(ROLES))
     milliseconds = str(round(settings().statement_timeout_s * 1000))
-    given = (parameters or {}) | {"_role": f"onemap_{role}", "_user": user, "_timeout": milliseconds}
+    given = (parameters or {}) | {"_role": database_role(role), "_user": user, "_timeout": milliseconds}
     with translating():
         pool = _current_pool()
         for _ in range(pool.size):
             try:
-                return _fetched(pool, _ALONE + statement, given)
+                return _fetched(pool, statement, given, keep)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if isinstance(error, psycopg2.extensions.QueryCanceledError) or error.pgcode not in (None, *_SERVER_GONE):
                     raise
-        return _fetched(pool, _ALONE + statement, given)
+        return _fetched(pool, statement, given, keep)
 
 
 _SERVER_GONE = ("57P01", "57P02", "57P03")
 """admin_shutdown, crash_shutdown, cannot_connect_now: the server was restarted under an idle connection."""
 
 
-def _fetched(pool: Pool, statement: sql.Composable, parameters: dict) -> list[tuple]:
+def _fetched(pool: Pool, statement: sql.Composable, parameters: dict, keep: bool) -> list[tuple]:
     connection = pool.take()
     broken = True
     try:
         connection.autocommit = True  # no BEGIN of psycopg2's own
-        with connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
-            rows = cursor.fetchall()
+        rows = connection.run(_ALONE, statement, parameters, keep)
         broken = False
         return rows
     except psycopg2.Error:
