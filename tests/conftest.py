@@ -85,6 +85,7 @@ def store_db(pg: Path, template: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("ONEMAP_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ONEMAP_DSN", dsn)
     monkeypatch.setenv("ONEMAP_DSN_SERVING", dsn_serving)
+    monkeypatch.setenv("ONEMAP_RATE_PER_S", "0")  # tests ask faster than callers may; tests/access says what limits do
     _forget_settings()
     with connection.owner() as link, link.cursor() as cursor:
         cursor.execute(

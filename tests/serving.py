@@ -138,7 +138,7 @@ def environment(name: str, home: Path) -> dict[str, str]:
     serving = owner | {"user": connection.LOGIN, "password": cluster.secret(connection.LOGIN)}
     _run(owner, sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(*map(sql.Identifier, (name, connection.LOGIN))))
     dsn = psycopg2.extensions.make_dsn
-    settings = {"ONEMAP_HOME": str(home), "ONEMAP_DSN": dsn(**owner), "ONEMAP_DSN_SERVING": dsn(**serving)}
+    settings = {"ONEMAP_HOME": str(home), "ONEMAP_DSN": dsn(**owner), "ONEMAP_DSN_SERVING": dsn(**serving), "ONEMAP_RATE_PER_S": "0"}
     return os.environ | settings | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
 
 

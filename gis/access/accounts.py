@@ -234,7 +234,8 @@ def new_key(name: str, *, days: int | None = None) -> str:
         if not cursor.fetchone():
             raise NotFound(f"no user {name[:70]!r}", remedy="Make him with `onemap user add NAME --role ROLE`")
         cursor.execute(
-            "INSERT INTO access.key (user_name, sha256, prefix, expires_at) VALUES (%s, %s, %s, now() + make_interval(days => %s)) RETURNING id",
+            "INSERT INTO access.key (user_name, sha256, prefix, expires_at) VALUES (%s, %s, %s, now() + make_interval(days => %s))"
+            " RETURNING id",
             (name, digest(key), key[:PREFIX_LENGTH], lives),
         )
         trace(cursor, who, "key made", of=name, key=cursor.fetchone()[0], days=lives)

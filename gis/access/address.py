@@ -37,7 +37,7 @@ def is_trusted(address: str) -> bool:
 
 
 def is_own(address: str) -> bool:
-    """Whether nobody in particular is known by this address: this machine, where a proxy that is not declared may stand before everybody."""
+    """Whether the address says nothing of who asks: this machine, where a proxy that is not declared may stand before everybody."""
     return not address or (_loopback(address) and not settings().trusted_proxies)
 
 

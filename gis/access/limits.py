@@ -81,6 +81,8 @@ def prepare(workers: int) -> None:
     """Before the workers are forked: memory for them, and for those that take their place while they end."""
     global _counts, _row
     with _lock:
+        if _counts.rows >= 2 * workers + 4:  # a reload: workers of before count on
+            return
         _counts, _row = Counts(2 * workers + 4), 0
         _counts.numbers[0] = 1  # the parent's own
 

@@ -106,7 +106,8 @@ RETURNING n
 """
 _OLD_FAILURES = "DELETE FROM access.failure WHERE since < now() - make_interval(secs => %(locked)s) AND name <> %(digest)s"
 _LOGGED_IN = """
-UPDATE access."user" SET login_before_at = last_login_at, login_before_from = last_login_from, last_login_at = now(), last_login_from = %(address)s
+UPDATE access."user" SET login_before_at = last_login_at, login_before_from = last_login_from,
+  last_login_at = now(), last_login_from = %(address)s
 WHERE name = %(name)s
 """
 
@@ -197,7 +198,7 @@ _SEEN = "SELECT disabled, role, department, last_login_at > now() - interval '10
 
 
 def of_claims(claims: Holder, address: str) -> Holder:
-    """Who a verified token names, if the security administrator has not shut him out. A first sight and every ten minutes leave a log-in."""
+    """Who a verified token names, if the security administrator has not shut him out. Each ten minutes leave a log-in in the audit."""
     given = {"name": claims.user, "role": claims.role, "department": claims.department, "address": address[:64]}
     with writing(ROLE) as connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")

@@ -43,6 +43,7 @@ FETCHED_AGAIN_S = 60
 """An unknown key is looked for at the issuer at most so often."""
 FETCH_TIMEOUT_S = 5
 LARGEST_KEYS = 1 << 20
+_WEB = ("http://", "https://")
 NAME_PREFIX = "oidc:"
 """Before the issuer's user name. No local name holds a colon, so nobody becomes a local user."""
 
@@ -52,6 +53,29 @@ _keys: tuple[str, KeySet, float] | None = None
 """Where from, the keys, and until when (monotonic) they are believed."""
 _asked = float("-inf")
 """When the issuer was last asked (monotonic)."""
+
+
+def require_settings() -> None:
+    """Raises DefinitionError where tokens would be taken by settings that contradict themselves or say too little."""
+    if settings().oidc_issuer is None:
+        return
+    allowed_algorithms()
+    if not settings().oidc_audience:
+        raise DefinitionError(
+            "ONEMAP_OIDC_AUDIENCE is missing", remedy="This platform's name at the issuer: tokens for others are not for it"
+        )
+    unknown = set(settings().oidc_roles.values()) - (set(ROLES) - {ANONYMOUS})
+    if not settings().oidc_roles or unknown:
+        raise DefinitionError(
+            "ONEMAP_OIDC_ROLES leads to no role", remedy='Such as {"water-department": "water"}; roles: ' + ", ".join(ROLES)
+        )
+    keys, issuer = settings().oidc_keys or settings().oidc_issuer, settings().oidc_issuer
+    if keys.startswith(_WEB) and urlsplit(keys)[:2] != urlsplit(issuer)[:2]:
+        raise DefinitionError(
+            "ONEMAP_OIDC_KEYS is on another host than the issuer", remedy="A file, or an address of the issuer's own host"
+        )
+    if settings().oidc_keys is None and not issuer.startswith(_WEB):
+        raise DefinitionError("ONEMAP_OIDC_ISSUER is no address", remedy="Name a file of its keys in ONEMAP_OIDC_KEYS")
 
 
 class _Refused(Exception):
@@ -237,7 +261,7 @@ def _fetch(place: str) -> KeySet:
 
 
 def _read(place: str) -> KeySet:
-    if not place.startswith(("http://", "https://")):
+    if not place.startswith(_WEB):
         text = Path(place).read_bytes()
     else:
         if settings().oidc_keys is None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, current_app, g, request
+from functools import partial
 
-from gis.api import envelope, errors
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from gis.api import cors, envelope, errors
 from gis.api.configuration import configuration
 from gis.api.download import download
 from gis.api.front import Front
@@ -24,6 +27,7 @@ def create_app() -> Flask:
     app = Flask("onemap", static_folder=None)
     app.url_map.strict_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    envelope.require_settings()
     api = ServedAPI(configuration())
     app.extensions["onemap_api"] = api
     app.register_blueprint(ogc)
@@ -36,16 +40,22 @@ def create_app() -> Flask:
     return app
 
 
-def _begin() -> None:
+def _begin() -> Response | None:
     """Before anything else: who asks, and what no path has to bear; or why the front could not answer (gis/api/front.py)."""
     visit, api = here(), current_app.extensions["onemap_api"]
     g.request_id, g.site, g.base_url = visit.id, api.tpl_config["metadata"], visit.base_url
     if visit.refused is not None:
         raise visit.refused
+    granted = cors.preflight(visit.method, visit.header("ORIGIN"), visit.header("ACCESS_CONTROL_REQUEST_METHOD"))
+    if granted is not None:
+        return Response(status=204, headers=granted)
     if request.endpoint in _OPEN:
         visit.require_wellformed()
     else:
         envelope.admit(visit)
+    if visit.header("TRANSFER_ENCODING") and len(request.get_data()) >= LARGEST_BODY:  # the framework cuts it off there in silence
+        raise RequestEntityTooLarge
+    return None
 
 
 def _finish(response: Response) -> Response:
@@ -55,5 +65,8 @@ def _finish(response: Response) -> Response:
     if envelope.is_compressed(visit, response.status_code, headers):
         response.direct_passthrough = False
         response.set_data(envelope.compressed(response.get_data(), headers))
+    if response.is_streamed:
+        visit.streams = True
+        response.call_on_close(partial(envelope.dismiss, visit))
     envelope.account(visit, request.url_rule.rule if request.url_rule else None, response.status_code)
     return response

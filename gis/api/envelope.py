@@ -6,15 +6,18 @@ Both ways to an answer use these functions: the short one (gis/api/front.py) and
 from __future__ import annotations
 
 import gzip
+import re
 import time
 from collections.abc import MutableMapping
 from functools import lru_cache
 
 from werkzeug.http import parse_accept_header
 
+from gis.access import address, audit, limits, oidc
 from gis.access.identity import NOBODY, caller, identify
-from gis.api import logs, metrics
+from gis.api import cors, logs, metrics
 from gis.api.visit import Visit
+from gis.settings import settings
 
 SMALLEST_GZIPPED = 1024
 GZIP_LEVEL = 1
@@ -44,17 +47,37 @@ _MAP_POLICY = (
 )
 
 
+def require_settings() -> None:
+    """Refuses to start with settings of access that contradict themselves. Raises DefinitionError."""
+    cors.headers(None)
+    address.networks(settings().trusted_proxies)
+    oidc.require_settings()
+
+
 def receive(visit: Visit) -> None:
     """A request has come: it is counted, and nobody in particular asks until `admit` knows better."""
     metrics.AT_ONCE.inc()
     visit.counted = True
     caller.set(NOBODY)
+    audit.origin.set({"address": visit.address, "request": visit.id})
 
 
 def admit(visit: Visit) -> None:
-    """Who asks is looked up, and what no path has to bear is refused. Raises AccessDenied, InputError."""
-    caller.set(identify(visit.header("AUTHORIZATION"), visit.header("X_API_KEY")))
+    """Who asks is looked up, and what no path and no limit has to bear is refused. Raises AccessDenied, Throttled, InputError."""
+    who = identify(visit.header("AUTHORIZATION"), visit.header("X_API_KEY"), visit.address)
+    caller.set(who)
+    visit.ticket = limits.enter(who, visit.address, heavy=_HEAVY.search(visit.path) is not None)
     visit.require_wellformed()
+
+
+_HEAVY = re.compile(r"^/collections/[^/]+/(download|coverage)$|^/processes/[^/]+/execution$")
+"""Paths that make a file, cut a coverage or run a process."""
+
+
+def dismiss(visit: Visit) -> None:
+    """The answer has been given: the request counts no more among those of its caller at the same time."""
+    ticket, visit.ticket = visit.ticket, -1
+    limits.leave(ticket)
 
 
 def protect(visit: Visit, headers: MutableMapping[str, str], *, is_page: bool = False, is_file: bool = False) -> None:
@@ -68,6 +91,10 @@ def protect(visit: Visit, headers: MutableMapping[str, str], *, is_page: bool = 
     headers.setdefault("Cache-Control", "private, no-cache")
     varies = FILE_VARIES if is_file else VARIES
     headers["Vary"] = f"{headers['Vary']}, {varies}" if "Vary" in headers else varies
+    for name, value in cors.headers(visit.header("ORIGIN")).items():
+        headers[name] = f"{headers[name]}, {value}" if name == "Vary" else value
+    if (settings().public_url or visit.environ["wsgi.url_scheme"]).startswith("https"):  # never by plain HTTP (RFC 6797, 7.2)
+        headers["Strict-Transport-Security"] = "max-age=31536000"
     if is_page:
         headers["Content-Security-Policy"] = _MAP_POLICY if visit.path.startswith("/map") else _PAGE_POLICY
 

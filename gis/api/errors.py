@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from gis.api import pages
 from gis.api.serialize import json_bytes
-from gis.errors import NotFound, OneMapError
+from gis.errors import NotFound, OneMapError, Throttled
 
 log = logging.getLogger("onemap.api")
 
@@ -147,7 +147,11 @@ def answer(error: Exception) -> Response:
         return problem(404, "No such job or process")
     if isinstance(error, GenericError) and int(error.http_status_code) < 500 and error.user_msg:
         return problem(int(error.http_status_code), error.message, code=error.ogc_exception_code)
-    log.error("unexpected %s on %s", type(error).__name__, request.path, exc_info=error, extra={"request_id": g.get("request_id")})
+    if type(error).__module__ == "gunicorn.http.errors" or isinstance(error, ConnectionResetError):
+        return problem(400, "The body did not come as it was announced", where="body")
+    # a path may hold an id or a token: the pattern of it is enough
+    route = request.url_rule.rule if request.url_rule else "no route"
+    log.error("unexpected %s on %s", type(error).__name__, route, exc_info=error, extra={"request_id": g.get("request_id")})
     return problem(500, "Unexpected fault; the log of the platform knows more under the request id")
 
 
@@ -160,4 +164,7 @@ def _named(error: OneMapError) -> Response:
     if isinstance(error, NotFound):
         # The remedy may name what is near, and so what is hidden.
         return problem(404, "There is no such thing here")
-    return problem(status, error.what, where=error.where, remedy=error.remedy, error=type(error).__name__, more=error.more)
+    answered = problem(status, error.what, where=error.where, remedy=error.remedy, error=type(error).__name__, more=error.more)
+    if isinstance(error, Throttled):
+        answered.headers["Retry-After"] = str(error.retry_after_s)
+    return answered

@@ -14,7 +14,7 @@ from functools import partial
 
 from werkzeug.http import HTTP_STATUS_CODES
 
-from gis.api import envelope, reading
+from gis.api import envelope, proxy, reading
 from gis.api.asked import is_for_json
 from gis.api.visit import Visit, current
 from gis.catalog.read import catalog
@@ -38,6 +38,7 @@ class Front:
         self._api = api
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        proxy.believe(environ)
         visit = Visit(environ)
         token = current.set(visit)
         try:
@@ -52,6 +53,8 @@ class Front:
                     return (body,)
             return self._behind(environ, start_response)
         finally:
+            if not visit.streams:
+                envelope.dismiss(visit)
             current.reset(token)
 
     def _answered(self, visit: Visit, route: str, question: Callable) -> tuple[int, dict[str, str], bytes] | None:

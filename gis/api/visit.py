@@ -28,8 +28,8 @@ class Visit:
     """One request. `refused`: why the front could not answer it."""
 
     __slots__ = (
-        "_args", "base_url", "counted", "data", "environ", "found_at", "id", "looked_into",
-        "method", "path", "query", "rasters", "refused", "started", "version_of_feature",
+        "_args", "address", "base_url", "counted", "data", "environ", "found_at", "id", "looked_into",
+        "method", "path", "query", "rasters", "refused", "started", "streams", "ticket", "version_of_feature",
     )  # fmt: skip
 
     def __init__(self, environ: dict):
@@ -48,6 +48,12 @@ class Visit:
         """Where the API lives, as the caller finds it."""
         self.refused: Exception | None = None
         self.counted = False
+        self.address: str = environ.get("REMOTE_ADDR") or ""
+        """The network address that it comes from."""
+        self.streams = False
+        """Whether the answer goes on being made while it is sent."""
+        self.ticket = -1
+        """With which it is counted out of its caller's limits (gis/access/limits.py)."""
         self.looked_into = False
         """Whether a page or a formatter looks into the features, so that they are needed parsed."""
         self.data = b""
