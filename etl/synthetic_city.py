@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 
 from etl.city import addresses as ad
-from etl.city import base, drainage, names, services, utilities, water, write
+from etl.city import base, drainage, names, observations, services, utilities, water, write
 from etl.city import buildings as bd
 from etl.city import parcels as pc
 from etl.city import plan as p
@@ -82,6 +82,7 @@ def make(addresses: int = 20_000, seed: int = 1, out: str | Path = "city", defec
 
         manifest = faults.plant(city, tables)
     files = write.write(out, tables, city.ground, told)
+    observations.write(out, tables["sensor"][0], seed)
     if manifest is not None:
         (out / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), "utf-8")
     elif (out / "manifest.json").exists():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from pathlib import Path
 
+from etl import observation
+from etl.city.observations import FILE
 from gis.catalog.model import Catalog, Layer
 from gis.errors import InputError
 from gis.ingest.load import Delivery, LoadResult, silent
@@ -42,7 +44,7 @@ def files_of(layer: Layer, folder: Path) -> list[Path]:
 
 
 def load(catalog: Catalog, folder: Path, *, dry_run: bool = False, progress=silent) -> list[LoadResult]:
-    """Load all files of a folder: the vector layers as one delivery, all or nothing, then each raster.
+    """Load all files of a folder: the vector layers as one delivery, all or nothing, then each raster, then what sensors observed.
 
     Raises InputError (no such folder, nothing in it that a layer knows), SourceError, DataError, StoreError.
     """
@@ -63,4 +65,6 @@ def load(catalog: Catalog, folder: Path, *, dry_run: bool = False, progress=sile
         from etl import raster
 
         results += [raster.load(catalog, k, path, dry_run=dry_run, progress=progress) for k, paths in rasters for path in paths]
+    if (folder / FILE).is_file() and not dry_run:  # in a dry run the sensors are not there any more
+        results.append(observation.load([folder / FILE], progress=progress))
     return results

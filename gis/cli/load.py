@@ -26,7 +26,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything, then und
 
 def load(
     layer: Annotated[
-        str, typer.Argument(help="A layer's id, or survey, epanet, swmm, osm, raster, doorplates, facilities, grid, sensors.")
+        str, typer.Argument(help="A layer's id, or survey, epanet, swmm, osm, raster, doorplates, facilities, grid, sensors, observation.")
     ],
     source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files (for raster: the layer's id first).")],
     mode: Mode = "replace",
@@ -115,6 +115,10 @@ def load(
                 catalog, _one(source), network=network, kind=kind, tolerance=tolerance, crs=crs, encoding=encoding,
                 source_layer=source_layer, mode=mode, dry_run=dry_run, progress=progress,
             )  # fmt: skip
+        elif layer == "observation":
+            from etl import observation
+
+            result = observation.load(source, encoding=encoding, source_layer=source_layer, dry_run=dry_run, progress=progress)
         elif layer == "facilities":
             from etl import facility
 
@@ -164,8 +168,13 @@ def _epanet(catalog, source, network, where, crs, isolation, valve_layer, mode, 
 
 def rollback(batch: Annotated[int, typer.Argument(help="The batch's number.")], json: Json = False) -> None:
     """Take a published batch back: what was before is believed again. 撤销批次。"""
+    from etl import observation
+
     with progressing() as progress:
-        result = take_back(read.catalog(), batch, progress=progress)
+        if observation.is_delivery(batch):
+            result = observation.rollback(batch, progress=progress)
+        else:
+            result = take_back(read.catalog(), batch, progress=progress)
     emit(result.as_dict(), json, table=lambda: told(result))
 
 

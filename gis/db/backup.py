@@ -20,7 +20,7 @@ from gis.db.connection import LOGIN, close_pool, owner, owner_parameters
 from gis.errors import InputError, SourceError, StoreError
 from gis.settings import settings
 
-SCHEMAS = ("core", "history", "meta", "access", "pub")
+SCHEMAS = ("core", "history", "observed", "meta", "access", "pub")
 
 
 def row_counts(connection: psycopg2.extensions.connection) -> dict[str, int]:
