@@ -109,10 +109,11 @@ _NO_RASTER = ("/schema", "/queryables")
 
 
 def _collection(api, request, dataset: str, locale) -> dict:
-    """A raster has cells, not properties that could be filtered: no links to what is not there."""
+    """With the label (密级). A raster has cells, not properties that could be filtered: no links to what is not there."""
     if dataset == records.ID:
         return records.description(api.base_url, pages.language_of(locale))
     made = _described(api, request, dataset, locale)
+    made["label"] = catalog().layers[dataset].access.label
     if any(provider["type"] == "coverage" for provider in api.config["resources"][dataset]["providers"]):
         made["links"] = [link for link in made["links"] if not link["rel"].endswith(_NO_RASTER) and "coverage?f=html" not in link["href"]]
     return made
@@ -137,6 +138,11 @@ _QGIS = (  # without these QGIS filters on the client and guesses the schema
 _NOT_OURS = ("create-replace-delete", "processes-1/1.0/conf/callback", "advanced-property-roles")
 """Declared by pygeoapi for every feature collection; nothing here can be written, and no callback is ever made."""
 
+tiles.CONFORMANCE_CLASSES += [
+    uri
+    for name in ("dataset-tilesets", "collections-selection", "datetime", "png")
+    if (uri := f"http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/{name}") not in tiles.CONFORMANCE_CLASSES
+]
 for _classes in (itemtypes.CONFORMANCE_CLASSES_FEATURES, processes.CONFORMANCE_CLASSES):
     _classes[:] = [uri for uri in _classes if not uri.endswith(_NOT_OURS)]
 itemtypes.CONFORMANCE_CLASSES_FEATURES += [uri for uri in _QGIS if uri not in itemtypes.CONFORMANCE_CLASSES_FEATURES]

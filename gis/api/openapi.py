@@ -7,7 +7,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
-from gis.api import adapt, record_paths, records
+from gis.api import adapt, record_paths, records, tile_paths
 from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
 from gis.api.layer_file import ENCODINGS, FORMATS
 from gis.api.tile_grid import GRIDS
@@ -171,6 +171,7 @@ def document(config: dict) -> dict:
     return oas
 
 
+    oas["paths"] |= tile_paths.paths()
 def _closed(part: Any) -> Any:
     """The document with every reference to another server turned to a component of the same name."""
     if isinstance(part, list):

@@ -46,6 +46,18 @@ class Answer:
     how: str = ""
 
 
+@dataclass(frozen=True)
+class Wish:
+    """A tile that is asked for: `key` and `etag` hold all that it depends on."""
+
+    place: tile_grid.Tile
+    key: tuple
+    etag: str
+    span: Span | None
+    as_of: dt.datetime | None
+    budget: int
+
+
 class TileProvider(BaseMVTProvider):
     """The tiles of one layer as the caller of this request sees them."""
 
@@ -85,47 +97,49 @@ class TileProvider(BaseMVTProvider):
         """A tile as pygeoapi asks for it; None where it is empty."""
         return self.tile(tileset, z, y, x).body or None
 
-    def tile(
-        self,
-        matrix_set,
-        z,
-        y,
-        x,
-        *,
-        span: Span | None = None,
-        as_of: dt.datetime | None = None,
-        known: str | None = None,
-        budget: int = BUDGET,
-    ) -> Answer:
-        """The tile, from the cache where the data version has not moved; without a body where its ETag is `known`. Its body has at most
-        `budget` bytes.
+    def tile(self, matrix_set, z, y, x, *, span: Span | None = None, as_of: dt.datetime | None = None, known: str | None = None) -> Answer:
+        """The tile, from the cache where the data version has not moved; without a body where its ETag is `known`.
 
         Raises InputError for impossible indices, NotFound outside the layer's zooms. An empty tile is b"".
         """
+        wish = self.wish(matrix_set, z, y, x, span, as_of)
+        return Answer(None, wish.etag, 0) if known and wish.etag in known else self.grant(wish)
+
+    def wish(self, matrix_set, z, y, x, span: Span | None = None, as_of: dt.datetime | None = None, budget: int = BUDGET) -> Wish:
+        """What is asked for, with all that the tile depends on; its body is to have at most `budget` bytes. Raises as `tile`."""
         place = tile_grid.tile(matrix_set, z, y, x)
-        tiles = self.layer.tiles
+        tiles, style = self.layer.tiles, self.layer.style
         if not tiles.min_zoom <= place.z <= tiles.max_zoom:
             raise NotFound("tile outside the zooms of the layer")
         identity = caller.get()
-        key = (*fetch(identity.role, identity.user, _VERSION, {"layers": [self.layer.id]})[0], self.layer.id, catalog(), identity.role)
-        key = (*key, matrix_set, place.z, place.x, place.y, span, as_of, budget)
-        etag = etag_of((*key[:3], *key[4:], self.columns, tiles.model_dump_json(), self.layer.style.label, self.layer.style.by))
-        if known and etag in known:
-            return Answer(None, etag, 0)
-        kept = cache.get(key)
+        database, version = fetch(identity.role, identity.user, _VERSION, {"layers": [self.layer.id]}, keep=True)[0]
+        at = (identity.role, matrix_set, place.z, place.x, place.y, span, as_of, budget)
+        etag = etag_of((database, version, self.layer.id, *at, self.columns, tiles.model_dump_json(), style.label, style.by))
+        return Wish(place, (database, version, self.layer.id, catalog(), *at), etag, span, as_of, budget)
+
+    def grant(self, wish: Wish) -> Answer:
+        """The tile that was wished for, entered in the audit where it holds anything."""
+        identity, kept = caller.get(), cache.get(wish.key)
         if kept is None:
             # a load in between gives this tile newer rows than its key says; the key of the next request is another one
-            wanted = select.Wanted(self.layer, {name: self.layer.columns[name] for name in self.columns}, span=span, as_of=as_of)
-            store = tile_store.folder(*key[0:1], self.layer.id, key[1])
-            kept = tile_store.get(store, etag.strip('"')) if place.z < tiles.max_zoom and not (span or as_of) else None
-            if kept is None:
-                begun = time.perf_counter()
-                kept = made(identity, wanted, place, budget)
-                if time.perf_counter() - begun > tile_store.SLOW_S and place.z < tiles.max_zoom and not (span or as_of):
-                    tile_store.put(store, etag.strip('"'), *kept)
-            cache.put(key, *kept)
-        self._record(identity, place, kept[1])
-        return Answer(kept[0], etag, *kept[1:])
+            kept = self._made(wish, identity)
+            cache.put(wish.key, *kept)
+        self._record(identity, wish.place, kept[1])
+        return Answer(kept[0], wish.etag, *kept[1:])
+
+    def _made(self, wish: Wish, identity: Identity) -> tuple[bytes, int, str]:
+        columns = {name: self.layer.columns[name] for name in self.columns}
+        wanted = select.Wanted(self.layer, columns, span=wish.span, as_of=wish.as_of)
+        if wish.span or wish.as_of or wish.place.z >= self.layer.tiles.max_zoom:
+            return made(identity, wanted, wish.place, wish.budget)
+        store, name = tile_store.folder(wish.key[0], self.layer.id, wish.key[1]), wish.etag.strip('"')
+        kept = tile_store.get(store, name)
+        if kept is None:
+            begun = time.perf_counter()
+            kept = made(identity, wanted, wish.place, wish.budget)
+            if time.perf_counter() - begun > tile_store.SLOW_S:
+                tile_store.put(store, name, *kept)
+        return kept
 
     def _record(self, identity: Identity, place: tile_grid.Tile, n: int) -> None:
         if n:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import math
 
+import morecantile
 import pytest
 from api_rows import put
 
+from gis.api import tile_grid
 from gis.catalog.read import catalog
 from gis.db.connection import owner
 
@@ -139,7 +141,11 @@ def test_tiles_are_compressed_and_described(anyone):
     assert about["tiles"] == ["http://localhost/collections/road/tiles/WebMercatorQuad/{z}/{y}/{x}?f=mvt"]
     assert about["vector_layers"][0]["id"] == "road" and about["minzoom"] == catalog().layers["road"].tiles.min_zoom
     listed = anyone.get("/collections/road/tiles").json
-    assert {one["tileMatrixSetURI"].rsplit("/", 1)[-1] for one in listed["tilesets"]} == {"WebMercatorQuad", "WorldCRS84Quad", "CGCS2000Quad"}
+    assert {one["tileMatrixSetURI"].rsplit("/", 1)[-1] for one in listed["tilesets"]} == {
+        "WebMercatorQuad",
+        "WorldCRS84Quad",
+        "CGCS2000Quad",
+    }
 
 
 def test_an_area_over_many_tiles_has_its_text_in_one(anyone):
@@ -158,3 +164,88 @@ def test_an_area_over_many_tiles_has_its_text_in_one(anyone):
     assert [table["id"] for table in tables] == ["admin_area", "admin_area_label"]
     named = [one for one in anyone.get("/styles/onemap").json["layers"] if one["id"] == "admin_area-label"]
     assert named[0]["source-layer"] == "admin_area_label" and named[0]["source"] == "admin_area"
+
+
+# --- the national grid, many layers, dense layers ------------------------------------------------------------------------
+
+
+def test_the_national_grid_is_defined_by_its_standard(anyone):
+    """GB/T 35634-2017: level 1 has two tiles of 180 degrees; latitude comes first in EPSG:4490; scales for pixels of 0.28 mm."""
+    grid = anyone.get("/TileMatrixSets/CGCS2000Quad").json
+    assert grid["crs"].endswith("/EPSG/0/4490") and grid["orderedAxes"] == ["Lat", "Lon"]
+    first = grid["tileMatrices"][0]
+    assert (first["id"], first["matrixWidth"], first["matrixHeight"], first["pointOfOrigin"]) == ("1", 2, 1, [90, -180])
+    assert first["cellSize"] == 0.703125 and first["scaleDenominator"] == pytest.approx(279541132.0143589)
+    assert first["scaleDenominator"] * 0.00028 * 96 / 0.0254 == pytest.approx(295829355.45), "the standard counts 96 dots to the inch"
+    listed = {one["id"] for one in anyone.get("/TileMatrixSets").json["tileMatrixSets"]}
+    assert listed == {"WebMercatorQuad", "WorldCRS84Quad", "CGCS2000Quad"}
+    for name in ("WebMercatorQuad", "WorldCRS84Quad"):
+        ours, theirs = anyone.get(f"/TileMatrixSets/{name}").json, morecantile.tms.get(name)
+        for matrix, known in zip(ours["tileMatrices"], theirs.tileMatrices, strict=False):
+            assert matrix["scaleDenominator"] == pytest.approx(known.scaleDenominator)
+            assert (matrix["matrixWidth"], matrix["matrixHeight"]) == (known.matrixWidth, known.matrixHeight)
+
+
+def test_a_tile_of_the_national_grid_is_that_of_the_other_one_level_up(anyone):
+    for z in (13, 14, 15):
+        x, y = tile_grid.at("CGCS2000Quad", z + 1, 117.0005, 32.0)
+        assert (x, y) == tile_grid.at("WorldCRS84Quad", z, 117.0005, 32.0)
+        national = anyone.get(
+            f"/collections/road/tiles/CGCS2000Quad/{z + 1}/{y}/{x}"
+            if z < 15
+            else f"/collections/road/tiles/CGCS2000Quad/{z}/{y // 2}/{x // 2}"
+        )
+        assert national.status_code == 200 and decoded(national.data)["road"]["ids"]
+    assert anyone.get("/collections/road/tiles/CGCS2000Quad?f=tilejson").json["tiles"][0].count("CGCS2000Quad") == 1
+
+
+@pytest.mark.parametrize("grid", ["WebMercatorQuad", "WorldCRS84Quad", "CGCS2000Quad"])
+@pytest.mark.parametrize(
+    "where", ["30/1/1", "-1/0/0", "14/-1/0", "14/0/1.5", "14/a/0", "14/99999999/0", "14/0/99999999999999999999", "1e1/1/1"]
+)
+def test_indices_that_are_none_are_the_callers_mistake(anyone, grid, where):
+    for path in (f"/collections/road/tiles/{grid}/{where}", f"/tiles/{grid}/{where}", f"/groups/base/tiles/{grid}/{where}"):
+        answer = anyone.get(path)
+        assert answer.status_code == 400 and answer.json["what"], path
+    assert anyone.get(f"/collections/road/tiles/Nowhere/{where}").status_code in (400, 404)
+
+
+def test_a_group_is_one_tile_of_the_layers_that_one_may_see(water, anyone, as_role):
+    _, y, x = place(16)
+    answer = water.get(f"/groups/water/tiles/WebMercatorQuad/16/{y}/{x}")
+    assert answer.status_code == 200 and answer.headers["Cache-Control"] == "private, no-cache"
+    together = decoded(answer.data)
+    assert set(together) >= {"water_pipe", "water_valve", "hydrant", "water_connection"} and "gas_pipe" not in together
+    alone = decoded(water.get(TILE.format("water_pipe", 16, y, x)).data)["water_pipe"]
+    assert together["water_pipe"] == alone
+    again = water.get(f"/groups/water/tiles/WebMercatorQuad/16/{y}/{x}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    put("hydrant", {"hydrant_id": "H9"})
+    changed = water.get(f"/groups/water/tiles/WebMercatorQuad/16/{y}/{x}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert changed.status_code == 200 and len(decoded(changed.data)["hydrant"]["ids"]) == 2, "never stale after a load"
+    for path in ("/groups/water/tiles", "/groups/water/tiles/WebMercatorQuad", f"/groups/water/tiles/WebMercatorQuad/16/{y}/{x}"):
+        assert anyone.get(path).status_code == as_role("gas").get(path).status_code == 404, path
+    assert {group["id"] for group in water.get("/groups").json["groups"]} - {group["id"] for group in anyone.get("/groups").json["groups"]} == {
+        "water", "pipe", "sensor",
+    } & {group["id"] for group in water.get("/groups").json["groups"]}  # fmt: skip
+
+
+def test_the_whole_map_is_a_dataset_of_tiles(water, anyone):
+    _, y, x = place(15)
+    path = f"/tiles/WebMercatorQuad/15/{y}/{x}"
+    named = decoded(water.get(f"{path}?collections=road,water_pipe,nothing").data)
+    assert set(named) == {"road", "water_pipe"}
+    assert set(decoded(anyone.get(f"{path}?collections=road,water_pipe").data)) == {"road"}, "hidden layers are absent without a word"
+    assert anyone.get(f"{path}?collections=water_pipe").status_code == 404
+    assert anyone.get(f"{path}?collections=a%20b").status_code == 400 and anyone.get(f"{path}?layers=road").status_code == 400
+    assert anyone.get(f"{path}?collections=road&datetime=2009").status_code == 204
+    everything = set(decoded(anyone.get(path).data))
+    assert "road" in everything and not {name for name in everything if name.startswith("water_p")}
+    about = anyone.get("/tiles/CGCS2000Quad?f=tilejson&collections=road,water_pipe").json
+    assert [one["id"] for one in about["vector_layers"]] == ["road"]
+    assert about["tiles"] == ["http://localhost/tiles/CGCS2000Quad/{z}/{y}/{x}?f=mvt&collections=road,water_pipe"]
+    listed = anyone.get("/tiles").json["tilesets"]
+    assert len(listed) == 3 and listed[2]["crs"].endswith("4490")
+    assert anyone.get("/tiles/WorldCRS84Quad").json["layers"] and anyone.get("/tiles/Nowhere").status_code == 404
+    document = anyone.get("/openapi").json["paths"]
+    assert "/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}" in document
