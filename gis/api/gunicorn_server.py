@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import gc
+import logging
+from collections.abc import Callable
+from typing import Protocol
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
+from gis.access import audit, limits
+from gis.api import logs, watch
 from gis.db import connection
+from gis.errors import OneMapError
 from gis.settings import settings
+
+log = logging.getLogger("onemap.server")
+DRAIN_S = 5
+"""Beyond the longest statement: how long requests in flight may take after the server was told to stop or to reload."""
 
 
 class Server(BaseApplication):
-    """The server of `onemap serve`. The application is made before the workers are forked: a wrong layer file stops it here."""
+    """The server of `onemap serve`. The application is made before the workers are forked: a wrong layer file stops it here.
 
-    def __init__(self, timeout_s: int):
+    `beside`: what runs beside the web processes; `renewed()`: makes the settings and layer files in force those of the files as they are
+    now, or says what is wrong with them.
+    """
+
+    def __init__(self, timeout_s: int, beside: Beside | None = None, renewed: Callable[[], str | None] | None = None):
         self.timeout_s = timeout_s
+        self.beside, self.renewed = beside, renewed
         super().__init__()
 
     def load_config(self) -> None:
@@ -22,15 +38,19 @@ class Server(BaseApplication):
             "bind": f"{settings().host}:{settings().port}",
             "workers": settings().workers,
             "threads": settings().threads,
-            "worker_class": "gthread",
+            "worker_class": watch.Threads,
+            "pre_request": watch.received,
+            "logger_class": logs.ServerLog,
+            "loglevel": settings().log_level,
             "timeout": self.timeout_s,
-            "graceful_timeout": 20,
+            "graceful_timeout": round(settings().statement_timeout_s + DRAIN_S),
             "keepalive": 15,
             "preload_app": True,
             "limit_request_line": 8190,
             "limit_request_fields": 60,
             "proc_name": "onemap",
             "child_exit": _forget_figures,
+            "pre_fork": _count_worker,
             "post_fork": _begin_worker,
             "worker_tmp_dir": None,
             "control_socket_disable": True,
@@ -39,18 +59,68 @@ class Server(BaseApplication):
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
+    def reload(self) -> None:
+        """SIGHUP: new web processes with the settings and layer files as they are now, before the old ones end what they do and go.
+        Where they are wrong everything stays as it is, and the log says why."""
+        fault = self.renewed() if self.renewed else None
+        if fault:
+            log.error("not reloaded, what was served goes on: %s", fault)
+            return
+        try:
+            made = self.load()
+        except OneMapError as error:  # the files changed since they were looked at
+            log.error("not reloaded, what was served goes on: %s", error)
+            return
+        super().reload()
+        self.callable = made
+        if self.beside is not None:
+            self.beside.renew()
+        log.info("reloaded")
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        Master(self).run()
+
     def load(self):
         from gis.api.app import create_app
 
         app = create_app()
+        limits.prepare(settings().workers)
         gc.collect()
         gc.freeze()  # what is there now stays: no worker looks through it again, and its pages stay shared
         return app
 
 
+class Beside(Protocol):
+    """A process beside the web processes."""
+
+    def keep(self) -> None:
+        """Called about every second: start it again where it ended."""
+
+    def renew(self) -> None:
+        """Replace it by one that knows the new settings."""
+
+
+class Master(Arbiter):
+    """gunicorn's master process, which also keeps what runs beside the web processes."""
+
+    def manage_workers(self) -> None:
+        """About every second, and whenever a process ended."""
+        super().manage_workers()
+        if self.app.beside is not None:
+            self.app.beside.keep()
+
+
+def _count_worker(server, worker) -> None:
+    """A row for a worker to count his callers in."""
+    worker.row_of_limits = limits.free_row()
+
+
 def _begin_worker(server, worker) -> None:
-    """A forked worker makes connections of its own."""
+    """A forked worker makes connections of its own, and counts and records for itself."""
     connection.close_pool()
+    limits.take_row(worker.row_of_limits)
+    audit.renew()
 
 
 def _forget_figures(server, worker) -> None:
@@ -58,3 +128,4 @@ def _forget_figures(server, worker) -> None:
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)
+    limits.give_back_row(worker.row_of_limits)

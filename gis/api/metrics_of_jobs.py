@@ -17,6 +17,14 @@ SELECT coalesce(r.job, s.job), extract(epoch FROM s.next_at)::float8, extract(ep
 FROM meta.last_job_run r FULL JOIN meta.scheduled_job s ON s.job = r.job ORDER BY 1
 """
 _SCHEDULER = "SELECT extract(epoch FROM beat_at)::float8, (fault IS NULL)::int FROM meta.scheduler"
+_QUEUE = """
+SELECT status, count(*), extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE status = 'accepted'))::float8
+FROM meta.job GROUP BY status
+"""
+_DATA = """
+SELECT l.layer, max(b.id), extract(epoch FROM max(b.recorded_at))::float8
+FROM meta.batch_layer l JOIN meta.batch b ON b.id = l.batch WHERE b.status = 'published' GROUP BY l.layer ORDER BY l.layer
+"""
 _FIGURES = (
     ("onemap_job_next_timestamp_seconds", "When the job is due next"),
     ("onemap_job_last_start_timestamp_seconds", "When its last run began"),
@@ -44,6 +52,10 @@ class Jobs(Collector):
                 jobs = cursor.fetchall()
                 cursor.execute(_SCHEDULER)
                 scheduler = cursor.fetchone()
+                cursor.execute(_QUEUE)
+                queue = cursor.fetchall()
+                cursor.execute(_DATA)
+                data = cursor.fetchall()
         except OneMapError:
             yield GaugeMetricFamily("onemap_database_up", "Whether the database answers", value=0)
             return
@@ -54,8 +66,30 @@ class Jobs(Collector):
                 if row[number] is not None:
                     family.add_metric([row[0]], float(row[number]))
             yield family
+        yield from _of_the_queue(queue)
+        yield from _of_the_data(data)
         if scheduler is not None:
             yield GaugeMetricFamily(
                 "onemap_scheduler_beat_timestamp_seconds", "Last sign of life of who keeps the times", value=scheduler[0]
             )
             yield GaugeMetricFamily("onemap_jobs_file_sound", "Whether the file of jobs can be used", value=scheduler[1])
+
+
+def _of_the_queue(rows: list[tuple]) -> Iterator[GaugeMetricFamily]:
+    counted = GaugeMetricFamily("onemap_queue_jobs", "Jobs by their state", labels=["status"])
+    oldest = 0.0
+    for status, n, waiting in rows:
+        counted.add_metric([status], n)
+        oldest = max(oldest, waiting or 0.0)
+    yield counted
+    yield GaugeMetricFamily("onemap_queue_oldest_waiting_seconds", "How long the job waits that waits longest", value=oldest)
+
+
+def _of_the_data(rows: list[tuple]) -> Iterator[GaugeMetricFamily]:
+    version = GaugeMetricFamily("onemap_data_version", "The newest published batch of a layer", labels=["layer"])
+    moment = GaugeMetricFamily("onemap_data_published_timestamp_seconds", "When it was published", labels=["layer"])
+    for layer, batch, at in rows:
+        version.add_metric([layer], batch)
+        moment.add_metric([layer], at)
+    yield version
+    yield moment

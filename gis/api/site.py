@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 import threading
@@ -13,16 +14,17 @@ from flask import Blueprint, Response, current_app, request, send_from_directory
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gis.access.identity import caller
-from gis.access.roles import ANONYMOUS, visible_catalog
-from gis.api import metrics, pages, raster, schema
+from gis.access.roles import ADMIN, visible_catalog
+from gis.api import envelope, metrics, pages, raster, schema
+from gis.api import health as health_of_the_platform
 from gis.api.errors import problem
 from gis.api.serialize import json_bytes
+from gis.api.visit import here
 from gis.catalog import maplibre, qml
 from gis.catalog.model import GROUPS, Catalog, Column, Layer
 from gis.catalog.read import catalog
-from gis.db.connection import reading
 from gis.db.store import Store
-from gis.errors import InputError, NotFound, OneMapError
+from gis.errors import InputError, NotFound, StoreError
 from gis.settings import ROOT
 
 site = Blueprint("site", __name__)
@@ -51,14 +53,10 @@ def _base() -> str:
 @site.get("/health")
 @site.get("/health/ready", endpoint="ready")
 def health() -> Response:
-    """200 where the platform can answer, 503 where its database cannot."""
-    try:
-        with reading(ANONYMOUS, timeout_s=2) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        ready = True
-    except OneMapError:
-        ready = False
-    body = {"live": True, "ready": ready, "database": "up" if ready else "down"}
+    """200 where the platform can answer, 503 where it cannot: with the reasons, and what the administrator does."""
+    database, why = health_of_the_platform.state()
+    ready = database in ("up", "incomplete")
+    body = {"live": True, "ready": ready, "database": database, "reasons": [{"what": one.what, "remedy": one.remedy} for one in why]}
     return Response(
         json_bytes(body),
         200 if ready else 503,
@@ -75,8 +73,14 @@ def live() -> Response:
 
 @site.get("/metrics")
 def figures() -> Response:
-    """Figures for Prometheus. Paths are patterns: no layer, user or address is named."""
-    return Response(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
+    """Figures for Prometheus: of the web processes for everybody (paths are patterns: no layer, user or address is named); of the queue,
+    the scheduled loads and the layers for administrators alone, for their names say what there is."""
+    visit = here()
+    if visit.header("AUTHORIZATION") or visit.header("X_API_KEY"):
+        with contextlib.suppress(StoreError):  # figures are wanted most while the database is away
+            envelope.admit(visit)
+    whole = caller.get().role == ADMIN
+    return Response(metrics.exposition(whole=whole), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
 @site.get("/catalog")

@@ -16,12 +16,18 @@ class TileCache:
 
     def __init__(self, largest: int = LARGEST):
         self._lock = threading.Lock()
+        self.hits = self.misses = 0
         self._kept: LRUCache = LRUCache(largest, getsizeof=lambda value: len(value[0]) + 200)
 
     def get(self, key: Hashable) -> tuple[bytes, int, str] | None:
         """(tile, number of features, how it is generalised), or None."""
         with self._lock:
-            return self._kept.get(key)
+            found = self._kept.get(key)
+            if found is None:
+                self.misses += 1
+            else:
+                self.hits += 1
+        return found
 
     def put(self, key: Hashable, tile: bytes, n: int, how: str = "") -> None:
         """Keep a tile, unless it alone is larger than an eighth of the cache."""

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from gis.cli.output import console, emit
+from gis.errors import InputError
 from gis.settings import ROOT, SERVED, settings
 
 TIMEOUT_S = 120
 """A worker process that answers nothing for so long is replaced."""
 STOP_S = 30
 """How long the worker may take to put its job back."""
+CHECK_S = 120
+AGAIN_S = 5
+"""A worker that ended by itself is started again, but not more often."""
 
 
 def serve(
@@ -29,27 +35,109 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes.")] = None,
     jobs: Annotated[bool, typer.Option("--jobs/--no-jobs", help="Run long work in a process beside the server.")] = True,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="File of NAME=value lines over the environment; read again at SIGHUP.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether settings and layer files can be served.")] = False,
 ) -> None:
-    """Serve the one map: OGC API, tiles, processes and the viewer."""
-    for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
-        if value is not None:
-            os.environ[f"ONEMAP_{name}"] = str(value)
-    settings.cache_clear()
-    logging.getLogger().setLevel(logging.WARNING)
+    """Serve the one map: OGC API, tiles, processes and the viewer. SIGHUP takes changed layer files and settings, SIGTERM ends it."""
+    given = {f"ONEMAP_{name}": str(value) for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)) if value is not None}
+    reload = Reload(settings_file, given)
+    reload.read()
+    if check:
+        from gis.api.app import create_app
+
+        create_app()
+        return
+    from gis.api import logs
+
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_fresh(settings().home / "metrics"))
+    logs.begin()
     from gis.api.gunicorn_server import Server
 
     address = f"http://{settings().host}:{settings().port}"
     (settings().home / SERVED).write_text(address)
     console.print(f"serving {address}/  (map: /map/)")
-    me, worker = os.getpid(), _start_worker() if jobs else None
+    beside = JobProcess() if jobs else None
+    me = os.getpid()
     try:
-        Server(TIMEOUT_S).run()
+        Server(TIMEOUT_S, beside, reload.renew).run()
     finally:
-        if worker is not None and os.getpid() == me:  # the forked workers of the server come through here, too
-            worker.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.wait(STOP_S)
+        if beside is not None and os.getpid() == me:  # the forked workers of the server come through here, too
+            beside.end()
+
+
+class Reload:
+    """The settings as the file, the environment and the command line say them, and taking them anew at SIGHUP."""
+
+    def __init__(self, file: Path | None, given: dict[str, str]):
+        self.file, self.given = file, given
+        self._before: dict[str, str | None] = {}
+
+    def read(self) -> None:
+        """Put the file's lines, then the command line's options, over the environment. Raises InputError for a file that is none."""
+        for name, value in self._before.items():  # what the file said last time and may not say any more
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        said = _lines(self.file) if self.file else {}
+        self._before = {name: os.environ.get(name) for name in said}
+        os.environ.update(said | self.given)
+        settings.cache_clear()
+        try:
+            settings()
+        except ValidationError as error:
+            names = sorted({f"ONEMAP_{str(fault['loc'][0]).upper()}" for fault in error.errors() if fault["loc"]})
+            raise InputError("a setting cannot be understood", where=", ".join(names), remedy="See docs/administrator.md") from None
+
+    def renew(self) -> str | None:
+        """What is wrong with the files as they are now, found by a process of its own, so that nothing here changes; where nothing is
+        wrong they are in force afterwards."""
+        command = [sys.executable, "-m", "gis.cli.main", "serve", "--check"]
+        command += ["--settings", str(self.file.absolute())] if self.file else []
+        environment = {name: value for name, value in os.environ.items() if name not in self._before}
+        environment |= {name: value for name, value in self._before.items() if value is not None} | self.given
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=CHECK_S)
+        except subprocess.TimeoutExpired:
+            return f"the files were not read within {CHECK_S} s"
+        if done.returncode != 0:
+            return " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        self.read()
+        _forget()
+        from gis.api import logs
+
+        logs.begin()
+        return None
+
+
+def _lines(file: Path) -> dict[str, str]:
+    """The settings of a file as systemd reads it (EnvironmentFile=): NAME=value, comments, quotes. Raises InputError."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError("the file of settings cannot be read", where=str(file)) from None
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if not bare or bare[0] in "#;":
+            continue
+        name, equals, value = bare.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise InputError("the line is not NAME=value", where=f"{file}, line {number}")
+        value = value.strip()
+        found[name.strip()] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+    return found
+
+
+def _forget() -> None:
+    """Everything that was derived from settings and layer files: the caches of this process."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("gis."):
+            for value in list(vars(module).values()):
+                if isinstance(value, functools._lru_cache_wrapper):
+                    value.cache_clear()
 
 
 def _fresh(folder: Path) -> Path:
@@ -58,17 +146,40 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _start_worker() -> subprocess.Popen:
-    """`onemap worker` as a child that ends with the server."""
-    return subprocess.Popen([sys.executable, "-m", "gis.cli.main", "worker", "--beside-server"], cwd=ROOT)
+class JobProcess:
+    """`onemap worker` as a child that ends with the server, and is started again where it ended by itself."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen | None = None
+        self._next = 0.0
+
+    def keep(self) -> None:
+        """Start it where it does not run; one that ends at once is not started more than every few seconds."""
+        if (self._process is None or self._process.poll() is not None) and time.monotonic() >= self._next:
+            self._next = time.monotonic() + AGAIN_S
+            self._process = subprocess.Popen([sys.executable, "-m", "gis.cli.main", "worker", "--beside-server"], cwd=ROOT)
+
+    def renew(self) -> None:
+        """The present one puts its job back and ends; the next one knows the new layer files."""
+        if self._process is not None:
+            self._process.terminate()
+        self._process, self._next = None, 0.0
+
+    def end(self) -> None:
+        """End it, and wait a while for that."""
+        if self._process is not None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_S)
 
 
 def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden=True)] = False) -> None:
     """Run long work from the queue and scheduled loads until stopped (SIGTERM ends it; what it was doing is done again later)."""
     from etl.schedule import Scheduler
+    from gis.api import logs
     from gis.api.worker import Worker
 
-    logging.getLogger("onemap").setLevel(logging.INFO)
+    logs.begin()
     one = Worker()
     _settle_rasters()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,6 +9,7 @@ from gis.api import reading
 from gis.api.routes import transactions
 from gis.api.routes.blueprint import definition_of, ogc, response_of, served_api
 from gis.api.visit import here
+from gis.db import cql2
 from gis.errors import InputError
 
 
@@ -25,8 +26,11 @@ def items(name: str) -> Response:
 
 def _require_filter() -> None:
     """The body of a POST is a filter: JSON, UTF-8, and the only filter. Raises InputError."""
+    text = request.get_data()
+    if len(text) > 4 * cql2.MAX_TEXT:  # bytes of one character: said before megabytes are read as JSON
+        raise InputError(f"the filter is longer than {cql2.MAX_TEXT:,} characters", where="body")
     try:
-        body = orjson.loads(request.get_data())
+        body = orjson.loads(text)
     except orjson.JSONDecodeError:
         body = None
     if not isinstance(body, dict):
