@@ -11,6 +11,7 @@ from __future__ import annotations
 import binascii
 import json
 import logging
+import math
 import re
 import threading
 import time
@@ -153,7 +154,7 @@ def _check(claims: dict) -> None:
     if not settings().oidc_audience or settings().oidc_audience not in audiences:
         raise _Refused("audience")
     times = {name: claims.get(name) for name in ("exp", "iat", "nbf")}
-    if any(isinstance(at, bool) or not isinstance(at, int | float) for name, at in times.items() if at is not None or name != "nbf"):
+    if not all(_is_time(at) for name, at in times.items() if at is not None or name != "nbf"):
         raise _Refused("times")
     if times["exp"] <= now - LEEWAY_S:
         raise _Refused("expired")
@@ -161,6 +162,10 @@ def _check(claims: dict) -> None:
         raise _Refused("not yet valid")
     if times["exp"] - times["iat"] > LONGEST_LIFE_S:
         raise _Refused("lives too long")
+
+
+def _is_time(at: object) -> bool:
+    return isinstance(at, int | float) and not isinstance(at, bool) and math.isfinite(at)
 
 
 def allowed_algorithms() -> tuple[str, ...]:
