@@ -15,8 +15,9 @@ import pygeoapi.crs
 import pygeoapi.util
 from pygeoapi import l10n
 
-from gis.api import boxes, pages, records, tile_grid
+from gis.api import boxes, environment, pages, records, tile_grid
 from gis.api.serialize import to_json
+from gis.catalog.observed import SENSORS
 
 # Chinese escaped and `<` turned into `&lt;` in every answer; a new Jinja environment for every page. Both are imported
 # by name, so they are replaced before the modules that use them are loaded.
@@ -113,6 +114,8 @@ def _collection(api, request, dataset: str, locale) -> dict:
     if dataset == records.ID:
         return records.description(api.base_url, pages.language_of(locale))
     made = _described(api, request, dataset, locale)
+    if dataset == SENSORS:
+        made = environment.describe(made, api.base_url, pages.language_of(locale))
     made["label"] = catalog().layers[dataset].access.label
     if any(provider["type"] == "coverage" for provider in api.config["resources"][dataset]["providers"]):
         made["links"] = [link for link in made["links"] if not link["rel"].endswith(_NO_RASTER) and "coverage?f=html" not in link["href"]]
@@ -146,7 +149,7 @@ tiles.CONFORMANCE_CLASSES += [
 for _classes in (itemtypes.CONFORMANCE_CLASSES_FEATURES, processes.CONFORMANCE_CLASSES):
     _classes[:] = [uri for uri in _classes if not uri.endswith(_NOT_OURS)]
 itemtypes.CONFORMANCE_CLASSES_FEATURES += [uri for uri in _QGIS if uri not in itemtypes.CONFORMANCE_CLASSES_FEATURES]
-core.CONFORMANCE_CLASSES += [uri for uri in records.CONFORMANCE if uri not in core.CONFORMANCE_CLASSES]
+core.CONFORMANCE_CLASSES += [uri for uri in records.CONFORMANCE + environment.CONFORMANCE if uri not in core.CONFORMANCE_CLASSES]
 processes.CONFORMANCE_CLASSES += [
     uri
     for name in ("job-list", "dismiss")

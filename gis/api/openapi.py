@@ -7,7 +7,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
-from gis.api import adapt, record_paths, records, tile_paths
+from gis.api import adapt, environment_paths, record_paths, records, tile_paths
 from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
 from gis.api.layer_file import ENCODINGS, FORMATS
 from gis.api.tile_grid import GRIDS
@@ -167,7 +167,7 @@ def document(config: dict) -> dict:
     for path, operations in oas["paths"].items():
         for operation in operations.values():
             _mend(path, operation)
-    oas["paths"] |= _own_paths() | _of_collections(oas["paths"]) | record_paths.paths()
+    oas["paths"] |= _own_paths() | _of_collections(oas["paths"]) | record_paths.paths() | environment_paths.paths(oas["paths"])
     return oas
 
 

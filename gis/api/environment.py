@@ -1,0 +1,53 @@
+"""What the collection of the sensors says of itself as environmental data: the queries, the parameters, the forms of the answers.
+
+Source: OGC API - Environmental Data Retrieval 1.1 (OGC 19-086r6), clauses 8.2 (collection) and A.
+"""
+
+from __future__ import annotations
+
+from gis.api.coverage_json import parameter
+from gis.catalog.observed import QUANTITIES
+
+QUERIES = ("locations", "position", "area", "radius", "cube", "items")
+FORMS = ("CoverageJSON", "GeoJSON", "CSV")
+CONFORMANCE = tuple(
+    f"http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/{name}"
+    for name in ("core", "collections", "json", "geojson", "edr-geojson", "covjson", "queries", "locations", "position", "area", "radius",
+                 "cube", "items")
+)  # fmt: skip
+_TITLES = {
+    "locations": ("测站", "Locations"), "position": ("某处的测站", "Sensors at a position"), "area": ("范围内的测站", "Sensors in an area"),
+    "radius": ("半径内的测站", "Sensors around a position"), "cube": ("矩形内的测站", "Sensors in a box"),
+    "items": ("测站要素", "Sensors as features"),
+}  # fmt: skip
+
+
+def describe(collection: dict, base: str, language: str) -> dict:
+    """The description of the collection with its queries and parameters. `base`: where the API lives."""
+    url = f"{base}/collections/{collection['id']}"
+    links = {name: _query(name, url, language) for name in QUERIES}
+    return collection | {
+        "data_queries": {name: {"link": link} for name, link in links.items()},
+        "parameter_names": {name: _parameter(name, language) for name in QUANTITIES},
+        "output_formats": list(FORMS),
+        "crs_details": [{"crs": "CRS84", "wkt": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}],
+        "links": [*collection["links"], *({k: v for k, v in link.items() if k != "variables"} for link in links.values())],
+    }
+
+
+def _query(name: str, url: str, language: str) -> dict:
+    variables = {"title": name, "query_type": name, "output_formats": ["GeoJSON"] if name == "items" else list(FORMS)}
+    variables |= {"default_output_format": variables["output_formats"][0]}
+    if name == "radius":
+        variables["within_units"] = ["m", "km"]
+    return {"rel": "data" if name != "items" else "items", "href": f"{url}/{name}", "title": _TITLES[name][language != "zh"],
+            "type": "application/geo+json" if name in ("items", "locations") else "application/prs.coverage+json", "hreflang": language,
+            "variables": variables}  # fmt: skip
+
+
+def _parameter(name: str, language: str) -> dict:
+    """A parameter as the collection lists it: its texts in one language."""
+    made = parameter(name)
+    label, symbol = made["observedProperty"]["label"][language], made["unit"]["symbol"]
+    unit = {"label": made["unit"]["label"][language], "symbol": symbol}
+    return {"type": "Parameter", "description": label, "unit": unit, "observedProperty": {"id": name, "label": label}}
