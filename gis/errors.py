@@ -6,6 +6,8 @@ A bad *row* is not an exception but a finding (`gis.ingest.check`); a programmin
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class OneMapError(Exception):
     """Any mistake that the platform can name.
@@ -15,7 +17,7 @@ class OneMapError(Exception):
 
     http_status = 500
     exit_code = 1
-    more: dict = {}
+    more: ClassVar[dict] = {}
     """Members that the HTTP answer has besides (the findings of a refused edit)."""
 
     def __init__(self, what: str, *, where: str = "", remedy: str = ""):

@@ -138,8 +138,10 @@ _QGIS = (  # without these QGIS filters on the client and guesses the schema
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-operators",  # the draft's name for it: what QGIS up to 3.40 looks for
     "http://www.opengis.net/spec/cql2/1.0/conf/temporal-functions",
 )
-_NOT_OURS = ("create-replace-delete", "processes-1/1.0/conf/callback", "advanced-property-roles")
-"""Declared by pygeoapi for every feature collection; nothing here can be written, and no callback is ever made."""
+_NOT_OURS = ("processes-1/1.0/conf/callback", "advanced-property-roles")
+"""Declared by pygeoapi for every feature collection; no callback is ever made."""
+_EDITING = "create-replace-delete update features optimistic-locking-etags return-resource-representation-in-response handling"
+"""Classes of Features part 4."""
 
 tiles.CONFORMANCE_CLASSES += [
     uri
@@ -148,7 +150,8 @@ tiles.CONFORMANCE_CLASSES += [
 ]
 for _classes in (itemtypes.CONFORMANCE_CLASSES_FEATURES, processes.CONFORMANCE_CLASSES):
     _classes[:] = [uri for uri in _classes if not uri.endswith(_NOT_OURS)]
-itemtypes.CONFORMANCE_CLASSES_FEATURES += [uri for uri in _QGIS if uri not in itemtypes.CONFORMANCE_CLASSES_FEATURES]
+_declared = (*_QGIS, *(f"http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/{name}" for name in _EDITING.split()))
+itemtypes.CONFORMANCE_CLASSES_FEATURES += [uri for uri in _declared if uri not in itemtypes.CONFORMANCE_CLASSES_FEATURES]
 core.CONFORMANCE_CLASSES += [uri for uri in records.CONFORMANCE + environment.CONFORMANCE if uri not in core.CONFORMANCE_CLASSES]
 processes.CONFORMANCE_CLASSES += [
     uri

@@ -7,7 +7,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
-from gis.api import adapt, environment_paths, record_paths, records, tile_paths
+from gis.api import adapt, environment_paths, record_paths, records, tile_paths, transaction_paths
 from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
 from gis.api.layer_file import ENCODINGS, FORMATS
 from gis.api.tile_grid import GRIDS
@@ -48,7 +48,10 @@ PARAMETERS = {
     "tileCol": _path("tileCol", "The column from the west.", _INDEX),
 }
 
-MISTAKES = ("InputError", "OutsideExtent", "NotOnNetwork", "Ambiguous", "NotFound", "AccessDenied", "StoreError", "Unexpected")
+MISTAKES = (
+    "InputError", "OutsideExtent", "NotOnNetwork", "Ambiguous", "Conflict", "Stale", "Refused", "WrongMediaType", "NotFound", "AccessDenied",
+    "StoreError", "Unexpected",
+)  # fmt: skip
 """The classes of mistakes that answers carry (`gis.errors`)."""
 
 _LINK = {
@@ -167,6 +170,7 @@ def document(config: dict) -> dict:
     for path, operations in oas["paths"].items():
         for operation in operations.values():
             _mend(path, operation)
+    transaction_paths.add(oas["paths"])
     oas["paths"] |= _own_paths() | _of_collections(oas["paths"]) | record_paths.paths() | environment_paths.paths(oas["paths"])
     return oas
 

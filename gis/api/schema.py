@@ -25,6 +25,8 @@ _GEOMETRY = {
     "MultiPolygon": "geometry-multipolygon",
     "MultiPolygonZ": "geometry-multipolygon",
 }
+_GEOJSON = {0: ("Point",), 1: ("LineString",), 2: ("Polygon", "MultiPolygon")}
+"""What is taken for a layer of each dimension."""
 
 
 def text(value: Text, language: str) -> str:
@@ -84,7 +86,31 @@ def schema(layer: Layer, columns: dict[str, Column], language: str, url: str) ->
         properties[name] = described(column, language, required=True) | _roles(layer, name) | {"x-ogc-propertySeq": i}
     return _document(layer, properties, language, url) | {
         "required": [name for name, column in columns.items() if column.required or name in layer.key],
+        "additionalProperties": False,
     }
+
+
+def edited(layer: Layer, columns: dict[str, Column], *, partly: bool = False) -> dict:
+    """A feature as it is sent to be stored, as GeoJSON; partly: a merge patch of one. What has a default need not be given."""
+    properties = {name: bare(column) | {"nullable": not column.required} for name, column in columns.items()}
+    needed = [name for name, column in columns.items() if column.required and column.default is None]
+    feature = {
+        "type": {"type": "string", "enum": ["Feature"]},
+        "id": {"type": "string"},
+        "geometry": {
+            "type": "object",
+            "required": ["type", "coordinates"],
+            "properties": {
+                "type": {"type": "string", "enum": list(_GEOJSON[layer.dimension])},
+                "coordinates": {"type": "array", "items": {}},
+            },
+        },
+        "properties": {"type": "object", "properties": properties, "additionalProperties": False},
+    }
+    if partly:
+        return {"type": "object", "properties": feature}
+    feature["properties"] |= {"required": needed} if needed else {}
+    return {"type": "object", "required": ["type", "geometry", "properties"], "properties": feature}
 
 
 def queryables(layer: Layer, columns: dict[str, Column], language: str, url: str) -> dict:

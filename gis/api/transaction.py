@@ -31,13 +31,14 @@ _OTHER_MEMBERS = ("type", "id", "geometry", "properties", "bbox", "links", "titl
 @dataclass(frozen=True)
 class Given:
     """A feature as it came. properties: those that it speaks of; has_geometry: whether it speaks of its geometry; uri: the CRS of its
-    coordinates."""
+    coordinates; strict: whether a warning is to refuse it."""
 
     id: str | None
     properties: dict[str, object]
     has_geometry: bool
     geometry: shapely.Geometry | None
     uri: str
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def read(layer: Layer, body: bytes, content_crs: str | None, offered: list[str])
         raise InputError("the body is no GeoJSON feature", where="body", remedy="Send one feature: type, geometry, properties")
     if strange := next((name for name in found if name not in _OTHER_MEMBERS), None):
         raise InputError(f"a feature has no member {strange[:40]!r}", where="body", remedy="Columns belong into properties")
-    properties = found.get("properties") or {}
+    properties = {} if found.get("properties") is None else found["properties"]
     if not isinstance(properties, dict):
         raise InputError("properties is no object", where="properties")
     columns = layer.columns_for(caller.get().role)
@@ -148,7 +149,9 @@ def create(layer: Layer, given: Given) -> Done:
     columns = layer.columns_for(identity.role)
     with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
         edit.lock(cursor, layer)
-        values, geometry, findings = _judged(cursor, layer, identity, dict.fromkeys(columns) | given.properties, {}, given)
+        values, geometry, findings = _judged(
+            cursor, layer, identity, dict.fromkeys(columns) | given.properties, {}, given, strict=given.strict
+        )
         identifier = feature_id(layer, values)
         if given.id not in (None, identifier):
             raise InputError(f"the id {given.id[:80]!r} is not that of the key ({identifier[:80]})", where="id", remedy="Leave it out")
@@ -202,8 +205,21 @@ def delete(layer: Layer, identifier: str, if_match: str | None = None) -> Done:
     return Done(known.id(layer), done.batch, "", done.findings)
 
 
+def _geometry_of(given: Given, partly: bool) -> Given | None:
+    """What speaks of the geometry; None where it stays as it is."""
+    return given if given.has_geometry or not partly else None
+
+
 def _judged(
-    cursor, layer: Layer, identity: Identity, spoken: dict, kept: dict, given: Given | None, known: Known | None = None
+    cursor,
+    layer: Layer,
+    identity: Identity,
+    spoken: dict,
+    kept: dict,
+    given: Given | None,
+    known: Known | None = None,
+    *,
+    strict: bool = False,
 ) -> tuple[dict, shapely.Geometry, list[edit.Finding]]:
     """Values and geometry as they are stored (spoken: as they came; kept: as they are), and the warnings. Raises edit.Refused."""
     table, findings = edit.understood(layer, spoken)
@@ -215,8 +231,9 @@ def _judged(
         geometry = edit.stored_geometry(
             layer, given.geometry, table, boxes.code_of(given.uri), known=known and known.geometry, digits=target.decimals(layer.survey)
         )
-    findings = findings + edit.judged(cursor, catalog(), layer, values, geometry, identity.role, but={f.field for f in findings})
-    return values, geometry, edit.require_good(findings)
+    wrong, before = {finding.field for finding in findings}, known and known.values
+    findings = findings + edit.judged(cursor, catalog(), layer, values, geometry, identity.role, but=wrong, known=before)
+    return values, geometry, edit.require_good(findings, strict=strict)
 
 
 def _find(cursor, layer: Layer, columns: dict[str, Column], identifier: str) -> Known | None:

@@ -7,9 +7,8 @@ them. One thing is stricter: what a delivery may leave empty, because nobody is 
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -60,8 +59,7 @@ class Refused(InputError):
 
     http_status = 422
 
-    def __init__(self, findings: list[Finding]):
-        worst = next(f for f in findings if f.level in ("error", "fatal"))
+    def __init__(self, worst: Finding, findings: list[Finding]):
         super().__init__(f"{worst.code}: {worst.message}", where=worst.field or "", remedy=worst.remedy)
         self.findings = findings
         self.more = {"findings": [asdict(finding) for finding in findings]}
@@ -165,16 +163,17 @@ def _settled(shape: shapely.Geometry, placed: shapely.Geometry, known: shapely.G
     server gives out (`most`)."""
     there = shapely.get_coordinates(crs.project([known], crs.STORED, system)[0])
     old, given = shapely.get_coordinates(known, include_z=True), shapely.get_coordinates(shape)
-    if known.has_z and not placed.has_z:
-        placed = shapely.force_3d(placed, math.nan)
+    has_heights = placed.has_z
+    if known.has_z:
+        placed = shapely.force_3d(placed)
     now = shapely.get_coordinates(placed, include_z=True)
     nearest = shapely.STRtree(shapely.points(there))
     at = nearest.nearest(shapely.points(given))
     for n, i in enumerate(at):
         digits = min(max(_digits(given[n]), _FEWEST_DIGITS if crs.is_geographic(system) else most), most)
         if np.abs(given[n] - there[i]).max() <= 0.5000001 * 10.0**-digits:
-            moved = abs(now[n, 2] - old[i, 2]) > _SAME_HEIGHT_M
-            now[n] = (*old[i, :2], now[n, 2] if moved else old[i, 2])
+            keeps_height = known.has_z and not (has_heights and abs(now[n, 2] - old[i, 2]) > _SAME_HEIGHT_M)
+            now[n] = (*old[i, :2], old[i, 2] if keeps_height else now[n, 2])
     return shapely.set_coordinates(placed, now if placed.has_z else now[:, :2])
 
 
@@ -195,9 +194,11 @@ def judged(
     role: str,
     *,
     but: Container[str] = (),
+    known: Mapping[str, object] | None = None,
 ) -> list[Finding]:
     """What the checks of the layer say of a row: those of single rows, then whether what it refers to is there for this role. but: fields
-    that were found wrong before. A check over a column that the role does not see says nothing: it has no value here and keeps its own."""
+    that were found wrong before; known: the values that it had, what they refer to is not asked again. A check over a column that the role
+    does not see says nothing: it has no value here and keeps its own."""
     hidden = [f"s.{quote.name(name)}" for name in layer.columns.keys() - layer.columns_for(role).keys()]
     rows = [
         replace(check, level="error") if check.empties else check
@@ -208,7 +209,8 @@ def judged(
     found = [finding for line in cursor.fetchall() if (finding := Finding(*line)).field not in but]
     wrong = {finding.field for finding in found}
     for name, column in layer.columns.items():
-        if column.references and given.get(name) is not None and name not in wrong:
+        is_new = not known or given.get(name) != known.get(name)
+        if column.references and given.get(name) is not None and is_new and name not in wrong:
             found += _reference(cursor, catalog, layer, name, given, role)
     return found
 
@@ -269,10 +271,11 @@ def _reference(cursor, catalog: Catalog, layer: Layer, name: str, given: dict[st
     ]  # fmt: skip
 
 
-def require_good(findings: list[Finding]) -> list[Finding]:
-    """The warnings, where there is nothing worse. Raises Refused."""
-    if any(finding.level in ("error", "fatal") for finding in findings):
-        raise Refused(findings)
+def require_good(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
+    """The warnings, where there is nothing worse; strict: where there is no warning either. Raises Refused."""
+    grave = ("error", "fatal", "warning") if strict else ("error", "fatal")
+    if worst := next((finding for level in ("fatal", "error", "warning") for finding in findings if finding.level == level in grave), None):
+        raise Refused(worst, findings)
     return findings
 
 
@@ -318,7 +321,8 @@ def taken(identifier: str) -> Conflict:
 def _visible(cursor, referring: list[str]) -> list[str]:
     """Of fields (`layer.field`) those that the transaction's role may know of."""
     cursor.execute(
-        "SELECT r FROM unnest(%s::text[]) r WHERE has_column_privilege(format('pub.%%I', split_part(r, '.', 1)), split_part(r, '.', 2), 'SELECT')",
+        "SELECT r FROM unnest(%s::text[]) r"
+        " WHERE has_column_privilege(format('pub.%%I', split_part(r, '.', 1)), split_part(r, '.', 2), 'SELECT')",
         (referring,),
     )
     return [name for (name,) in cursor.fetchall()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from gis.catalog.model import Catalog
+from gis.catalog.model import Catalog, Layer
 from gis.db.connection import owner
 from gis.errors import InputError, NotFound
 from gis.ingest import rasters
@@ -25,7 +25,7 @@ def rollback(catalog: Catalog, batch: int, *, operator: str | None = None, progr
         touched = cursor.fetchall()
         layers = [catalog.layer(name) for name in dict.fromkeys(name for name, _ in touched)]
         lock(cursor, sorted(layer.id for layer in layers), progress)
-        superseded_at = _require_undoable(cursor, batch)
+        superseded_at = _require_undoable(cursor, batch, layers)
         undo = begin_rollback(cursor, batch, operator)
         cursor.execute(text("record_batch"), {"batch": undo})
         bound = {"of": batch, "recorded_at": cursor.fetchone()[0], "superseded_at": superseded_at}
@@ -51,8 +51,9 @@ def rollback(catalog: Catalog, batch: int, *, operator: str | None = None, progr
     return LoadResult(undo, rows, rows, 0, {}, time.monotonic() - begun, "published", outcomes)
 
 
-def _require_undoable(cursor, batch: int):
-    """The moment of a batch that can be taken back; else the reason why not."""
+def _require_undoable(cursor, batch: int, layers: list[Layer]):
+    """The moment of a batch that can be taken back; else the reason why not. Later batches stand in the way of an edit only where they
+    touched its features."""
     cursor.execute("SELECT kind, status, rolled_back_by, recorded_at FROM meta.batch WHERE id = %s FOR UPDATE", (batch,))
     row = cursor.fetchone()
     if row is None:
@@ -65,10 +66,19 @@ def _require_undoable(cursor, batch: int):
     if status != "published":
         raise InputError(f"batch {batch} was never published (it is {status})", remedy="Nothing is to be done")
     cursor.execute(text("rollback_blockers"), {"batch": batch})
-    later = [str(r[0]) for r in cursor.fetchall()]
+    later = [str(number) for number, at in cursor.fetchall() if kind != "edit" or _touched(cursor, layers, recorded_at, at)]
     if later:
         raise InputError(
             f"later batches changed the same rows: {', '.join(later)}",
             remedy=f"Take them back first, the latest ({later[-1]}) before the others",
         )
     return recorded_at
+
+
+def _touched(cursor, layers: list[Layer], at, later) -> bool:
+    """Whether the batch of the moment `later` touched a feature that the batch of the moment `at` touched."""
+    for layer in layers:
+        cursor.execute(statement("rollback_touched", layer), {"at": at, "later": later})
+        if cursor.fetchone()[0]:
+            return True
+    return False

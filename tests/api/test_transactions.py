@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import orjson
+import pyproj
 import pytest
 from api_rows import put
 
@@ -25,7 +26,7 @@ def ask(caller, method: str, path: str, body=None, **headers):
 
 def rows(query: str, *bound) -> list[tuple]:
     with owner() as connection, connection.cursor() as cursor:
-        cursor.execute(query, bound)
+        cursor.execute(query, bound or None)
         return cursor.fetchall()
 
 
@@ -65,3 +66,298 @@ def test_a_feature_from_its_beginning_to_its_end(planner):
     since = rows("SELECT min(recorded_at) - interval '1 microsecond' FROM meta.batch WHERE kind = 'edit'")[0][0]
     feed = planner.get("/collections/road/changes", query_string={"since": since.isoformat()}).json["changes"]
     assert [(one["op"], one["id"]) for one in feed] == [("delete", "N1")]
+
+
+def test_who_may_edit_and_who_may_not(as_role):
+    assert ask(as_role("anonymous"), "POST", ROADS, road()).status_code == 401
+    for method, path in (
+        ("POST", PIPES),
+        ("PUT", f"{PIPES}/city:JS1-JS2"),
+        ("PATCH", f"{PIPES}/city:JS1-JS2"),
+        ("DELETE", f"{PIPES}/city:JS1-JS2"),
+    ):
+        body = None if method == "DELETE" else road()
+        assert ask(as_role("anonymous"), method, path, body).status_code == 404, "no such layer for him"
+        assert ask(as_role("gas"), method, path, body).status_code == 404
+        assert ask(as_role("planner"), method, path, body).status_code == 403, "he reads it"
+    assert rows("SELECT count(*) FROM meta.batch WHERE kind = 'edit'") == [(0,)]
+    allowed = {}
+    for role in ("anonymous", "planner", "water"):
+        caller = as_role(role)
+        for path in (ROADS, f"{ROADS}/R1"):
+            answer = caller.client.options(path, headers=caller.headers)
+            allowed[role, path] = answer.headers["Allow"].removeprefix("GET, HEAD, OPTIONS").strip(", ")
+            assert answer.status_code == 200 and ("Accept-Post" in answer.headers) == ("POST" in answer.headers["Allow"])
+    assert allowed == {("planner", ROADS): "POST", ("planner", f"{ROADS}/R1"): "PUT, PATCH, DELETE"} | dict.fromkeys(
+        ((role, path) for role in ("anonymous", "water") for path in (ROADS, f"{ROADS}/R1")), ""
+    )
+    assert as_role("planner").client.options("/collections/dem/items", headers=as_role("planner").headers).status_code == 404
+    answers = as_role("anonymous").post(ROADS, json={"op": "=", "args": [{"property": "road_id"}, "R1"]})
+    assert answers.json["numberReturned"] == 1, "a filter in the body is everybody's"
+
+
+def test_the_database_itself_asks_for_the_right(app):
+    """What stands in the way of an edit is not only the server's own opinion."""
+    from gis.db.connection import writing
+    from gis.errors import AccessDenied
+
+    fid = rows("SELECT fid FROM core.road")[0][0]
+    call = "SELECT meta.edit(%s, 'update', %s, 'x', NULL, %s, NULL, '[]', '[]', '[]')"
+    refused = [
+        ("anonymous", "road", '{"name": "x"}'), ("water", "road", '{"name": "x"}'), ("gas", "water_pipe", '{"owner": "x"}'),
+        ("planner", "road", '{"batch": 1}'), ("planner", "road", '{"nothing": 1}'), ("planner", "pg_class", "{}"),
+    ]  # fmt: skip
+    for role, layer, values in refused:
+        with pytest.raises(AccessDenied), writing(role) as connection, connection.cursor() as cursor:
+            cursor.execute(call, (layer, fid, values))
+    for statement in ("UPDATE pub.road SET name = 'x'", "DELETE FROM core.road", "INSERT INTO history.road SELECT * FROM pub.road_history"):
+        with pytest.raises(AccessDenied), writing("planner") as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+    with writing("planner", "me") as connection, connection.cursor() as cursor:
+        cursor.execute(call, ("road", fid, '{"name": "x"}'))
+    assert rows("SELECT name FROM core.road") == [("x",)]
+
+
+WRONG = [
+    ({"class": "no such class"}, "COD", "class"),
+    ({"class": None}, "NUL", "class"),
+    ({"name": "长" * 101}, "LEN", "name"),
+    ({"lanes": 21}, "RNG", "lanes"),
+    ({"lanes": "viele"}, "TYP01", "lanes"),
+    ({"lanes": 2.5}, "TYP01", "lanes"),
+    ({"valid_from": "2020-01-02", "valid_to": "2020-01-01"}, "VAL01", "valid_from"),
+    ({"valid_from": "2020-13-01"}, "TYP01", "valid_from"),
+    ({"geometry": None}, "GEO01", "geom"),
+    ({"geometry": {"type": "Point", "coordinates": [117.01, 32.01]}}, "GEO02", "geom"),
+    ({"geometry": {"type": "LineString", "coordinates": [[127.01, 32.01], [127.02, 32.01]]}}, "GEO04", "geom"),
+    ({"geometry": {"type": "LineString", "coordinates": [[117.01, 32.01], [117.01, 32.01]]}}, "GEO06", "geom"),
+    ({"geometry": {"type": "LineString", "coordinates": [[32.01, 117.01], [32.01, 117.02]]}}, "GEO07", "geom"),
+]
+
+
+def test_the_checks_of_the_layer_speak(planner, water):
+    for given, code, field in WRONG:
+        answer = ask(planner, "POST", ROADS, road(**given))
+        assert answer.status_code == 422, (given, answer.text)
+        assert [(f["code"], f["field"]) for f in answer.json["findings"]] == [(code, field)], given
+        assert answer.json["error"] == "Refused" and answer.json["where"] == field and answer.json["remedy"]
+    warned = ask(planner, "POST", ROADS, road(bridge=True, tunnel=True, from_node="nowhere"))
+    assert warned.status_code == 201 and {f["code"] for f in warned.json["findings"]} == {"RDS01", "REF"}
+    kept = rows("SELECT code, level, key FROM meta.finding WHERE batch = %s ORDER BY code", warned.json["batch"])
+    assert kept == [("RDS01", "warning", "N1"), ("REF", "warning", "N1")]
+    strict = ask(planner, "POST", ROADS, road(road_id="N2", bridge=True, tunnel=True), Prefer="handling=strict")
+    assert strict.status_code == 422 and strict.headers["Preference-Applied"] == "handling=strict"
+
+    pipe = water.get(f"{PIPES}/city:JS1-JS2").json
+    pipe["properties"] |= {"pipe_id": "JS9", "to_node": "JS99"}
+    refused = ask(water, "POST", PIPES, {k: pipe[k] for k in ("type", "geometry", "properties")})
+    assert refused.status_code == 422 and [f["code"] for f in refused.json["findings"]] == ["REF"], "a pipe needs its nodes"
+    assert rows("SELECT count(*) FROM core.water_pipe") == [(1,)]
+
+
+def test_values_mean_what_they_mean_in_a_delivery(planner, as_role):
+    given = road(
+        **{"class": "主干路", "oneway": None, "width_m": "12.5 米", "valid_from": "2024年3月5日", "bridge": "是", "name": "  新  街 "}
+    )
+    assert ask(planner, "POST", ROADS, given).status_code == 201
+    found = planner.get(f"{ROADS}/N1").json["properties"]
+    expected = {"class": "trunk", "oneway": "both", "width_m": 12.5, "valid_from": "2024-03-05", "bridge": True, "name": "新  街"}
+    assert {name: found[name] for name in expected} == expected
+    names = {"name_id": "PN9", "name": "青澜湖", "kind": "road", "aliases": ["大湖", "澜湖"]}
+    place = {"type": "Feature", "geometry": {"type": "MultiPoint", "coordinates": [[117.01, 32.01]]}, "properties": names}
+    assert ask(as_role("address"), "POST", "/collections/place_name/items", place).status_code == 201
+    found = planner.get("/collections/place_name/items/PN9").json
+    assert found["properties"]["aliases"] == ["大湖", "澜湖"] and found["geometry"] == {"type": "Point", "coordinates": [117.01, 32.01]}
+
+
+MALFORMED = [
+    (b"", GEOJSON), (b"{", GEOJSON), (b"[]", GEOJSON), (b'"x"', GEOJSON), (b'{"type":"FeatureCollection","features":[]}', GEOJSON),
+    (b'{"type":"Feature","properties":[]}', GEOJSON), (b'{"type":"Feature","properties":{"road_id":{"a":1}}}', GEOJSON),
+    (b'{"type":"Feature","properties":{"lanes":true}}', GEOJSON), (b'{"type":"Feature","properties":{"bridge":[1]}}', GEOJSON),
+    (b'{"type":"Feature","name":"x"}', GEOJSON), (b'{"type":"Feature","properties":{"fid":1}}', GEOJSON),
+    (b'{"type":"Feature","properties":{},"geometry":{"type":"Circle","coordinates":[1,2]}}', GEOJSON),
+    (b'{"type":"Feature","properties":{},"geometry":{"type":"LineString","coordinates":[["a","b"]]}}', GEOJSON),
+    (b'{"type":"Feature","properties":{},"geometry":{"type":"LineString","coordinates":[[1e400,2],[3,4]]}}', GEOJSON),
+    (b'{"type":"Feature","properties":{},"geometry":{"type":"LineString"}}', GEOJSON),
+    (b'{"type":"Feature","properties":{},"geometry":{"type":"GeometryCollection","geometries":[]}}', GEOJSON),
+    (b'{"type":"Feature","properties":{},"geometry":7}', GEOJSON),
+    (b'{"type":"Feature","properties":{"name":"\\u0000"},"geometry":null}', GEOJSON),
+    (b'{"type":"Feature","properties":{"name":"\\ud800"},"geometry":null}', GEOJSON),
+    (b'{"type":"Feature","properties":{"lanes":99999999999999999999999},"geometry":null}', GEOJSON),
+    (b'{"type":"Feature","properties":{"width_m":1e400},"geometry":null}', GEOJSON),
+    (b'{"a":' * 2000, GEOJSON), (b"\xff\xfe", GEOJSON),
+    (b'{"type":"Feature","properties":{},"geometry":null}', {"Content-Type": "text/plain"}), (b'{"type":"Feature","properties":{}}', {}),
+]  # fmt: skip
+
+
+def test_what_is_no_feature_is_refused(planner):
+    for method, path in (("PUT", f"{ROADS}/R1"), ("PATCH", f"{ROADS}/R1"), ("POST", ROADS)):
+        for body, headers in MALFORMED:
+            answer = planner.client.open(path, method=method, data=body, headers=planner.headers | headers)
+            assert 400 <= answer.status_code < 500 and answer.content_type == "application/problem+json", (method, body[:80], answer.text)
+            assert "psycopg" not in answer.text and "Traceback" not in answer.text
+    assert planner.client.put(f"{ROADS}/R1", data=b"{}", headers=planner.headers).status_code == 400, "no content type"
+    big = road(geometry={"type": "LineString", "coordinates": [[117 + i / 1e6, 32.0] for i in range(60_000)]})
+    assert ask(planner, "POST", ROADS, big).status_code == 400
+    assert ask(planner, "POST", f"{ROADS}?limit=1", road()).status_code == 400
+    assert rows("SELECT count(*) FROM core.road") == [(1,)] and rows("SELECT count(*) FROM meta.batch WHERE kind = 'edit'") == [(0,)]
+
+
+def test_the_url_says_which_feature(planner, water):
+    assert ask(planner, "PUT", f"{ROADS}/N7", road(road_id="N7")).status_code == 404, "PUT makes nothing"
+    assert ask(planner, "PUT", f"{ROADS}/N7", road(road_id="N7"), If_Match='"xyz"').status_code == 404
+    for method in ("PUT", "PATCH"):
+        assert ask(planner, method, f"{ROADS}/R1", road(road_id="N1")).status_code == 400
+        assert ask(planner, method, f"{ROADS}/R1", road(road_id=None) | {"id": "N1"}).status_code == 400
+    assert ask(planner, "PUT", f"{ROADS}/R1", road(road_id=None) | {"id": "R1"}).status_code == 200
+    assert ask(planner, "POST", ROADS, road(road_id="R1")).status_code == 409
+    assert ask(planner, "DELETE", f"{ROADS}/nothing").status_code == 404
+    put("water_pipe", {"pipe_id": "A:B/丙"})
+    assert ask(water, "PATCH", f"{PIPES}/city:A:B/丙", {"properties": {"owner": "某公司"}}).status_code == 200
+    assert water.get(f"{PIPES}/city:A:B/丙").json["properties"]["owner"] == "某公司"
+    assert rows("SELECT scope, updated FROM meta.batch_layer WHERE batch = (SELECT max(id) FROM meta.batch)") == [("city", 1)]
+
+
+def test_what_qgis_sends(planner):
+    """QGIS creates with POST, replaces feature by feature with PUT, removes with DELETE; it reads which of them it may from OPTIONS, names
+    the CRS in Content-Crs, gives no If-Match, and writes coordinates with six decimals."""
+    caller = {"headers": planner.headers}
+    assert "POST" in planner.client.options(ROADS, **caller).headers["Allow"]
+    crs = {"Content_Crs": f"<{EPSG}4490>"}
+    given = road(geometry={"type": "LineString", "coordinates": [[32.01, 117.01], [32.010001, 117.02]]})
+    address = urlsplit(ask(planner, "POST", ROADS, given, **crs).headers["Location"]).path
+    assert planner.get(address).json["geometry"]["coordinates"] == [[117.01, 32.01], [117.02, 32.010001]]
+    exact = rows("UPDATE core.road SET geom = 'SRID=4490;LINESTRING(117.0123456789 32.0123456789, 117.02 32.01)'::geometry"
+                 " WHERE road_id = 'N1' RETURNING ST_AsText(geom, 15)")  # fmt: skip
+    feature = planner.get(f"{address}?crs={EPSG}4490").json
+    feature["geometry"]["coordinates"] = [[round(x, 6) for x in position] for position in feature["geometry"]["coordinates"]]
+    feature["properties"] |= {"lanes": 2}
+    assert ask(planner, "PUT", address, feature, **crs).status_code == 200
+    text = "SELECT ST_AsText(geom, 15), lanes FROM core.road WHERE road_id = 'N1'"
+    assert rows(text) == [(exact[0][0], 2)], "what was not moved keeps its digits"
+    feature["geometry"]["coordinates"][1] = [32.03, 117.03]
+    assert ask(planner, "PUT", address, feature, **crs).status_code == 200
+    assert rows(text)[0][0] == "LINESTRING(117.0123456789 32.0123456789,117.03 32.03)"
+    assert ask(planner, "DELETE", address).status_code == 200
+
+
+def test_the_same_place_in_every_system(planner):
+    """Written in each system the collection offers, in the order of its axes, a position lies where it should (PROJ is the oracle)."""
+    offered = {uri.rsplit("/", 1)[-1] for uri in planner.get("/collections/road_node").json["crs"]}
+    nodes = "/collections/road_node/items"
+    body = {"type": "Feature", "properties": {"node_id": "X0"}, "geometry": {"type": "Point", "coordinates": [117.01, 32.01]}}
+    assert ask(planner, "POST", nodes, body).status_code == 201
+    tried = 0
+    for code in sorted(offered - {"CRS84"}):
+        coordinates = planner.get(f"{nodes}/X0?crs={EPSG}{code}").json["geometry"]["coordinates"]
+        source = 4326 if code in ("4326", "3857") else 4490
+        assert coordinates == pytest.approx(pyproj.Transformer.from_crs(source, int(code)).transform(32.01, 117.01), abs=0.01), code
+        body["properties"]["node_id"] = f"X{code}"
+        body["geometry"]["coordinates"] = coordinates
+        made = ask(planner, "POST", nodes, body, Content_Crs=f"<{EPSG}{code}>")
+        assert made.status_code == 201, (code, made.text)
+        tried += 1
+    assert tried >= 5
+    far = rows("SELECT max(ST_Distance(a.geom::geography, b.geom::geography)) FROM core.road_node a, core.road_node b"
+               " WHERE a.node_id = 'X0' AND b.node_id LIKE 'X%'")  # fmt: skip
+    assert far[0][0] < 0.02, "3 decimals of a metre, 7 of a degree"
+    assert ask(planner, "POST", nodes, body, Content_Crs=f"<{EPSG}4555>").status_code == 400, "not offered"
+    assert ask(planner, "POST", nodes, body, Content_Crs="<nonsense>").status_code == 400
+
+
+def test_heights_and_millimetres_of_surveyed_layers(water):
+    exact = "SRID=4490;LINESTRING Z (117.0000000001 32.0000000002 30.1234567, 117.001 32 30.9)"
+    rows("UPDATE core.water_pipe SET geom = %s::geometry RETURNING 1", exact)
+    path = f"{PIPES}/city:JS1-JS2"
+    feature = water.get(path).json
+    feature["properties"]["owner"] = "甲"
+    feature["geometry"]["coordinates"] = [position[:2] for position in feature["geometry"]["coordinates"]]
+    assert ask(water, "PUT", path, feature).status_code == 200
+    text = "SELECT ST_AsText(geom, 15) FROM core.water_pipe"
+    assert rows(text) == [("LINESTRING Z (117.0000000001 32.0000000002 30.1234567,117.001 32 30.9)",)], "heights stay where none are sent"
+    middle = [117.0005, 32.0001]
+    feature["geometry"]["coordinates"].insert(1, middle)
+    feature["geometry"]["coordinates"][2] += [30.5]
+    feature["geometry"]["coordinates"][0] += [30.1235]
+    feature["geometry"]["coordinates"][1] = [*middle, 30.7]
+    assert ask(water, "PUT", path, feature).status_code == 200
+    assert rows(text) == [("LINESTRING Z (117.0000000001 32.0000000002 30.1234567,117.0005 32.0001 30.7,117.001 32 30.5)",)]
+    same = ask(water, "PUT", path, water.get(path).json)
+    assert same.status_code == 200 and same.json["batch"] is None, "what a GET gave changes nothing"
+
+
+def test_what_is_referred_to_stays(water, planner):
+    nodes = "/collections/water_node/items"
+    first = water.get(nodes).json["features"][0]
+    names = [name for (name,) in rows("SELECT from_node FROM core.water_pipe")]
+    assert first["properties"]["node_id"] in names
+    kept = ask(water, "DELETE", f"{nodes}/{first['id']}")
+    assert kept.status_code == 409 and "water_pipe.from_node" in kept.json["where"]
+    left = ask(planner, "DELETE", f"{ROADS}/R1")
+    assert left.status_code == 200 and left.json["findings"] == []
+    gone = ask(planner, "DELETE", f"/collections/road_node/items/{rows('SELECT node_id FROM core.road_node')[0][0]}")
+    assert gone.status_code == 200 and gone.json["findings"] == []
+
+
+def test_an_edit_is_taken_back(planner):
+    first = ask(planner, "PATCH", f"{ROADS}/R1", {"properties": {"name": "甲路"}}).json["batch"]
+    other = ask(planner, "POST", ROADS, road()).json["batch"]
+    second = ask(planner, "PATCH", f"{ROADS}/R1", {"properties": {"name": "乙路"}}).json["batch"]
+    gone = ask(planner, "DELETE", f"{ROADS}/N1").json["batch"]
+    for batch, by in ((first, second), (other, gone)):
+        with pytest.raises(InputError, match=str(by)):
+            rollback(catalog(), batch)
+    names = lambda: {f["id"]: f["properties"]["name"] for f in planner.get(ROADS).json["features"]}  # noqa: E731
+    rollback(catalog(), gone, operator="chief")
+    assert names() == {"N1": "新街", "R1": "乙路"}
+    rollback(catalog(), second)
+    assert names() == {"N1": "新街", "R1": "甲路"}
+    rollback(catalog(), other)
+    rollback(catalog(), first)
+    assert names() == {"R1": "青澜大道"}
+
+
+def test_everybody_notices_an_edit(planner, anyone):
+    from gis.db.store import Store
+
+    def seen() -> tuple:
+        with Store("admin") as store:
+            version = store.version(["road"])
+        return (
+            version,
+            anyone.get("/collections/road/tiles/WebMercatorQuad/14/6653/13516").headers["ETag"],
+            anyone.get(f"{ROADS}/R1").headers["ETag"],
+        )
+
+    before = seen()
+    made = ask(planner, "PATCH", f"{ROADS}/R1", {"properties": {"name": "甲路"}})
+    after = seen()
+    assert all(one != other for one, other in zip(before, after, strict=True)) and after[2] == made.headers["ETag"]
+    again = ask(planner, "PATCH", f"{ROADS}/R1", {"properties": {"name": "甲路"}})
+    assert again.json["batch"] is None and again.headers["ETag"] == made.headers["ETag"] and seen() == after, "nothing was changed"
+    shown = ask(planner, "PATCH", f"{ROADS}/R1", {"properties": {"lanes": 3}}, Prefer="return=representation")
+    assert shown.json["properties"]["lanes"] == 3 and shown.headers["Preference-Applied"] == "return=representation"
+    assert ask(planner, "PUT", f"{ROADS}/R1", shown.json, Prefer="return=minimal").json.keys() == {"id", "batch", "findings"}
+
+
+def test_two_at_once_do_not_overwrite_each_other(planner, app):
+    """Ten clients add one to the same number, each from what he read: no addition is lost, those who came late are told so."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from api_rows import Caller
+
+    def add(_) -> int:
+        caller, refused = Caller(app.test_client(), planner.headers), 0
+        while True:
+            now = caller.get(f"{ROADS}/R1")
+            lanes = now.json["properties"]["lanes"] + 1
+            done = ask(caller, "PATCH", f"{ROADS}/R1", {"properties": {"lanes": lanes}}, If_Match=now.headers["ETag"])
+            if done.status_code == 200:
+                return refused
+            assert done.status_code == 412
+            refused += 1
+
+    ask(planner, "PATCH", f"{ROADS}/R1", {"properties": {"lanes": 1}})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(10)))
+    assert planner.get(f"{ROADS}/R1").json["properties"]["lanes"] == 11

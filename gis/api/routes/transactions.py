@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import re
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import wraps
 from urllib.parse import quote
 
 import orjson
@@ -10,12 +13,12 @@ import pygeoapi.crs
 from flask import Response, request
 
 from gis.access.identity import caller
-from gis.api import transaction
+from gis.api import errors, transaction
 from gis.api.routes.blueprint import collection_of, definition_of, ogc, provider_of, served_api
 from gis.api.serialize import json_bytes
 from gis.catalog.model import Layer
 from gis.catalog.read import catalog
-from gis.errors import InputError
+from gis.errors import InputError, OneMapError
 
 GEOJSON, JSON, MERGE_PATCH = "application/geo+json", "application/json", "application/merge-patch+json"
 _PATH = "/collections/<name>/items/<path:item>"
@@ -25,6 +28,27 @@ class WrongMediaType(InputError):
     """A body in a form that is not understood."""
 
     http_status = 415
+
+
+def _preferring(edit: Callable[..., Response]) -> Callable[..., Response]:
+    """What the header Prefer asks of edits (RFC 7240): `handling=strict` refuses what a warning speaks against too; the answer says where
+    that was applied."""
+
+    @wraps(edit)
+    def edited(*arguments, **named) -> Response:
+        try:
+            return edit(*arguments, **named)
+        except OneMapError as error:
+            response = errors.answer(error)
+            if _prefers("handling=strict") and 400 <= response.status_code < 500:
+                response.headers["Preference-Applied"] = "handling=strict"
+            return response
+
+    return edited
+
+
+def _prefers(what: str) -> bool:
+    return what in re.split(r"[\s,;]+", ",".join(request.headers.getlist("Prefer")).lower())
 
 
 def is_feature() -> bool:
@@ -40,29 +64,33 @@ def is_feature() -> bool:
     return isinstance(body, dict) and body.get("type") == "Feature"
 
 
+@_preferring
 def create(name: str) -> Response:
     """201 with the address of the new feature."""
     layer = _layer(name)
     done = transaction.create(layer, _given(layer, name, (GEOJSON, JSON)))
     address = f"{served_api().base_url}/collections/{name}/items/{quote(done.id, safe=':')}"
-    return _done(done, 201, {"Location": address})
+    return _done(name, done, 201, {"Location": address})
 
 
 @ogc.put(_PATH, provide_automatic_options=False)
+@_preferring
 def replace_item(name: str, item: str) -> Response:
     layer = _layer(name)
-    return _done(transaction.replace(layer, item, _given(layer, name, (GEOJSON, JSON)), request.headers.get("If-Match")))
+    return _done(name, transaction.replace(layer, item, _given(layer, name, (GEOJSON, JSON)), request.headers.get("If-Match")))
 
 
 @ogc.patch(_PATH, provide_automatic_options=False)
+@_preferring
 def update_item(name: str, item: str) -> Response:
     layer = _layer(name)
-    return _done(transaction.update(layer, item, _given(layer, name, (MERGE_PATCH, GEOJSON, JSON)), request.headers.get("If-Match")))
+    return _done(name, transaction.update(layer, item, _given(layer, name, (MERGE_PATCH, GEOJSON, JSON)), request.headers.get("If-Match")))
 
 
 @ogc.delete(_PATH, provide_automatic_options=False)
+@_preferring
 def delete_item(name: str, item: str) -> Response:
-    return _done(transaction.delete(_layer(name), item, request.headers.get("If-Match")))
+    return _done(name, transaction.delete(_layer(name), item, request.headers.get("If-Match")))
 
 
 @ogc.route("/collections/<name>/items", methods=["OPTIONS"])
@@ -89,18 +117,26 @@ def _layer(name: str) -> Layer:
 
 
 def _given(layer: Layer, name: str, understood: tuple[str, ...]) -> transaction.Given:
+    if not request.mimetype:
+        raise InputError("the request does not say what its body is", where="Content-Type", remedy="Send " + understood[0])
     if request.mimetype not in understood:
         raise WrongMediaType(
-            f"a body of type {request.mimetype[:60] or 'nothing'!r} is not understood", where="Content-Type", remedy="Send " + understood[0]
+            f"a body of type {request.mimetype[:60]!r} is not understood", where="Content-Type", remedy="Send " + understood[0]
         )
     offered = pygeoapi.crs.get_supported_crs_list(definition_of(name, "feature"))
-    return transaction.read(layer, request.get_data(), request.headers.get("Content-Crs"), offered)
+    given = transaction.read(layer, request.get_data(), request.headers.get("Content-Crs"), offered)
+    return replace(given, strict=_prefers("handling=strict"))
 
 
-def _done(done: transaction.Done, status: int = 200, headers: dict | None = None) -> Response:
-    """What became of it: {id, batch, findings}; the warnings say what the platform wonders at."""
-    said = {"id": done.id, "batch": done.batch, "findings": [asdict(finding) for finding in done.findings]}
-    response = Response(json_bytes(said), status, content_type=JSON, headers=headers)
+def _done(name: str, done: transaction.Done, status: int = 200, headers: dict | None = None) -> Response:
+    """What became of it: {id, batch, findings}, findings being what the platform wonders at; the feature, where the caller prefers it."""
+    if done.version and _prefers("return=representation"):
+        feature = provider_of(name, "feature").get(done.id)
+        response = Response(json_bytes(feature), status, content_type=GEOJSON, headers=headers)
+        response.headers["Preference-Applied"] = "return=representation"
+    else:
+        said = {"id": done.id, "batch": done.batch, "findings": [asdict(finding) for finding in done.findings]}
+        response = Response(json_bytes(said), status, content_type=JSON, headers=headers)
     if done.version:
         response.headers["ETag"] = transaction.tag(done.version)
     response.headers["Cache-Control"] = "no-store"

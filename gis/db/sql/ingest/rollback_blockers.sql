@@ -1,5 +1,5 @@
 -- Later published batches that changed a layer and scope of this batch and were not rolled back themselves.
-SELECT DISTINCT later.id
+SELECT DISTINCT later.id, later.recorded_at
 FROM meta.batch_layer mine
 JOIN meta.batch this ON this.id = mine.batch
 JOIN meta.batch_layer theirs ON theirs.layer = mine.layer AND (theirs.scope IS NOT DISTINCT FROM mine.scope OR theirs.scope IS NULL OR mine.scope IS NULL)
