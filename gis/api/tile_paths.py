@@ -39,4 +39,16 @@ def paths() -> dict:
         found[f"{root}/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}"] = get(
             f"get{of}Tile", "A vector tile of several layers", MIMETYPE, *also, *place, collections, at("datetime"), at("as-of"), f_mvt
         )
+    xml = {"application/xml": {"schema": {"type": "string"}}}
+    found["/wmts"] = {"get": {
+        "summary": "WMTS 1.0.0: GetCapabilities and GetTile of the rasters", "tags": ["tiles"], "operationId": "getWmts",
+        "parameters": [
+            {"name": name, "in": "query", "required": name == "service", "schema": {"type": "string"}, "style": "form", "explode": False}
+            for name in ("service", "request", "version", "layer", "style", "tilematrixset", "tilematrix", "tilerow", "tilecol", "format")
+        ],
+        "responses": {"200": {"description": "The capabilities, or a tile.", "content": xml | {"image/png": {}}},
+                      "204": {"description": "Nothing is in the tile."},
+                      "400": {"description": "An exception report.", "content": xml},
+                      "404": {"description": "An exception report.", "content": xml}},
+    }}  # fmt: skip
     return found

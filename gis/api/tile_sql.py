@@ -1,7 +1,7 @@
 """The SQL of vector tiles: all features of a tile, points gathered in cells, lines merged on the pixel grid.
 
-Each function writes one statement that answers (mvt bytea, number of features in it, number of rows read). The envelope is a constant in the stored CRS, so
-that the index is used; SRIDs are integers. Names come from the layer file, values are bound.
+Each function writes one statement that answers (mvt bytea, number of features in it, number of rows read). The envelope is a constant in
+the stored CRS, so that the index is used; SRIDs are integers. Names come from the layer file, values are bound.
 """
 
 from __future__ import annotations

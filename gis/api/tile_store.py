@@ -1,4 +1,4 @@
-"""Tiles that took long to make, kept in files: all processes find them, also after a restart. By data version, so a load leaves them behind.
+"""Tiles that took long to make, kept in files by data version: all processes find them, also after a restart; a load leaves them behind.
 
 They lie under the home, readable by the platform's own user alone, as the database's files do. Nothing is answered from here before the
 caller's role, the version of the data and all else that a tile depends on are in its name (`gis.api.tiles.etag_of`).

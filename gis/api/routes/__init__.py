@@ -3,7 +3,34 @@
 One module per part of the API; what is not listed in one of them (STAC, maps, the admin API) is not there.
 """
 
-from gis.api.routes import capabilities, changes, coverages, environment, features, processes, qgis, records, tile_sets, tiles, transactions
+from gis.api.routes import (
+    capabilities,
+    changes,
+    coverages,
+    environment,
+    features,
+    processes,
+    qgis,
+    records,
+    tile_sets,
+    tiles,
+    transactions,
+    wmts,
+)
 from gis.api.routes.blueprint import ogc
 
-__all__ = ["capabilities", "changes", "coverages", "environment", "features", "ogc", "processes", "qgis", "records", "tile_sets", "tiles", "transactions"]
+__all__ = [
+    "capabilities",
+    "changes",
+    "coverages",
+    "environment",
+    "features",
+    "ogc",
+    "processes",
+    "qgis",
+    "records",
+    "tile_sets",
+    "tiles",
+    "transactions",
+    "wmts",
+]
