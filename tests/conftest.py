@@ -76,13 +76,24 @@ def store_db(pg: Path, template: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
     Yields the owner's DSN.
     """
+    yield from _fresh(template, tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def module_db(pg: Path, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same, once for all tests of a file: what one of them changes the others must not ask."""
+    with pytest.MonkeyPatch.context() as environment:
+        yield from _fresh(template, tmp_path_factory.mktemp("module") / "home", environment)
+
+
+def _fresh(template: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     maintenance = cluster.parameters("postgres")
     serving = {"user": connection.LOGIN, "password": cluster.secret(connection.LOGIN), "dbname": name}
     dsn = psycopg2.extensions.make_dsn(**cluster.parameters(name))
     dsn_serving = psycopg2.extensions.make_dsn(**cluster.parameters(name) | serving)
     _run(maintenance, sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(name), sql.Identifier(template)))
-    monkeypatch.setenv("ONEMAP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ONEMAP_HOME", str(home))
     monkeypatch.setenv("ONEMAP_DSN", dsn)
     monkeypatch.setenv("ONEMAP_DSN_SERVING", dsn_serving)
     monkeypatch.setenv("ONEMAP_RATE_PER_S", "0")  # tests ask faster than callers may; tests/access says what limits do

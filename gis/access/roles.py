@@ -36,6 +36,16 @@ def _visible(layer: Layer, role: str) -> Layer:
     return layer.model_copy(update=update)
 
 
+MARKS = {"公开": "", "内部": "internal", "敏感": "sensitive"}
+"""How the label of a layer stands in the name of a file."""
+
+
+def marked(layer: Layer, name: str) -> str:
+    """The name of a file with the layer's rows, with its label: a file that leaves the platform still says what it is."""
+    mark, (stem, _, suffix) = MARKS[layer.access.label], name.partition(".")
+    return f"{stem}.{mark}.{suffix}" if mark else name
+
+
 def is_restricted(layer: Layer) -> bool:
     """Whether every access to the layer goes into the audit."""
     return layer.access.label != PUBLIC_LABEL

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, request
 from pygeoapi.crs import get_supported_crs_list
 
 from gis.access.identity import caller
+from gis.access.roles import marked
 from gis.api import boxes, coverage, layer_file, select, temporal
 from gis.api.layer_file import ENCODINGS, FORMATS, Order
 from gis.api.provider import FeatureProvider
@@ -27,7 +28,8 @@ _CHUNK = 1 << 20
 def file_of(name: str) -> Response:
     """The file, named after the layer. What it holds is what the caller may see and what the parameters ask for."""
     definition = _definition(name)
-    order = _order(FeatureProvider(definition), get_supported_crs_list(definition))
+    provider = FeatureProvider(definition)
+    order = _order(provider, get_supported_crs_list(definition))
     folder = layer_file.new_folder()
     try:
         path, n = layer_file.write(order, caller.get(), folder)
@@ -35,7 +37,7 @@ def file_of(name: str) -> Response:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     headers = {
-        "Content-Disposition": f'attachment; filename="{path.name}"',
+        "Content-Disposition": f'attachment; filename="{marked(provider.layer, path.name)}"',
         "Content-Length": str(path.stat().st_size),
         "Cache-Control": "private, no-store",
         "OGC-NumberReturned": str(n),

@@ -177,7 +177,8 @@ def _called(order: Order) -> list[str]:
 def _by_gdal(order: Order, rows: pa.RecordBatchReader, path: Path, **more) -> None:
     pyogrio.write_arrow(
         rows, path, layer=order.layer.id, driver=FORMATS[order.format].driver, geometry_name="geometry",
-        geometry_type=_kind(order.layer), crs=systems.crs(order.srid).to_wkt(), **more,
+        geometry_type=_kind(order.layer), crs=systems.crs(order.srid).to_wkt(),
+        layer_metadata={"label": order.layer.access.label} if FORMATS[order.format].driver == "GPKG" else None, **more,
     )  # fmt: skip
 
 
@@ -257,7 +258,7 @@ def _parquet(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
     """GeoParquet 1.1: WKB, and in the metadata what is in the column."""
     column = {"encoding": "WKB", "geometry_types": [_kind(order.layer)], "crs": systems.crs(order.srid).to_json_dict()}
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-    schema = rows.schema.with_metadata({b"geo": orjson.dumps(geo)})
+    schema = rows.schema.with_metadata({b"geo": orjson.dumps(geo), b"label": order.layer.access.label.encode()})
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in rows:
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))

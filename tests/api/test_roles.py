@@ -1,144 +1,476 @@
-"""What a caller may not see does not exist for him: every role, every layer, every path."""
+"""What a caller may not see does not exist for him: every role × every layer × every path, and callers whom rights narrow.
+
+The answers are searched for tokens planted in every row of every layer (`expected_rights`); who may see which is read from the layer
+files by a reader of the tests' own. A route that the matrix does not know (`routes_probed`) is a failure.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import math
+import re
+import uuid
+from collections.abc import Iterator
+from os import environ
+
+import numpy
+import orjson
 import pytest
-from api_rows import PASSWORD, basic, put
+from api_rows import PASSWORD, Caller, basic
+from expected_rights import ROLES, VALID_TIME, WEST, Expected, layers, plant, plant_observations, tokens, unpacked
+from rasterio import open as open_raster
+from rasterio.transform import from_bounds
+from routes_probed import CHANGE, GET, Elsewhere
+from shapely import box
 
-from gis.access import accounts
-from gis.api import process as served
-from gis.catalog.model import ROLES
-from gis.catalog.read import catalog
+from gis.access import accounts, identity, rights
+from gis.access.roles import visible_catalog
+from gis.api.app import create_app
+from gis.api.tile_cache import cache
+from gis.catalog.model import ROLES as THE_ROLES
 from gis.db.connection import owner
+from gis.settings import settings
 
-TILE = "/collections/{}/tiles/WebMercatorQuad/15/13306/27033"
-ALONE = (
-    "/collections/{}",
-    "/collections/{}/items",
-    "/collections/{}/items/{}",
-    "/collections/{}/schema",
-    "/collections/{}/queryables",
-    "/collections/{}/tiles",
-    "/collections/{}/tiles/WebMercatorQuad",
-    "/collections/{}/tiles/WebMercatorQuad?f=tilejson",
-    TILE,
-    "/styles/{}",
-    "/styles/{}?f=qml",
-    "/collections/{}?f=html",
-    "/collections/{}/items?f=html",
-    "/collections/{}/items?f=csv",
-    "/collections/{}/items?resultType=hits",
-    "/collections/{}/items?f=jsonld",
-)
-TOGETHER = (
-    "/",
-    "/?f=html",
-    "/?f=jsonld",
-    "/collections",
-    "/collections?f=html",
-    "/collections?f=jsonld",
-    "/openapi",
-    "/openapi?f=html",
-    "/catalog",
-    "/styles/onemap",
-    "/processes",
-    "/processes?f=html",
-    "/conformance",
-    "/jobs",
-    "/metrics",
-)
+BEFORE = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=36)).strftime("%Y-%m-%dT%H:%M:%SZ")
+NEVER = "never_was"
+LAYERS = layers()
+"""As their files say, by the tests' own reader."""
+
+NARROW = {
+    "water_pipe": {"area": True},
+    "water_valve": {"columns": ("network", "valve_id", "kind", *VALID_TIME)},
+    "water_node": {"hidden": True},
+    "hydrant": {"rows": "w"},
+    "address": {"area": True},
+    "community": {"area": True},
+    "door_plate": {"area": True},
+    "place_name": {"area": True},
+    "sensor": {"area": True},
+}
+"""What rights leave the user `west` of the role water: see the fixture `matrix`."""
 
 
-def the_id(layer) -> str:
-    return ":".join(str(layer.example[name]) for name in layer.key)
+class Seen:
+    """What one caller may see: of each layer the columns and the rows."""
+
+    def __init__(self, role: str, narrow: dict | None = None):
+        self.role, self._narrow = role, narrow or {}
+
+    def layer(self, layer: Expected) -> bool:
+        return layer.reads(self.role) and not self._narrow.get(layer.id, {}).get("hidden")
+
+    def column(self, layer: Expected, column: str) -> bool:
+        return self.layer(layer) and layer.sees(self.role, column) and column in self._narrow.get(layer.id, {}).get("columns", [column])
+
+    def row(self, layer: Expected, row: str) -> bool:
+        narrow = self._narrow.get(layer.id, {})
+        return ("area" not in narrow or layer.shape(row).intersects(box(*WEST))) and ("rows" not in narrow or row in narrow["rows"])
+
+    def is_whole(self, layer: Expected) -> bool:
+        return layer.id not in self._narrow
+
+    def token(self, layer_id: str, column: str, row: str) -> bool:
+        layer = LAYERS[layer_id]
+        if column == "source":  # the name of the file delivered: for who sees all of the layer
+            return self.layer(layer) and self.is_whole(layer)
+        return self.column(layer, column) and self.row(layer, row)
+
+    def tokens(self, layer: Expected, rows: str) -> set[tuple[str, str, str]]:
+        """All tokens that a listing of these rows shows."""
+        texts = [column for column in layer.fields if layer.is_text(column) and self.column(layer, column)]
+        return {(layer.id, column, row) for row in rows if self.row(layer, row) for column in texts}
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_hidden_layers_exist_on_no_path(as_role, role):
-    client = as_role(role)
-    hidden = [layer for layer in catalog().vectors if not layer.readable_by(role)]
-    shown = [layer for layer in catalog().vectors if layer.readable_by(role)]
-    assert shown and (hidden or role in ("admin", "planner"))
-    nothing = client.get("/collections/no_such_layer").json
-    for layer in hidden:
-        for path in ALONE:
-            answer = client.get(path.format(layer.id, the_id(layer)))
-            assert answer.status_code == 404, f"{role} {path} {layer.id}"
-            assert layer.title.zh not in answer.text
-            if answer.is_json and "f=" not in path:
-                assert answer.json["detail"] == nothing["detail"], "the same words as for what never was"
-        assert client.post(f"/collections/{layer.id}/items", json={"op": "isNull", "args": [{"property": "x"}]}).status_code == 404
-        assert client.client.options(f"/collections/{layer.id}/items", headers=client.headers).status_code == 404
-    for layer in shown:
-        assert client.get(f"/collections/{layer.id}/items/{the_id(layer)}").status_code == 200, f"{role} {layer.id}"
-        assert client.get(f"/collections/{layer.id}/items").json["numberReturned"] == 1
-    texts = {path: client.get(path).text for path in TOGETHER}
-    for layer in hidden:
-        for path, text in texts.items():
-            named = (f'"{layer.id}"', f"/{layer.id}/", f"/{layer.id}?", f"/{layer.id}<", layer.description.zh)
-            assert not any(name in text for name in named), f"{role} sees {layer.id} on {path}"
-    for layer in shown:
-        assert f'"{layer.id}"' in texts["/collections"] and f"/collections/{layer.id}/items" in texts["/openapi"]
+@pytest.fixture(scope="module")
+def matrix(module_db) -> Iterator[dict[str, tuple[Caller, Seen]]]:
+    """The application over planted rows, and its callers by name: one per role, and `west`, whom rights narrow."""
+    for name in ("ONEMAP_AT_ONCE", "ONEMAP_HEAVY_AT_ONCE"):  # tests/access says what limits do
+        environ[name] = "0"
+    settings.cache_clear()
+    identity.forget()
+    cache.clear()
+    for layer in LAYERS.values():
+        plant(layer)
+        if layer.is_raster:
+            _raster(layer.id)
+    plant_observations()
+    app = create_app()
+    callers = {"anonymous": (Caller(app.test_client(), {}), Seen("anonymous"))}
+    for role in ROLES[1:]:
+        accounts.add_user(f"test-{role}", role)
+        callers[role] = (_with_key(app, f"test-{role}"), Seen(role))
+    accounts.add_user("west", "water", department="西城所")
+    area = ",".join(map(str, WEST))
+    rights.add("user", "west", "water_pipe", area=area)
+    rights.add("user", "west", "water_valve", columns=("kind",))
+    rights.add("department", "西城所", "water_node", last_day=dt.date.today() - dt.timedelta(days=1))
+    rights.add("department", "西城所", "hydrant", filter=f"hydrant_id = '{LAYERS['hydrant'].token('hydrant_id', 'w')}'")
+    rights.add("department", "西城所", "address/", area=area)
+    rights.add("user", "west", "sensor", area=area)
+    callers["west"] = (_with_key(app, "west"), Seen("water", NARROW))
+    yield callers
+    for name in ("ONEMAP_AT_ONCE", "ONEMAP_HEAVY_AT_ONCE"):
+        del environ[name]
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_hidden_columns_exist_in_no_answer(as_role, role):
-    client = as_role(role)
-    for layer in catalog().vectors:
-        if not layer.readable_by(role):
-            continue
-        items = f"/collections/{layer.id}/items"
-        for column in layer.columns.keys() - layer.columns_for(role).keys():
-            secret = str(layer.example.get(column) or "")
-            for path in (
-                items,
-                f"{items}?f=html",
-                f"{items}?f=csv",
-                f"{items}?f=jsonld",
-                f"{items}/{the_id(layer)}",
-                f"{items}/{the_id(layer)}?f=html",
-            ):
-                answer = client.get(path)
-                assert answer.status_code == 200 and column not in answer.text, f"{role} {path} {column}"
-                assert not secret or secret not in answer.text
-            for path in ("schema", "queryables", "tiles/WebMercatorQuad", "tiles/WebMercatorQuad?f=tilejson"):
-                properties = client.get(f"/collections/{layer.id}/{path}").text
-                assert f'"{column}"' not in properties, f"{role} {path} {column}"
-            asked = (f"{column}=x", f"sortby={column}", f"properties={column}", f"filter={column} IS NULL", f"filter={column}='x'")
-            never = client.get(f"{items}?never_was=x").status_code
-            for query in asked:
-                assert client.get(f"{items}?{query}").status_code == never == 400, f"{role} {query}"
-            fields = [
-                field["name"]
-                for group in client.get("/catalog").json["groups"]
-                for one in group["layers"]
-                if one["id"] == layer.id
-                for field in one["fields"]
-            ]
-            assert fields and column not in fields
+def _with_key(app, user: str) -> Caller:
+    return Caller(app.test_client(), {"X-API-Key": accounts.new_key(user)})
 
 
-def test_what_is_narrowed_is_seen_by_whom_it_is_for(as_role):
-    path = "/collections/water_connection/items"
-    assert as_role("water").get(path).json["features"][0]["properties"]["customer_name"] == "府前小区物业"
-    assert "customer_name" not in as_role("planner").get(path).json["features"][0]["properties"]
-    assert as_role("admin").get("/collections/door_plate/items").json["features"][0]["properties"]["token"]
+def _raster(layer_id: str) -> None:
+    folder = settings().home / "raster"
+    folder.mkdir(parents=True, exist_ok=True)
+    view = {"width": 20, "height": 20, "count": 1, "dtype": "float32", "crs": "EPSG:4490", "transform": from_bounds(*WEST, 20, 20)}
+    with open_raster(folder / f"{layer_id}.tif", "w", driver="GTiff", **view) as file:
+        file.write_band(1, numpy.add.outer(numpy.arange(20.0), numpy.arange(20.0)))
 
 
-def test_processes_exist_for_those_who_may_read_their_layers(as_role):
+def _tile(layer: Expected, row: str) -> str:
+    """The tile of the layer's largest zoom in which a planted row lies: z/y/x of WebMercatorQuad."""
+    at, z = (box(*WEST).centroid if layer.is_raster else layer.shape(row).centroid), layer.zooms[1]
+    n = 2**z
+    y = (1 - math.asinh(math.tan(math.radians(at.y))) / math.pi) / 2 * n
+    return f"{z}/{int(y)}/{int((at.x + 180) / 360 * n)}"
+
+
+def _path(pattern: str, layer: Expected, name: str | None = None) -> str:
+    """The path for a layer, or the same with another name."""
+    is_raster = layer.is_raster
+    z, y, x = _tile(layer, "w").split("/")
+    return pattern.format(
+        z=z,
+        y=y,
+        x=x,
+        layer=name or layer.id, near=(name or layer.id)[:-1], item="x" if is_raster else layer.id_of("w"),
+        gone="x" if is_raster else layer.id_of("p"), tile=_tile(layer, "w"), eastern=_tile(layer, "e"), group=layer.group, before=BEFORE,
+    )  # fmt: skip
+
+
+def _bare(answer, layer: Expected) -> tuple:
+    """An answer without what names the request or what was asked: to compare what is hidden with what never was."""
+    body = answer.get_data()
+    body = re.sub(rb'"(requestId|timeStamp|instance)":\s*"[^"]*"', b"", body)
+    body = re.sub(rb"\b[0-9a-f]{16}\b", b"", body)
+    body = body.replace(NEVER.encode(), b"@").replace(layer.id.encode(), b"@")
+    return answer.status_code, answer.content_type, body
+
+
+def _text(answer) -> str:
+    """What is written in an answer, in an archive too."""
+    return unpacked(answer.get_data()).decode("utf-8", "replace")
+
+
+def _named(layer: Expected, body: str) -> bool:
+    """Whether an answer names a layer."""
+    names = (f'"{layer.id}"', f"/{layer.id}/", f"/{layer.id}?", f"/{layer.id}<", f"pub.{layer.id}", layer.description)
+    return any(name in body for name in names)
+
+
+def test_every_route_is_in_the_matrix(matrix):
+    """A new route says in tests/api/routes_probed.py how it is asked, or why it is the same for everybody."""
+    app = matrix["admin"][0].client.application
+    for rule in app.url_map.iter_rules():
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            known = rule.rule in GET if method == "GET" else (method, rule.rule) in CHANGE
+            assert known, f"{method} {rule.rule} is not in the matrix of rights (tests/api/routes_probed.py)"
+    for how in (*GET.values(), *CHANGE.values()):
+        assert not isinstance(how, Elsewhere) or how.test in globals(), how.test
+    document = matrix["admin"][0].get("/openapi").json
+    adapter = app.url_map.bind("localhost")
+    for path, methods in document["paths"].items():
+        plain = re.sub(r"\{[^}]*\}", "1", path)
+        for method in methods.keys() & {"get", "post", "put", "patch", "delete"}:
+            assert adapter.test(plain, method.upper()), f"OpenAPI names {method} {path}, and there is no such route"
+    assert set(ROLES) == set(THE_ROLES)
+
+
+@pytest.mark.parametrize("names", [ROLES[:6], ROLES[6:], ("west",)], ids=["roles", "more roles", "narrowed"])
+def test_hidden_layers_exist_on_no_path(matrix, names):
+    for name in names:
+        caller, seen = matrix[name]
+        for pattern in (path for how in GET.values() if isinstance(how, tuple) for path in how):
+            if "{" not in pattern:
+                _ask_together(caller, seen, name, pattern)
+                continue
+            for layer in LAYERS.values():
+                if not seen.layer(layer):
+                    _ask_hidden(caller, name, pattern, layer)
+                elif name in ("west", "admin", "anonymous") or not layer.reads("anonymous") or layer.restricted:
+                    _ask_seen(caller, seen, name, pattern, layer)
+
+
+def _ask_together(caller: Caller, seen: Seen, name: str, path: str) -> None:
+    answer = caller.get(path)
+    assert answer.status_code in (200, 404), f"{name} {path}: {answer.status_code}"
+    found, text = tokens(answer.get_data()), _text(answer)
+    assert all(seen.token(*token) for token in found), f"{name} {path} shows {found}"
+    for layer in LAYERS.values():
+        assert seen.layer(layer) or not _named(layer, text), f"{name} sees {layer.id} on {path}"
+
+
+def _ask_hidden(caller: Caller, name: str, pattern: str, layer: Expected) -> None:
+    """What is hidden is answered as what never was."""
+    answer = caller.get(_path(pattern, layer))
+    assert layer.id not in {layer_id for layer_id, _, _ in tokens(answer.get_data())}, f"{name} {pattern} {layer.id}"
+    if "{layer}" in pattern or "{near}" in pattern:
+        never = caller.get(_path(pattern, layer, NEVER))
+        assert _bare(answer, layer) == _bare(never, layer), f"{name} tells {layer.id} from what never was on {pattern}"
+        assert layer.description not in _text(answer)
+    else:
+        assert not _named(layer, _text(answer)), f"{name} sees {layer.id} on {pattern}"
+
+
+def _ask_seen(caller: Caller, seen: Seen, name: str, pattern: str, layer: Expected) -> None:
+    """What is seen shows no token that is not."""
+    answer = caller.get(_path(pattern, layer))
+    assert answer.status_code < 500, f"{name} {pattern} {layer.id}"
+    found = tokens(answer.get_data())
+    assert all(seen.token(*token) for token in found), f"{name} {pattern} {layer.id}: {[t for t in found if not seen.token(*t)]}"
+    if layer.is_raster:
+        return
+    if pattern.endswith("/items") or pattern.endswith("download?f=csv"):
+        assert seen.tokens(layer, "we") <= found, f"{name} {pattern} {layer.id} lacks {seen.tokens(layer, 'we') - found}"
+    elif pattern.endswith("/items?as-of={before}"):
+        assert seen.tokens(layer, "pq") <= found, f"{name} {pattern} {layer.id}"
+    elif "resultType=hits" in pattern:
+        assert answer.json["numberMatched"] == sum(seen.row(layer, row) for row in "we"), f"{name} {layer.id}"
+    elif "limit=1" in pattern and "/items?limit=1" in pattern:
+        assert seen.is_whole(layer) or "numberMatchedEstimate" not in answer.json, "an estimate counts what is hidden"
+    if "{layer}" in pattern and (layer.restricted or not seen.is_whole(layer)):
+        hidden = [column for column in layer.fields if not seen.column(layer, column)]
+        for column in hidden if re.search("schema|queryables|tilejson|tiles/WebMercatorQuad$|styles", pattern) else ():
+            assert f'"{column}"' not in _text(answer) and f">{column}<" not in _text(answer), f"{name} {pattern} {layer.id}.{column}"
+
+
+def test_nobody_changes_what_he_may_not(matrix):
+    """POST, PUT, PATCH, DELETE: what is hidden is answered as what never was, what may only be read stays as it is."""
+    before = _contents()
+    for name, (caller, seen) in matrix.items():
+        for (method, _), asked in CHANGE.items():
+            for path, body in asked if isinstance(asked, tuple) else ():
+                for layer in LAYERS.values():
+                    may_write = seen.is_whole(layer) and (seen.role == "admin" or seen.role in layer.write)
+                    if layer.is_raster or may_write:
+                        continue
+                    given = {"headers": caller.headers, "method": method} | ({"json": body} if body is not None else {})
+                    answer = caller.client.open(_path(path, layer), **given)
+                    if not seen.layer(layer):
+                        never = caller.client.open(_path(path, layer, NEVER), **given)
+                        assert _bare(answer, layer) == _bare(never, layer), f"{name} {method} {layer.id}"
+                    elif body is None or "op" not in body:
+                        assert answer.status_code in (401, 403, 404, 405), f"{name} {method} {layer.id}: {answer.status_code} {answer.text}"
+                    assert all(seen.token(*token) for token in tokens(answer.get_data())), f"{name} {method} {layer.id}"
+    assert _contents() == before
+
+
+def _contents() -> dict[str, int]:
+    """How many rows each layer has, and when the newest was written."""
+    found = {}
+    with owner() as connection, connection.cursor() as cursor:
+        for layer in LAYERS.values():
+            if not layer.is_raster:
+                cursor.execute(f'SELECT count(*), max(recorded_from) FROM core."{layer.id}"')
+                found[layer.id] = cursor.fetchone()
+    return found
+
+
+def _questions(column: str) -> list[tuple[str, dict]]:
+    """Every way to ask about a column, as (path behind the layer, how)."""
+    cql2 = {"op": "like", "args": [{"property": column}, "zq%"]}
+    texts = (f"{column}=x", f"sortby={column}", f"sortby=-{column}", f"properties={column}", f"filter={column} IS NULL",
+             f"filter={column} LIKE 'zq%25'", f"filter=CASEI({column}) = 'x'", f"filter=NOT ({column} = 'x')",
+             f"resultType=hits&filter={column} = 'x'", f"f=csv&properties={column}")  # fmt: skip
+    asked = [(f"items?{text}", {}) for text in texts]
+    asked += [(f"download?f=csv&{text}", {}) for text in (f"{column}=x", f"properties={column}", f"filter={column} IS NULL")]
+    asked += [("items", {"json": cql2}), (f"items?filter-lang=cql2-json&filter={orjson.dumps(cql2).decode()}", {})]
+    return asked
+
+
+def test_hidden_columns_are_no_oracle(matrix):
+    """A column that is hidden is answered, however it is asked about, with the words for one that never was."""
+    for name, (caller, seen) in matrix.items():
+        for layer in LAYERS.values():
+            for column in layer.fields if seen.layer(layer) and (layer.restricted or name == "west") else ():
+                if seen.column(layer, column) or column in layer.key:
+                    continue
+                for (path, how), (other, same) in zip(_questions(column), _questions(NEVER), strict=True):
+                    ask = caller.post if how else caller.get
+                    answer, never = ask(f"/collections/{layer.id}/{path}", **how), ask(f"/collections/{layer.id}/{other}", **same)
+                    assert answer.status_code == never.status_code == 400, f"{name} {layer.id} {path}: {answer.status_code}"
+                    assert answer.text.replace(column, "@").replace(answer.json["requestId"], "") == never.text.replace(NEVER, "@").replace(
+                        never.json["requestId"], ""
+                    ), f"{name} {layer.id} {path}"
+
+
+def test_rows_beside_a_right_are_never_there(matrix):
+    """Not by id, by filter, by count, by area, by order, in a tile, in the change feed."""
+    west, seen = matrix["west"]
+    layer = LAYERS["water_pipe"]
+    hidden, never = west.get(f"/collections/water_pipe/items/{layer.id_of('e')}"), west.get("/collections/water_pipe/items/city:never")
+    assert (hidden.status_code, hidden.json["detail"]) == (never.status_code, never.json["detail"]) == (404, never.json["detail"])
+    for query in (
+        f"pipe_id={layer.token('pipe_id', 'e')}",
+        f"filter=pipe_id='{layer.token('pipe_id', 'e')}'",
+        "bbox=117.05,31.9,117.1,32.1",
+        "filter=S_INTERSECTS(geom,BBOX(117.05,31.9,117.1,32.1))",
+        f"bbox=117.05,31.9,117.1,32.1&as-of={BEFORE}",
+    ):
+        assert west.get(f"/collections/water_pipe/items?{query}").json["features"] == [], query
+        assert west.get(f"/collections/water_pipe/items?resultType=hits&{query}").json["numberMatched"] == 0, query
+    fed = west.get("/collections/water_pipe/changes")
+    went = {(layer.id, column, "p") for column in layer.key}
+    assert tokens(fed.get_data()) == seen.tokens(layer, "w") | went and len(fed.json["changes"]) == 2, (
+        "what came, and what went in the west"
+    )
+    assert west.get(f"/collections/hydrant/items/{LAYERS['hydrant'].id_of('w')}").status_code == 200
+    assert west.get(f"/collections/hydrant/items/{LAYERS['hydrant'].id_of('e')}").status_code == 404
+
+
+def test_observations_are_for_who_sees_all_sensors(matrix):
+    """They are kept by sensor, not by place: who sees a part of the sensors reads none."""
+    everywhere = "/collections/sensor/cube?bbox=116,31,118,33"
+    whole, part = (matrix[name][0].get(f"{everywhere}&f=geojson") for name in ("water", "west"))
+    assert "4711" in whole.text and "4711" not in part.text
+    assert matrix["west"][0].get(f"/collections/sensor/locations/{LAYERS['sensor'].id_of('w')}").status_code == 404
+
+
+def test_a_cached_tile_is_not_given_to_another(matrix):
+    layer = LAYERS["water_pipe"]
+    for order in (("water", "west", "anonymous", "gas"), ("west", "water", "gas", "anonymous")):
+        cache.clear()
+        for path in ("/collections/water_pipe/tiles", "/groups/pipe/tiles", "/tiles"):
+            etags = {}
+            for name in order:
+                answer = matrix[name][0].get(f"{path}/WebMercatorQuad/{_tile(layer, 'e')}")
+                shown = {token for token in tokens(answer.get_data()) if token[0] == layer.id}
+                assert bool(shown) == (name == "water"), f"{name} {path}"
+                if answer.status_code in (200, 204):
+                    assert answer.headers["Cache-Control"].startswith("private") or name == "anonymous"
+                    etags[name] = answer.headers["ETag"]
+            assert etags.get("water") != etags.get("west")
+            if path.startswith("/coll"):
+                again = matrix["west"][0].get(f"{path}/WebMercatorQuad/{_tile(layer, 'e')}", headers={"If-None-Match": etags["water"]})
+                assert again.status_code != 304, "what another was given is not what he has"
+
+
+def test_processes_exist_for_those_who_may_read_their_layers(matrix):
     from gis import processes
 
-    for role in ROLES:
-        client, seen = as_role(role), served.runnable(role)
-        assert {p["id"] for p in client.get("/processes").json["processes"]} == set(seen)
-        for name in processes.processes():
-            assert client.get(f"/processes/{name}").status_code == (200 if name in seen else 404)
-            if name not in seen:
-                assert client.post(f"/processes/{name}/execution", json={"inputs": {}}).status_code == 404
+    for name, (caller, seen) in matrix.items():
+        listed = {process["id"] for process in caller.get("/processes").json["processes"]}
+        for process in processes.processes().values():
+            reads = all(seen.layer(LAYERS[layer]) for layer in process.layers)
+            reads &= not process.any_of or any(seen.layer(LAYERS[layer]) for layer in process.any_of)
+            writes = all(
+                seen.is_whole(LAYERS[layer]) and (seen.role == "admin" or seen.role in LAYERS[layer].write) for layer in process.writes
+            )
+            described, run = caller.get(f"/processes/{process.id}"), f"/processes/{process.id}/execution"
+            assert (process.id in listed) == (described.status_code == 200) == (reads and writes), f"{name} {process.id}"
+            if not (reads and writes):
+                for hidden, never in (
+                    (described, caller.get("/processes/never_was")),
+                    (caller.post(run, json={}), caller.post("/processes/never_was/execution", json={})),
+                ):
+                    assert hidden.status_code == never.status_code == 404 and hidden.json["detail"] == never.json["detail"]
+            elif not all(seen.is_whole(LAYERS[layer]) for layer in (*process.layers, *process.any_of)):
+                for how in ({}, {"Prefer": "respond-async"}):
+                    answer = caller.post(run, json={"inputs": process.example}, headers=how)
+                    assert answer.status_code == 403 and "the whole of" in answer.text, f"{name} {process.id}: {answer.text}"
+                    assert not tokens(answer.get_data())
 
 
-def test_credentials_in_every_form(app, as_role):
-    client = app.test_client()
+def test_jobs_are_their_owners(matrix):
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO meta.job (process, inputs, user_name, role, status, progress, result) VALUES"
+            " ('geocode', %s, 'test-water', 'water', 'successful', 100, %s) RETURNING id::text",
+            ('{"text": "zqjob"}', '{"found": "zqjob"}'),
+        )
+        job = cursor.fetchone()[0]
+    other = str(uuid.uuid4())
+    for name, (caller, _) in matrix.items():
+        paths = ("/jobs/{}", "/jobs/{}/results", "/jobs/{}?f=html")
+        if name == "water":
+            assert all("zqjob" in caller.get(path.format(job)).text for path in paths[:2]) and job in caller.get("/jobs").text
+            continue
+        sees = name == "admin"  # the administrator sees which jobs there are
+        assert (job in caller.get("/jobs").text) == sees, name
+        for path in paths if not sees else ():
+            mine, none = caller.get(path.format(job)), caller.get(path.format(other))
+            assert (mine.status_code, "zqjob" in mine.text) == (none.status_code, False) == (404, False), f"{name} {path}"
+        if not sees:
+            assert caller.delete(f"/jobs/{job}").status_code == caller.delete(f"/jobs/{other}").status_code == 404
+    right = rights.add("user", "test-water", "address", area=",".join(map(str, WEST)))
+    assert matrix["water"][0].get(f"/jobs/{job}/results").status_code == 403, (
+        "what was made of the whole is not given to who sees a part now"
+    )
+    rights.remove(right)
+    assert matrix["water"][0].get(f"/jobs/{job}/results").status_code == 200
+
+
+def test_a_door_plates_page_says_what_the_plate_says(matrix):
+    """Whoever holds the token of a plate reads its address; nothing else of the plate, for no role."""
+    plate, allowed = (
+        LAYERS["door_plate"],
+        {("door_plate", column) for column in ("plate_id", "code", "address", "road", "number", "police_station")},
+    )
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE core.door_plate SET token = 'tokenofawesternplate' WHERE plate_id = %s", (plate.token("plate_id", "w"),))
+    for name in ("anonymous", "west", "gas"):
+        answer = matrix[name][0].get("/d/tokenofawesternplate?f=json")
+        assert {(layer, column) for layer, column, _ in tokens(answer.get_data())} <= allowed, answer.text
+    assert matrix["anonymous"][0].get("/d/tokenofnoplatewhatever").status_code == 404
+
+
+def test_a_network_shows_no_label_above_its_own(matrix, monkeypatch):
+    """政务外网 shows nothing labelled 敏感, 互联网 what is 公开 only: to no role, on no path."""
+    for network, shown in (("government", ("公开", "内部")), ("internet", ("公开",))):
+        monkeypatch.setenv("ONEMAP_NETWORK", network)
+        _forget()
+        app = create_app()
+        caller = Caller(app.test_client(), matrix["admin"][0].headers)
+        listed = {one["id"] for one in caller.get("/collections").json["collections"]}
+        for layer in LAYERS.values():
+            exists = layer.label in shown
+            assert (layer.id in listed) == exists, f"{network} {layer.id}"
+            for pattern in ("/collections/{layer}", "/collections/{layer}/items", "/collections/{layer}/tiles/WebMercatorQuad/{tile}",
+                            "/collections/{layer}/download?f=csv", "/styles/{layer}", "/collections/{layer}/changes"):  # fmt: skip
+                if not exists:
+                    _ask_hidden(caller, network, pattern, layer)
+        for path in (
+            "/",
+            "/openapi",
+            "/catalog",
+            "/styles/onemap",
+            "/processes",
+            "/qgis/city.qgz",
+            "/collections/catalogue/items?limit=1000",
+        ):
+            text = caller.get(path).get_data()
+            hidden = [layer.id for layer in LAYERS.values() if layer.label not in shown and _named(layer, text.decode("utf-8", "replace"))]
+            assert not hidden and all(LAYERS[layer].label in shown for layer, _, _ in tokens(text)), f"{network} {path} {hidden}"
+
+    monkeypatch.undo()
+    _forget()
+
+
+def _forget() -> None:
+    """What a process keeps for good while it serves one network."""
+    settings.cache_clear()
+    visible_catalog.cache_clear()
+    cache.clear()
+
+
+def test_the_label_goes_with_the_layer(matrix):
+    caller = matrix["water"][0]
+    for layer in ("road", "door_plate", "water_pipe"):
+        assert caller.get(f"/collections/{layer}").json["label"] == LAYERS[layer].label
+        name = caller.get(f"/collections/{layer}/download?f=csv").headers["Content-Disposition"]
+        assert ("sensitive" in name) == (LAYERS[layer].label == "敏感") and ("internal" in name) == (LAYERS[layer].label == "内部")
+
+
+def test_credentials_in_every_form(matrix):
+    client = matrix["anonymous"][0].client
     accounts.add_user("li", "water", PASSWORD)
     key = accounts.new_key("li")
     pipes = "/collections/water_pipe"
@@ -165,28 +497,27 @@ def test_credentials_in_every_form(app, as_role):
     assert client.get(pipes).status_code == 404, "the next request of the same thread is nobody's again"
 
 
-def test_a_role_is_not_kept_from_one_request_to_the_next(app, as_role):
-    water, nobody = as_role("water"), as_role("anonymous")
+def test_a_role_is_not_kept_from_one_request_to_the_next(matrix):
+    water, nobody = matrix["water"][0], matrix["anonymous"][0]
     for _ in range(3):
         assert water.get("/collections/water_pipe/items").status_code == 200
         assert nobody.get("/collections/water_pipe/items").status_code == 404
 
 
-def test_access_to_restricted_layers_is_in_the_audit(as_role):
-    water = as_role("water")
-    water.get("/collections/water_pipe/items?bbox=116.9,31.9,117.1,32.1")
-    water.get("/collections/water_pipe/items/city:JS1-JS2")
-    assert water.get(TILE.format("water_pipe")).status_code == 200
-    water.get("/collections/road/items")
-    with owner() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT user_name, role, action, layer, n, detail FROM access.audit ORDER BY id")
-        rows = cursor.fetchall()
-    assert [row[:5] for row in rows] == [("test-water", "water", action, "water_pipe", 1) for action in ("items", "item", "tile")]
-    assert rows[0][5]["bbox"] == [116.9, 31.9, 117.1, 32.1] and rows[1][5]["id"] == "city:JS1-JS2" and len(rows[2][5]["bbox"]) == 4
-
-
-def test_a_cached_tile_is_not_given_to_another_role(as_role):
-    put("water_pipe", {"pipe_id": "X"})
-    assert as_role("water").get(TILE.format("water_pipe")).status_code == 200
-    assert as_role("anonymous").get(TILE.format("water_pipe")).status_code == 404
-    assert as_role("gas").get(TILE.format("water_pipe")).status_code == 404
+def test_access_to_restricted_layers_is_in_the_audit(matrix):
+    """With the area that was given out, and under the user's own role where rights narrow him."""
+    layer = LAYERS["water_pipe"]
+    for name, user in (("water", "test-water"), ("west", "west")):
+        with owner() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT max(id) FROM access.audit")
+            last = cursor.fetchone()[0]
+        caller = matrix[name][0]
+        caller.get("/collections/water_pipe/items?bbox=116.8,31.9,117.0,32.1")
+        caller.get(f"/collections/water_pipe/items/{layer.id_of('w')}")
+        assert caller.get(f"/collections/water_pipe/tiles/WebMercatorQuad/{_tile(layer, 'w')}").status_code == 200
+        caller.get("/collections/road/items")
+        with owner() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT user_name, role, action, layer, n, detail FROM access.audit WHERE id > %s ORDER BY id", (last,))
+            rows = cursor.fetchall()
+        assert [row[:5] for row in rows] == [(user, "water", action, "water_pipe", 1) for action in ("items", "item", "tile")]
+        assert rows[0][5]["bbox"] == [116.8, 31.9, 117.0, 32.1] and rows[1][5]["id"] == layer.id_of("w") and len(rows[2][5]["bbox"]) == 4
