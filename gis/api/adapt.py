@@ -10,14 +10,17 @@ import sys
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from importlib import import_module
 
 import pygeoapi.crs
 import pygeoapi.util
 from pygeoapi import l10n
+from pygeoapi.plugin import PLUGINS
 
 from gis.api import boxes, environment, pages, records, tile_grid
 from gis.api.serialize import to_json
 from gis.catalog.observed import SENSORS
+from gis.catalog.read import catalog
 
 # Chinese escaped and `<` turned into `&lt;` in every answer; a new Jinja environment for every page. Both are imported
 # by name, so they are replaced before the modules that use them are loaded.
@@ -47,6 +50,28 @@ for _module in (core, itemtypes, processes, tiles, oas, linked_data):
         if hasattr(_module, _name):
             setattr(_module, _name, _ours)
 provider_base.get_crs = pygeoapi.crs.get_crs
+
+
+@lru_cache(maxsize=64)
+def _class_of(name: str, kind: str) -> type:
+    module, _, named = (name if "." in name else PLUGINS[kind][name]).rpartition(".")
+    return getattr(import_module(module), named)
+
+
+def load_plugin(plugin_type: str, plugin_def: dict):
+    """A plugin as pygeoapi loads it, without writing out the list of all plugins for a log that nobody keeps."""
+    return _class_of(plugin_def["name"], plugin_type)(plugin_def)
+
+
+@lru_cache(maxsize=8)
+def _formatters(kind: str) -> dict:
+    return _all_formatters({"providers": [{"type": kind}]})
+
+
+_all_formatters = pygeoapi.util.get_dataset_formatters
+itemtypes.load_plugin = load_plugin
+# Makes each formatter anew for every page; no collection here has formatters of its own.
+itemtypes.get_dataset_formatters = lambda dataset: _formatters(pygeoapi.util.get_provider_default(dataset["providers"])["type"])
 
 # A fixed list of two tile matrix sets; the national grid of CGCS2000 is a third.
 tiles.TileMatrixSetEnum = Enum(

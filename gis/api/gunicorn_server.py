@@ -11,7 +11,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from gis.access import audit, limits
-from gis.api import logs, watch
+from gis.api import logs, threads, watch
 from gis.db import connection
 from gis.errors import OneMapError
 from gis.settings import settings
@@ -38,7 +38,7 @@ class Server(BaseApplication):
             "bind": f"{settings().host}:{settings().port}",
             "workers": settings().workers,
             "threads": settings().threads,
-            "worker_class": watch.Threads,
+            "worker_class": threads.Threads,
             "pre_request": watch.received,
             "logger_class": logs.ServerLog,
             "loglevel": settings().log_level,

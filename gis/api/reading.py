@@ -7,13 +7,11 @@ allowed for the caller raises NotFound here, for both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import import_module
 
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, is_restricted
 from gis.api import temporal, transaction
-from gis.api.adapt import itemtypes
+from gis.api.adapt import itemtypes, load_plugin
 from gis.api.asked import Asked
 from gis.api.visit import Visit
 from gis.errors import InputError, NotFound
@@ -49,14 +47,7 @@ def definition_of(api, name: str, kind: str) -> dict:
 
 def provider_of(api, name: str, kind: str):
     """The provider of a collection. Raises NotFound where it has none of this kind."""
-    definition = definition_of(api, name, kind)
-    return _class_of(definition["name"])(definition)
-
-
-@lru_cache(maxsize=64)
-def _class_of(dotted: str) -> type:
-    module, _, name = dotted.rpartition(".")
-    return getattr(import_module(module), name)
+    return load_plugin("provider", definition_of(api, name, kind))
 
 
 def asked(api, visit: Visit, formats: tuple[str, ...] = FORMATS, default: str | None = None, data: bytes = b"") -> Asked:

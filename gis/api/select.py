@@ -33,7 +33,7 @@ class Statement:
         """The placeholder of a value, cast to a type of PostgreSQL."""
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
-        return sql.SQL("{}::" + sql_type).format(sql.Placeholder(name))
+        return sql.SQL(f"%({name})s::{sql_type}")
 
 
 def fixed(composed: sql.Composable) -> sql.SQL:
