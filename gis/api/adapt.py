@@ -161,7 +161,10 @@ _QGIS = (  # without these QGIS filters on the client and guesses the schema
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions-plus",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-operators",  # the draft's name for it: what QGIS up to 3.40 looks for
+    "http://www.opengis.net/spec/cql2/1.0/conf/spatial-functions",
     "http://www.opengis.net/spec/cql2/1.0/conf/temporal-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/array-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/accent-insensitive-comparison",
 )
 _NOT_OURS = ("processes-1/1.0/conf/callback", "advanced-property-roles")
 """Declared by pygeoapi for every feature collection; no callback is ever made."""

@@ -17,6 +17,7 @@ import orjson
 from psycopg2 import sql
 
 from gis.catalog.model import Layer
+from gis.db import cql2_time
 from gis.db import cql2_values as values
 from gis.errors import InputError
 
@@ -37,10 +38,21 @@ _SPATIAL = {
     "s_within": "ST_Within",
     "s_contains": "ST_Contains",
     "s_disjoint": "ST_Intersects",
+    "s_equals": "ST_Equals",
+    "s_touches": "ST_Touches",
+    "s_crosses": "ST_Crosses",
+    "s_overlaps": "ST_Overlaps",
 }
 _SPATIAL_TURNED = {"s_within": "s_contains", "s_contains": "s_within"}
-_TEMPORAL = ("t_after", "t_before", "t_during", "t_intersects", "t_disjoint", "t_equals")
-_TEMPORAL_TURNED = {"t_after": "t_before", "t_before": "t_after"}
+_ARRAYS = {
+    "a_equals": "({0} @> {1} AND {0} <@ {1})",
+    "a_contains": "({0} @> {1})",
+    "a_containedBy": "({0} <@ {1})",
+    "a_overlaps": "({0} && {1})",
+}
+"""Lists are compared as sets: neither order nor repetition counts (7.9)."""
+_FOLDS = {"casei": "lower({})", "accenti": "regexp_replace(normalize({}, NFD), U&'[\\0300-\\036F]', '', 'g')"}
+"""Case, and the marks that stand for themselves once a letter is taken apart (tones of Pinyin, accents)."""
 GEOMETRY_NAMES = ("geom", "geometry")
 
 
@@ -156,9 +168,9 @@ class _Writer:
         return found
 
     def type_of(self, node) -> str | None:
-        """The type of the column that a node holds, bare or within casei; None where it holds none."""
-        if isinstance(node, dict) and node.get("op") == "casei":
-            return self.type_of(_exactly("casei", node.get("args"), 1)[0])
+        """The type of the column that a node holds, bare or within casei or accenti; None where it holds none."""
+        if isinstance(node, dict) and node.get("op") in _FOLDS:
+            return self.type_of(_exactly(node["op"], node.get("args"), 1)[0])
         name = self.column(node)
         return None if name is None else self.visible[name].type
 
@@ -189,8 +201,10 @@ class _Writer:
             return sql.SQL(f"({{}} {op} {{}})").format(*self.sides(_exactly(op, args, 2)))
         if op in _SPATIAL:
             return self.spatial(op, *_exactly(op, args, 2))
-        if op in _TEMPORAL:
+        if op in cql2_time.FUNCTIONS:
             return self.temporal(op, *_exactly(op, args, 2))
+        if op in _ARRAYS:
+            return self.arrays(op, *_exactly(op, args, 2))
         if op == "between":
             return sql.SQL("({} BETWEEN {} AND {})").format(*self.sides(_exactly(op, args, 3)))
         special = {"in": (self.among, 2), "like": (self.like, 2), "isNull": (self.is_null, 1)}
@@ -214,11 +228,11 @@ class _Writer:
 
     def side(self, node, wanted: str) -> _Side:
         """A value; `wanted` is the type of the column that it is compared with."""
-        if isinstance(node, dict) and node.get("op") == "casei":
-            inner = self.side(_exactly("casei", node.get("args"), 1)[0], wanted)
+        if isinstance(node, dict) and (fold := node.get("op")) in _FOLDS:
+            inner = self.side(_exactly(fold, node.get("args"), 1)[0], wanted)
             if inner.kind != "text":
-                raise InputError("casei takes a text")
-            return _Side(sql.SQL("lower({})").format(inner.sql), "text")
+                raise InputError(f"{fold} takes a text")
+            return _Side(sql.SQL(_FOLDS[fold]).format(inner.sql), "text")
         if (name := self.column(node)) is not None:
             return _Side(self.identifier(name), _KIND[self.visible[name].type])
         if node is None:
@@ -249,8 +263,9 @@ class _Writer:
         return sql.SQL("({} IN ({}))").format(first, sql.SQL(", ").join(rest))
 
     def like(self, node, pattern) -> sql.Composable:
-        folded = isinstance(pattern, dict) and pattern.get("op") == "casei"
-        text = _exactly("casei", pattern.get("args"), 1)[0] if folded else pattern
+        text = pattern
+        while isinstance(text, dict) and text.get("op") in _FOLDS:
+            text = _exactly(text["op"], text.get("args"), 1)[0]
         if not isinstance(text, str) or self.type_of(node) not in ("text", "code"):
             raise InputError("LIKE compares a text property with a 'pattern'", where=_shown(node))
         if (len(text) - len(text.rstrip("\\"))) % 2:
@@ -268,10 +283,8 @@ class _Writer:
         if self.is_geometry(right):
             op, left, right = _SPATIAL_TURNED.get(op, op), right, left
         if self.layer.is_raster or not self.is_geometry(left):
-            raise InputError(
-                f"{op} compares the geometry of the layer with a given one", remedy=f"{op}(geom, POINT(117 32))"
-            )
-        literal = self.bind(values.ewkb_hex(values.geometry(right, self.filter_crs)), "geometry")
+            raise InputError(f"{op} compares the geometry of the layer with a given one", remedy=f"{op}(geom, POINT(117 32))")
+        literal = self.bind(values.ewkb_hex(values.of_one_kind(op, values.geometry(right, self.filter_crs))), "geometry")
         geom = self.identifier("geom")
         test = sql.SQL("({geom} && {literal} AND {function}({geom}, {literal}))").format(
             geom=geom, literal=literal, function=sql.SQL(_SPATIAL[op])
@@ -282,52 +295,30 @@ class _Writer:
         return isinstance(node, dict) and len(node) == 1 and node.get("property") in GEOMETRY_NAMES
 
     def temporal(self, op: str, left, right) -> sql.Composable:
-        """A date or timestamp column against a moment or an interval; a day lasts from midnight to midnight (UTC)."""
-        if self.column(right) is not None:
-            if op == "t_during":
-                raise InputError("t_during takes a property first, then an INTERVAL")
-            op, left, right = _TEMPORAL_TURNED.get(op, op), right, left
-        name = self.column(left)
-        kind = None if name is None else _KIND[self.visible[name].type]
-        if kind not in ("day", "moment"):
-            raise InputError(f"{op} compares a date or timestamp property with a moment", where=_shown(left))
-        span = values.span(right)
-        if span.is_interval == (op == "t_equals") and op in ("t_equals", "t_during"):
-            raise InputError(f"{op} takes {'a moment' if op == 't_equals' else 'an INTERVAL'}")
-        return self.in_span(op, self.identifier(name), *_bounds(span, kind), _CAST[kind])
+        return cql2_time.condition(
+            op,
+            left,
+            right,
+            column=self.column,
+            kind=lambda name: _KIND[self.visible[name].type],
+            identifier=self.identifier,
+            bind=self.bind,
+        )
 
-    def in_span(self, op: str, column, start, end, closed: bool, cast: str) -> sql.Composable:
-        """`start`: the first day or moment; `end`: the last (closed) or the next midnight; None is open.
+    def arrays(self, op: str, left, right) -> sql.Composable:
+        """A list of texts against another, as sets."""
+        if self.column(left) is None and self.column(right) is None:
+            raise InputError(f"{op} compares a property that is a list", where=_shown(left))
+        return sql.SQL(_ARRAYS[op]).format(*(self.list_of(op, node) for node in (left, right)))
 
-        An open end compares the column with itself, so that an empty field stays unknown.
-        """
-        never, ever = (sql.SQL(f"({{0}} {sign} {{0}})").format(column) for sign in ("<>", "="))
-        after = never if end is None else self.than(column, ">" if closed else ">=", end, cast)
-        before = never if start is None else self.than(column, "<", start, cast)
-        if op in ("t_after", "t_before"):
-            return after if op == "t_after" else before
-        if op == "t_disjoint":
-            return sql.SQL("({} OR {})").format(after, before)
-        strict = op == "t_during"
-        early = ever if start is None else self.than(column, ">" if strict else ">=", start, cast)
-        late = ever if end is None else self.than(column, "<" if strict or not closed else "<=", end, cast)
-        return sql.SQL("({} AND {})").format(early, late)
-
-    def than(self, column, op: str, value, cast: str) -> sql.Composable:
-        return sql.SQL(f"({{}} {op} {{}})").format(column, self.bind(value, cast))
-
-
-def _bounds(span: values.Span, kind: str):
-    """First value, and last value with whether it is included, as days or as moments of UTC like the column."""
-    if kind == "day":
-        start, end = (value.date() if isinstance(value, dt.datetime) else value for value in (span.start, span.end))
-        return start, end, True
-    start, end, closed = span.start, span.end, True
-    if start is not None and not isinstance(start, dt.datetime):
-        start = dt.datetime.combine(start, dt.time(), dt.UTC)
-    if end is not None and not isinstance(end, dt.datetime):
-        end, closed = dt.datetime.combine(end, dt.time(), dt.UTC) + dt.timedelta(days=1), False
-    return start, end, closed
+    def list_of(self, op: str, node) -> sql.Composable:
+        if (name := self.column(node)) is not None:
+            if _KIND[self.visible[name].type] != "list":
+                raise InputError(f"property {name!r} is no list", where=op, remedy="Compare it with = or IN")
+            return self.identifier(name)
+        if not isinstance(node, list) or len(node) > MAX_LIST or not all(isinstance(one, str) for one in node):
+            raise InputError(f"{op} takes a list of at most {MAX_LIST:,} texts", where=_shown(node), remedy="('a', 'b')")
+        return self.bind([_clean(one) for one in node], "text[]")
 
 
 def _exactly(op: str, args, count: int) -> list:

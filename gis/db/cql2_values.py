@@ -14,6 +14,8 @@ from gis import crs
 from gis.errors import InputError
 
 MAX_VERTICES = 10_000
+_COLLECTION = 7
+"""GeometryCollection, as shapely numbers the types."""
 
 Moment = dt.date | dt.datetime
 
@@ -92,9 +94,7 @@ def _to_stored(geometry: shapely.Geometry, filter_crs: str) -> shapely.Geometry:
 def _numbers(values, count: tuple[int, ...]) -> list[float]:
     if not isinstance(values, list) or len(values) not in count:
         raise InputError(f"a bbox has {' or '.join(map(str, count))} numbers")
-    if not all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) for value in values
-    ):
+    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) for value in values):
         raise InputError("a bbox holds finite numbers only")
     return [float(value) for value in values]
 
@@ -141,6 +141,19 @@ def geometry(value, filter_crs: str = "CRS84") -> shapely.Geometry:
     if not shapely.is_valid(found):
         raise InputError("a filter geometry is invalid", where=shapely.is_valid_reason(found)[:80])
     return found
+
+
+def of_one_kind(op: str, found: shapely.Geometry) -> shapely.Geometry:
+    """The geometry for a function that relates what it compares part by part: a collection becomes points, lines or areas alone.
+
+    Raises InputError where it holds several of them; s_intersects and s_disjoint take any collection.
+    """
+    if shapely.get_type_id(found) != _COLLECTION or op in ("s_intersects", "s_disjoint"):
+        return found
+    united = shapely.union_all(found)
+    if shapely.get_type_id(united) == _COLLECTION:
+        raise InputError(f"{op} takes points, lines or areas, not several of them together", remedy="Join several conditions with OR")
+    return united
 
 
 def ewkb_hex(found: shapely.Geometry) -> str:

@@ -34,11 +34,13 @@ LAYER = Layer(
 VISIBLE = set(LAYER.columns) - {"secret"}
 
 NAMES = ["府前街", "府前街81号", "O'Brien", "50%_a", "", "abc", "ABC", None]
+TAGS = [["x"], ["y", "x"], [], ["ü", "x", "x"], None]
+ENDS = [None, dt.date(2020, 1, 1), dt.date(2020, 12, 31)]
 DAYS = [dt.date(2019, 12, 31), dt.date(2020, 1, 1), dt.date(2020, 6, 1), None]
 MOMENTS = [dt.datetime(2020, 1, 1, hour, tzinfo=dt.UTC) for hour in (0, 12, 23)] + [None]
 ROWS = [
     dict(id=i, a=a, b=b, name=NAMES[i % 8], flag=[True, False, None][i % 3], seen=MOMENTS[i % 4],
-         valid_from=DAYS[i % 4], secret="hush", lon=117 + i / 100, lat=32 + (i % 5) / 100)
+         valid_from=DAYS[i % 4], valid_to=ENDS[i % 3], tags=TAGS[i % 5], secret="hush", lon=117 + i / 100, lat=32 + (i % 5) / 100)
     for i, (a, b) in enumerate(itertools.product([None, 0, 1, 2], [None, -0.5, 1.0, 2.5, 7.0]))
 ]  # fmt: skip
 
@@ -54,8 +56,8 @@ def table(template):
         )
         psycopg2.extras.execute_batch(
             cursor,
-            "INSERT INTO thing VALUES (%(id)s, %(a)s, %(b)s, %(name)s, %(flag)s, %(seen)s, '{x}', %(secret)s,"
-            " %(valid_from)s, NULL, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))",
+            "INSERT INTO thing VALUES (%(id)s, %(a)s, %(b)s, %(name)s, %(flag)s, %(seen)s, %(tags)s, %(secret)s,"
+            " %(valid_from)s, %(valid_to)s, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))",
             ROWS,
         )
         yield conn
@@ -114,7 +116,88 @@ def _no_case(word):
     )
 
 
+def _arrays(function, values, turned):
+    sets = {
+        "a_equals": lambda one, other: one == other,
+        "a_contains": lambda one, other: one >= other,
+        "a_containedBy": lambda one, other: one <= other,
+        "a_overlaps": lambda one, other: bool(one & other),
+    }
+
+    def test(row):
+        if row["tags"] is None:
+            return None
+        pair = (set(row["tags"]), set(values))
+        return sets[function](*(reversed(pair) if turned else pair))
+
+    written = f"({', '.join(map(_quoted, values))})"
+    return f"{function}({', '.join([written, 'tags'] if turned else ['tags', written])})", 3, test
+
+
+EVER, NEVER = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
+RELATIONS = {
+    "t_after": lambda s, e, first, last: s > last,
+    "t_before": lambda s, e, first, last: e < first,
+    "t_contains": lambda s, e, first, last: s < first and e > last,
+    "t_disjoint": lambda s, e, first, last: e < first or s > last,
+    "t_during": lambda s, e, first, last: s > first and e < last,
+    "t_equals": lambda s, e, first, last: (s, e) == (first, last),
+    "t_finishedBy": lambda s, e, first, last: s < first and e == last,
+    "t_finishes": lambda s, e, first, last: s > first and e == last,
+    "t_intersects": lambda s, e, first, last: max(s, first) <= min(e, last),
+    "t_meets": lambda s, e, first, last: e == first,
+    "t_metBy": lambda s, e, first, last: s == last,
+    "t_overlappedBy": lambda s, e, first, last: first < s < last < e,
+    "t_overlaps": lambda s, e, first, last: s < first < e < last,
+    "t_startedBy": lambda s, e, first, last: s == first and e > last,
+    "t_starts": lambda s, e, first, last: s == first and e < last,
+}
+
+
+def _moment(value, *, is_end):
+    """A day's first or last microsecond; nothing is endless."""
+    if value is None:
+        return NEVER if is_end else EVER
+    if isinstance(value, dt.datetime):
+        return value
+    return dt.datetime.combine(value, dt.time.max if is_end else dt.time(), dt.UTC)
+
+
+def _temporal(function, first, last):
+    """The valid time of a row against an interval; empty means endless in both."""
+    if first is not None and last is not None and first > last:
+        first, last = last, first
+    ends = [".." if one is None else str(one) for one in (first, last)]
+
+    def test(row):
+        return RELATIONS[function](
+            _moment(row["valid_from"], is_end=False), _moment(row["valid_to"], is_end=True),
+            _moment(first, is_end=False), _moment(last, is_end=True),
+        )  # fmt: skip
+
+    return f"{function}(INTERVAL(valid_from, valid_to), INTERVAL('{ends[0]}', '{ends[1]}'))", 3, test
+
+
+def _seen(function, first, last):
+    """A moment against an interval of days."""
+
+    def test(row):
+        at = row["seen"]
+        return None if at is None else RELATIONS[function](at, at, _moment(first, is_end=False), _moment(last, is_end=True))
+
+    return f"{function}(seen, INTERVAL('{first}', '{last}'))", 3, test
+
+
+some_days = st.sampled_from([*DAYS[:-1], *ENDS, dt.date(2020, 3, 1)])
 leaves = st.one_of(
+    st.builds(_arrays, st.sampled_from(list(cql2._ARRAYS)), st.lists(st.sampled_from("xyüz"), min_size=1, max_size=3), st.booleans()),
+    st.builds(_temporal, st.sampled_from(list(RELATIONS)), some_days, some_days),
+    st.builds(
+        _seen,
+        st.sampled_from(["t_after", "t_before", "t_disjoint", "t_during", "t_intersects"]),
+        st.just(DAYS[0]),
+        st.sampled_from(DAYS[:-1]),
+    ),
     st.builds(lambda s, v: _compared("a", s, v, str(v)), st.sampled_from(list(OPERATORS)), st.integers(-1, 3)),
     st.builds(lambda s, v: _compared("b", s, v, repr(v)), st.sampled_from(list(OPERATORS)), st.sampled_from([-0.5, 1.0, 2.6])),
     st.builds(lambda s, v: _compared("name", s, v, _quoted(v)), st.sampled_from(["=", "<>"]), st.sampled_from(NAMES[:-1])),
@@ -172,6 +255,19 @@ def test_any_filter_gives_the_rows_of_brute_force(table, expression):
 def test_or_binds_weaker_than_and(table):
     everything = ids(table, "a = 1 OR a = 2 AND b = 1.0")
     assert everything == ids(table, "a = 1 OR (a = 2 AND b = 1.0)") != ids(table, "(a = 1 OR a = 2) AND b = 1.0")
+
+
+def test_case_and_marks_are_folded_where_asked(table):
+    def found(text):
+        return ids(table, text)
+
+    assert found("casei(name) IN (casei('aBc'), casei('o''brien'))") == {
+        row["id"] for row in ROWS if row["name"] in ("abc", "ABC", "O'Brien")
+    }
+    assert found("casei(name) LIKE casei('%BR%')") == {row["id"] for row in ROWS if row["name"] == "O'Brien"}
+    assert found("accenti(name) = accenti('ábč')") == found("name = 'abc'") and found(
+        "accenti(casei(name)) LIKE accenti(casei('ÁB%'))"
+    ) == found("casei(name) = 'abc'")
 
 
 def test_json_means_the_same_as_text(table):
@@ -239,6 +335,29 @@ def test_disjoint_and_bbox(table):
     assert ids(table, "s_intersects(geom, BBOX(117.005,31.995,117.055,32.025))") == ids(table, f"s_intersects(geom, {BOX})")
 
 
+def test_every_spatial_function(table):
+    """Against shapely, over points, with lines and areas that pass through, touch and hold them."""
+    import shapely
+
+    functions = {
+        "s_contains": shapely.contains, "s_crosses": shapely.crosses, "s_disjoint": shapely.disjoint, "s_equals": shapely.equals,
+        "s_intersects": shapely.intersects, "s_overlaps": shapely.overlaps, "s_touches": shapely.touches, "s_within": shapely.within,
+    }  # fmt: skip
+    points = {row["id"]: shapely.Point(row["lon"], row["lat"]) for row in ROWS}
+    shapes = [
+        "POINT(117.01 32.01)", "MULTIPOINT((117.01 32.01), (117.02 32.02))", "LINESTRING(117.01 32.01, 117.02 32.02)",
+        "MULTILINESTRING((117.01 32.01, 117.02 32.02), (117 32, 117.1 32))",
+        "POLYGON((117.01 32.01, 117.05 32.01, 117.05 32.04, 117.01 32.01))",
+        "MULTIPOLYGON(((117.01 32.01, 117.05 32.01, 117.05 32.04, 117.01 32.01)))",
+        "GEOMETRYCOLLECTION(POINT(117.01 32.01), POINT(117.02 32.02))",
+    ]  # fmt: skip
+    for name, function in functions.items():
+        for shape in shapes:
+            other = shapely.union_all(shapely.from_wkt(shape)) if shape.startswith("GEOMETRYC") else shapely.from_wkt(shape)
+            assert ids(table, f"{name}(geom, {shape})") == {i for i, point in points.items() if function(point, other)}, (name, shape)
+            assert ids(table, f"{name}({shape}, geom)") == {i for i, point in points.items() if function(other, point)}, (name, shape)
+
+
 def test_filter_crs_has_the_axes_of_its_authority(table):
     turned = "POLYGON((31.995 117.005, 31.995 117.055, 32.025 117.055, 32.025 117.005, 31.995 117.005))"
     for name in ("EPSG:4490", "http://www.opengis.net/def/crs/EPSG/0/4326"):
@@ -277,10 +396,13 @@ def test_the_index_serves_every_spatial_operator(table):
         "t_after(name, DATE('2020-01-01'))", "name LIKE 'x\\'", "a LIKE 'x'", "s_intersects(geom, POINT(500 1))",
         "s_intersects(geom, POLYGON EMPTY)", "s_intersects(geom, geom)",
         "s_intersects(geom, POLYGON((0 0, 1 1, 0 1, 1 0, 0 0)))", "s_intersects(name, POINT(1 1))",
-        "s_dwithin(geom, POINT(1 1), 5)", "s_intersects(geom, BBOX(3,1,2,2))", "s_crosses(geom, POINT(1 1))",
+        "s_dwithin(geom, POINT(1 1), 5)", "s_intersects(geom, BBOX(3,1,2,2))",
+        "s_within(geom, GEOMETRYCOLLECTION(POINT(1 1), LINESTRING(2 2, 3 3)))", "t_overlaps(valid_from, INTERVAL('2020-01-01','..'))",
+        "t_during(INTERVAL('2020-01-01','..'), INTERVAL('2020-01-01','..'))", "t_meets(INTERVAL(name, '..'), INTERVAL('2020-01-01','..'))",
+        "a_contains(name, ('x'))", "a_contains(('x'), ('x'))", "a_contains(tags, (1))", "tags = ('x')",
         "a IN ()", "name = 'a\0b'", "(" * 5000 + "a = 1" + ")" * 5000, "NOT " * 5000 + "a = 1",
         "a = " + "-" * 5000 + "1", "x" * 70_000, "a IN (" + ",".join(["1"] * 1001) + ")",
-        " AND ".join(["a = 1"] * 3000), "accenti(name) = 'x'",
+        " AND ".join(["a = 1"] * 3000), "accenti(a) = 'x'",
     ],
 )  # fmt: skip
 def test_refused_with_a_reason(text):
