@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     cors_origins: str = ""
     """Origins (comma-separated, such as https://desk.example.org) whose pages may ask; `*` for what anybody may see, without credentials."""
 
+    webhook_hosts: str = ""
+    """Hosts (comma-separated, `host` or `host:port`) that the platform may tell of changes; addresses that are not public are listed
+    themselves."""
+
     password_days: int = 90
     """Days after which a password must be changed; 0: never."""
 

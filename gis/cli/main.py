@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "access": ("user", "key"),
     "audit": ("audit",),
     "right": ("right",),
+    "webhook": ("webhook",),
     "serve": ("serve", "worker", "publish"),
     "qgis": ("qgis",),
     "doctor": ("doctor",),

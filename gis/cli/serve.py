@@ -176,6 +176,7 @@ class JobProcess:
 def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden=True)] = False) -> None:
     """Run long work from the queue and scheduled loads until stopped (SIGTERM ends it; what it was doing is done again later)."""
     from etl.schedule import Scheduler
+    from gis.api.webhook_delivery import Deliverer
     from gis.api import logs
     from gis.api.worker import Worker
 
@@ -187,12 +188,15 @@ def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden
     if beside_server:
         threading.Thread(target=_follow, args=(os.getppid(), one.stop), daemon=True).start()
     clock = threading.Thread(target=Scheduler(one.stop, one.name).run, name="schedule")
+    teller = threading.Thread(target=Deliverer(one.stop).run, name="webhooks")
+    teller.start()
     clock.start()
     try:
         one.run()
     finally:
         one.stop.set()
         clock.join()
+        teller.join()
 
 
 def _settle_rasters() -> None:
