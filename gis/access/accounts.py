@@ -111,7 +111,9 @@ def _require_role(role: str) -> None:
 def _refuse_oneself(who: Operator, name: str) -> None:
     """No administrator gives himself another role or password by his own duty."""
     if who.name == name:
-        raise InputError("nobody changes his own account here", remedy="Another security administrator does; one's password: /account")
+        raise InputError(
+            "nobody changes his own account here", remedy="Another security administrator does; one's password: /account/password"
+        )
 
 
 def _require_found(cursor, name: str) -> None:

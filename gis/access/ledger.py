@@ -44,7 +44,8 @@ WITH city AS (
 SELECT c.user_name AS "user", c.layer, coalesce(p.km2, 0)::float8 AS placed_km2, c.accesses,
        c.features::bigint AS features,
        c.without_area, c.features_without_area::bigint AS features_without_area, c.first_at, c.last_at,
-       coalesce((SELECT greatest(k.reltuples, 1) FROM pg_class k WHERE k.oid = to_regclass('core.' || quote_ident(c.layer))), 1)::float8 AS rows,
+       coalesce((SELECT greatest(k.reltuples, 1) FROM pg_class k JOIN pg_namespace s ON s.oid = k.relnamespace
+                 WHERE s.nspname = 'core' AND k.relname = c.layer), 1)::float8 AS rows,
        (SELECT ST_Area(city.shape::geography) / 1e6 FROM city)::float8 AS city_km2
 FROM counted c LEFT JOIN placed p USING (user_name, layer)
 ORDER BY c.user_name, c.layer

@@ -150,7 +150,7 @@ def of_password(name: str, password: str, sent: bytes, address: str, *, to_chang
             _keep(sent, user.password_hash)
     ends = passwords.expires_at(user.password_set_at)
     if not to_change and (user.must_change or (ends is not None and ends <= user.now)):
-        raise AccessDenied("The password must be changed first", remedy="Change it at /account, or by `onemap user password`")
+        raise AccessDenied("The password must be changed first", remedy="Change it at /account/password, or by `onemap user password`")
     left = [s for s in (user.left_s, (ends - user.now).total_seconds() if ends else None) if s is not None]
     return Holder(user.name, user.role, user.department, min(left, default=float("inf")))
 
@@ -238,6 +238,7 @@ def change_password(name: str, old: str, new: str, address: str) -> None:
 
     Raises AccessDenied, InputError.
     """
+    limits.refuse_guesser(address)
     holder = of_password(name, old, b"", address, to_change=True)
     passwords.require_different(new, old)
     passwords.require_strong(new, holder.user)

@@ -35,6 +35,12 @@ _nobody = _hasher.hash(secrets.token_urlsafe())
 _working = threading.BoundedSemaphore(AT_ONCE)
 
 
+def _names(name: str, small: str) -> bool:
+    """Whether a name, forwards or backwards, is in a password; two letters are in every other word."""
+    name = name.lower()
+    return len(name.encode()) > 2 and (name in small or name[::-1] in small)
+
+
 def require_strong(password: str, name: str) -> None:
     """Raises InputError where a password is too short, too plain, one of the common ones, or holds the name."""
     small = password.lower()
@@ -51,7 +57,7 @@ def require_strong(password: str, name: str) -> None:
                 sum(bool(kind.search(password)) for kind in _KINDS) < CLASSES_WANTED,
             ),
             (f"it has fewer than {FEWEST_CHARACTERS} different characters", len(set(small)) < FEWEST_CHARACTERS),
-            ("the name is in it", bool(name) and (name.lower() in small or name.lower()[::-1] in small)),
+            ("the name is in it", _names(name, small)),
             ("everybody tries it", common),
             ("it holds characters that cannot be typed", any(ord(c) < 32 for c in password)),
         )

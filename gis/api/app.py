@@ -8,6 +8,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from gis.api import cors, envelope, errors
+from gis.api.account import account
 from gis.api.configuration import configuration
 from gis.api.download import download
 from gis.api.front import Front
@@ -16,8 +17,11 @@ from gis.api.served import ServedAPI
 from gis.api.site import site
 from gis.api.visit import LARGEST_BODY, here
 
-_OPEN = ("site.live", "site.map_file", "site.viewer", "site.static_file", "site.icon", "site.figures", "site.health", "site.ready")
-"""The same for everybody: nobody has to be looked up, so they answer while the database is away."""
+_OPEN = (
+    "site.live", "site.map_file", "site.viewer", "site.static_file", "site.icon", "site.figures", "site.health", "site.ready",
+    "account.password_page", "account.change_password",
+)  # fmt: skip
+"""The same for everybody: nobody has to be looked up, so they answer while the database is away; or they look themselves."""
 
 _STATIC = ("site.map_file", "site.viewer", "site.static_file", "site.icon")
 
@@ -33,6 +37,7 @@ def create_app() -> Flask:
     app.register_blueprint(ogc)
     app.register_blueprint(download)
     app.register_blueprint(site)
+    app.register_blueprint(account)
     app.before_request(_begin)
     app.after_request(_finish)
     app.register_error_handler(Exception, errors.answer)

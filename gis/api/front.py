@@ -14,6 +14,7 @@ from functools import partial
 
 from werkzeug.http import HTTP_STATUS_CODES
 
+from gis.access import audit
 from gis.api import envelope, proxy, reading
 from gis.api.asked import is_for_json
 from gis.api.visit import Visit, current
@@ -55,6 +56,7 @@ class Front:
         finally:
             if not visit.streams:
                 envelope.dismiss(visit)
+            audit.origin.set({})
             current.reset(token)
 
     def _answered(self, visit: Visit, route: str, question: Callable) -> tuple[int, dict[str, str], bytes] | None:

@@ -7,7 +7,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
-from gis.api import adapt, environment_paths, record_paths, records, tile_paths, transaction_paths
+from gis.api import account, adapt, environment_paths, examples, record_paths, records, tile_paths, transaction_paths
 from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
 from gis.api.layer_file import ENCODINGS, FORMATS
 from gis.api.tile_grid import GRIDS
@@ -172,10 +172,10 @@ def document(config: dict) -> dict:
             _mend(path, operation)
     transaction_paths.add(oas["paths"])
     oas["paths"] |= _own_paths() | _of_collections(oas["paths"]) | record_paths.paths() | environment_paths.paths(oas["paths"])
-    return oas
+    oas["paths"] |= tile_paths.paths() | account.paths()
+    return examples.of_document(oas)
 
 
-    oas["paths"] |= tile_paths.paths()
 def _closed(part: Any) -> Any:
     """The document with every reference to another server turned to a component of the same name."""
     if isinstance(part, list):
