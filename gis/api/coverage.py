@@ -5,11 +5,14 @@ pygeoapi's own rasterio provider answers a bad bbox with 500, looks two corners 
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
 
 import numpy as np
 from pygeoapi.provider.base import BaseProvider
 from rasterio.transform import xy
+from rasterio.windows import Window
 
 from gis.access import audit
 from gis.access.identity import caller
@@ -29,6 +32,7 @@ LARGEST_JSON = 250_000
 TIFF = "image/tiff; application=geotiff"
 COVERAGE_JSON = "application/prs.coverage+json"
 PNG = "image/png"
+_SCALED = re.compile(r"^(lon|long|lat)\(([-+.0-9e]{1,30})\)$", re.IGNORECASE)
 _AXIS = re.compile(r"^(lon|long|lat)\(([-+.0-9e]{1,30}):([-+.0-9e]{1,30})\)$", re.IGNORECASE)
 
 
@@ -51,6 +55,57 @@ def box_of(bbox: str | None, bbox_crs: str | None, subset: str | None) -> Area |
     return area([west, south, east, north], None)
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How many cells a caller wants: as many fewer as a factor (1: the file's own), along x and y, or so many."""
+
+    x: float = 1.0
+    y: float = 1.0
+    columns: int | None = None
+    rows: int | None = None
+
+    def cut(self, part: Window) -> raster.Cut:
+        """A part in as many cells. One of columns and rows alone keeps the shape of the cells."""
+        if self.columns or self.rows:
+            factor = part.width / self.columns if self.columns else part.height / self.rows
+            return raster.Cut(part, self.rows or max(1, round(part.height / factor)), self.columns or max(1, round(part.width / factor)))
+        return raster.Cut(part, max(1, round(part.height / self.y)), max(1, round(part.width / self.x)))
+
+
+def scale_of(factor: str | None, size: str | None, axes: str | None) -> Scale:
+    """The cells that `scale-factor=2`, `scale-size=Lon(400),Lat(300)` or `scale-axes=Lon(2),Lat(4)` asks for (OGC API - Coverages, scaling:
+    a factor above 1 means fewer cells). Raises InputError."""
+    given = {"scale-factor": factor, "scale-size": size, "scale-axes": axes}
+    named = [name for name, text in given.items() if text is not None]
+    if not named:
+        return Scale()
+    if len(named) > 1:
+        raise InputError(f"{' and '.join(named)} exclude each other", where=named[1], remedy="Send one of them")
+    where = named[0]
+    if factor is not None:
+        value = _positive(factor, where)
+        return Scale(value, value)
+    found: dict[str, str] = {}
+    for part in (size or axes or "").split(","):
+        match = _SCALED.match(part.strip())
+        if match is None or (axis := match[1].lower()[:3]) in found:
+            raise InputError(f"{part[:60]!r} scales no axis", where=where, remedy="Write Lon(400),Lat(300)")
+        found[axis] = match[2]
+    if axes is not None:
+        return Scale(_positive(found.get("lon", "1"), where), _positive(found.get("lat", "1"), where))
+    cells = {axis: _positive(text, where) for axis, text in found.items()}
+    if any(value != int(value) or value > 100_000 for value in cells.values()):
+        raise InputError("a number of cells is a whole number up to 100,000", where=where)
+    return Scale(columns=int(cells.get("lon", 0)) or None, rows=int(cells.get("lat", 0)) or None)
+
+
+def _positive(text: str, where: str) -> float:
+    (value,) = _numbers([text], where)
+    if not 1e-4 <= value <= 1e6:
+        raise InputError(f"{text[:40]!r} is no scale", where=where, remedy="Scales are numbers above 0; above 1 means fewer cells")
+    return value
+
+
 def _numbers(texts: list[str], where: str) -> list[float]:
     if where == "bbox" and len(texts) not in (4, 6):
         raise InputError("bbox is four numbers", where=where, remedy="Write west,south,east,north")
@@ -58,6 +113,9 @@ def _numbers(texts: list[str], where: str) -> list[float]:
         return [float(text) for text in texts]
     except ValueError:
         raise InputError(f"{','.join(texts)[:60]!r} are no numbers", where=where) from None
+
+
+NATIVE = Scale()
 
 
 class CoverageProvider(BaseProvider):
@@ -85,16 +143,19 @@ class CoverageProvider(BaseProvider):
             raise InputError(f"no band {unknown[0][:40]!r}", where="properties", remedy="Bands: " + ", ".join(self._fields))
         return [int(name) for name in dict.fromkeys(wanted)]
 
-    def cut(self, where: Area | None, bands: list[int], as_json: bool) -> bytes | dict:
+    def cut(self, where: Area | None, bands: list[int], as_json: bool, scale: Scale = NATIVE) -> bytes | dict:
         """The cells of an area: a GeoTIFF, or a CoverageJSON object. Raises OutsideExtent, and InputError where it is too large."""
         with raster.opened(self.published.path) as file:
-            part = raster.window(file, where and where.box)
-            cells, most = part.width * part.height * len(bands), LARGEST_JSON if as_json else LARGEST_TIFF
+            cut = scale.cut(raster.window(file, where and where.box))
+            cells, most = cut.width * cut.height * len(bands), LARGEST_JSON if as_json else LARGEST_TIFF
             if cells > most:
+                least = math.ceil(math.sqrt(cells / most))
                 raise InputError(
-                    f"{cells:,} cells are asked for, at most {most:,} are given at once", where="bbox", remedy="Ask for a smaller bbox"
+                    f"{cells:,} cells are asked for, at most {most:,} are given at once",
+                    where="bbox",
+                    remedy=f"Ask for a smaller bbox, or for fewer cells: scale-factor={least}",
                 )
-            answer = _coverage_json(file, part, bands, self.layer) if as_json else raster.geotiff(file, part, bands)
+            answer = _coverage_json(file, cut, bands, self.layer) if as_json else raster.geotiff(file, cut, bands)
         audit.record_access(caller.get(), "coverage", self.layer, n=cells, bbox=where and where.box)
         return answer
 
@@ -162,15 +223,15 @@ def _kind(dtype: str) -> str:
     return "integer" if np.issubdtype(np.dtype(dtype), np.integer) else "number"
 
 
-def _coverage_json(file, part, bands: list[int], layer: Layer) -> dict:
+def _coverage_json(file, cut: raster.Cut, bands: list[int], layer: Layer) -> dict:
     """The cells as CoverageJSON (OGC 21-069r2): a grid of cell centres in the raster's own CRS, y from north to south."""
-    transform, city = file.window_transform(part), catalog().city
+    transform, city = cut.transform(file), catalog().city
     west, north = xy(transform, 0, 0)
-    east, south = xy(transform, part.height - 1, part.width - 1)
+    east, south = xy(transform, cut.height - 1, cut.width - 1)
     epsg = file.crs.to_epsg() or city.srid
     system = {"type": "ProjectedCRS" if file.crs.is_projected else "GeographicCRS", "id": f"http://www.opengis.net/def/crs/EPSG/0/{epsg}"}
     ranges, parameters = {}, {}
-    for band, cells in zip(bands, file.read(bands, window=part, masked=True), strict=True):
+    for band, cells in zip(bands, cut.read(file, bands), strict=True):
         name = layer.id if len(file.indexes) == 1 else f"{layer.id}_{band}"
         whole = np.issubdtype(cells.dtype, np.integer)
         values = np.where(np.ma.getmaskarray(cells), None, cells.data.astype(object)).ravel().tolist()
@@ -180,8 +241,8 @@ def _coverage_json(file, part, bands: list[int], layer: Layer) -> dict:
         }  # fmt: skip
         ranges[name] = {
             "type": "NdArray", "dataType": "integer" if whole else "float", "axisNames": ["y", "x"],
-            "shape": [part.height, part.width], "values": [v if v is None or whole else round(v, 3) for v in values],
+            "shape": [cut.height, cut.width], "values": [v if v is None or whole else round(v, 3) for v in values],
         }  # fmt: skip
-    axes = {"x": {"start": west, "stop": east, "num": part.width}, "y": {"start": north, "stop": south, "num": part.height}}
+    axes = {"x": {"start": west, "stop": east, "num": cut.width}, "y": {"start": north, "stop": south, "num": cut.height}}
     domain = {"type": "Domain", "domainType": "Grid", "axes": axes, "referencing": [{"coordinates": ["x", "y"], "system": system}]}
     return {"type": "Coverage", "domain": domain, "parameters": parameters, "ranges": ranges}

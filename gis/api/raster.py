@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from affine import Affine
 from PIL import Image
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -113,15 +114,45 @@ def window(file: rasterio.DatasetReader, box: tuple[float, float, float, float] 
     return Window(first_column, first_row, last_column - first_column, last_row - first_row)
 
 
-def geotiff(file: rasterio.DatasetReader, part: Window, bands: list[int]) -> bytes:
+@dataclass(frozen=True)
+class Cut:
+    """A part of a raster in as many cells as are wanted: `part` in cells of the file; height and width of the answer."""
+
+    part: Window
+    height: int
+    width: int
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the cells are the file's own."""
+        return (self.height, self.width) == (self.part.height, self.part.width)
+
+    def transform(self, file: rasterio.DatasetReader) -> Affine:
+        """Where the cells lie, in the file's CRS."""
+        scale = Affine.scale(self.part.width / self.width, self.part.height / self.height)
+        return file.window_transform(self.part) @ scale
+
+    def read(self, file: rasterio.DatasetReader, bands: list[int]) -> np.ma.MaskedArray:
+        """The cells (band, row, column), no data masked. Fewer cells are averages of the file's (from its overviews where there are
+        some), more are interpolated."""
+        shape = (len(bands), self.height, self.width)
+        if self.is_native:
+            return file.read(bands, window=self.part, masked=True)
+        fewer = self.height <= self.part.height and self.width <= self.part.width
+        how = Resampling.average if fewer else Resampling.bilinear
+        return file.read(bands, window=self.part, out_shape=shape, resampling=how, masked=True)
+
+
+def geotiff(file: rasterio.DatasetReader, cut: Cut, bands: list[int]) -> bytes:
     """The cells as a GeoTIFF in the raster's own CRS."""
     profile = {
-        "driver": "GTiff", "width": part.width, "height": part.height, "count": len(bands), "dtype": file.dtypes[bands[0] - 1],
-        "crs": file.crs, "transform": file.window_transform(part), "nodata": file.nodata, "compress": "deflate",
+        "driver": "GTiff", "width": cut.width, "height": cut.height, "count": len(bands), "dtype": file.dtypes[bands[0] - 1],
+        "crs": file.crs, "transform": cut.transform(file), "nodata": file.nodata, "compress": "deflate",
     }  # fmt: skip
     with rasterio.MemoryFile() as memory:
         with memory.open(**profile) as out:
-            out.write(file.read(bands, window=part))
+            cells = cut.read(file, bands)
+            out.write(cells.data if cut.is_native or file.nodata is None else cells.filled(file.nodata))
         return memory.read()
 
 

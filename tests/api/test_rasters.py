@@ -155,3 +155,54 @@ def test_a_broken_file_is_the_platforms_mistake(planner, heights):
     for path in (COVERAGE, TILE):
         answer = planner.get(path)
         assert answer.status_code == 503 and "tif" not in answer.text.replace("certif", ""), path
+
+
+# --- scaled coverages: rasterio is the oracle -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def orthophoto(app) -> np.ndarray:
+    bands = np.random.default_rng(5).integers(1, 255, (3, 240, 300), "uint8")
+    published("image", bands)
+    return bands
+
+
+def test_native_cells_of_imagery_are_those_of_the_file(planner, orthophoto):
+    answer = planner.get(f"/collections/image/coverage?{BOX}&properties=3,1")
+    with rasterio.MemoryFile(answer.data) as memory, memory.open() as file, rasterio.open(raster.file_of("image")) as whole:
+        part = whole.window(*file.bounds)
+        np.testing.assert_array_equal(file.read(), whole.read([3, 1], window=part))
+        assert file.crs == whole.crs and file.res == whole.res
+    assert planner.get("/collections/image/coverage?scale-factor=1").data == planner.get("/collections/image/coverage").data
+
+
+def test_a_scaled_coverage_lies_where_the_raster_lies(planner, orthophoto, heights):
+    for query, shape in (
+        ("scale-factor=4", (60, 75)), ("scale-size=Lon(50),Lat(40)", (40, 50)), ("scale-size=lat(120)", (120, 150)),
+        ("scale-axes=Lon(2),Lat(4)", (60, 150)), ("scale-axes=Lon(10)", (240, 30)), ("scale-factor=0.5", (480, 600)),
+    ):  # fmt: skip
+        answer = planner.get(f"/collections/image/coverage?{query}")
+        assert answer.status_code == 200, answer.text
+        with rasterio.MemoryFile(answer.data) as memory, memory.open() as file, rasterio.open(raster.file_of("image")) as whole:
+            assert file.shape == shape and file.count == 3, query
+            assert file.bounds == pytest.approx(whole.bounds), "the same ground in other cells"
+            if "factor=4" in query:
+                blocks = orthophoto.reshape(3, 60, 4, 75, 4).mean(axis=(2, 4))
+                assert np.abs(file.read().astype(float) - blocks).max() <= 1, "each cell is the mean of sixteen"
+    grid = planner.get(f"{COVERAGE}?scale-factor=3&f=json").json
+    axes, cells = grid["domain"]["axes"], np.array(grid["ranges"]["dem"]["values"], float).reshape(110, 110)
+    assert (axes["x"]["num"], axes["x"]["start"], axes["y"]["start"]) == (110, 495_000 + 45, 3_546_000 - 45)
+    assert np.isnan(cells[0, 0]) and cells[50, 50] == pytest.approx(heights[150:153, 150:153].mean(), abs=1e-2)
+
+
+def test_scales_that_are_none_are_the_callers_mistake(planner, heights):
+    for query in (
+        "scale-factor=0", "scale-factor=-2", "scale-factor=nan", "scale-factor=a", "scale-factor=inf", "scale-factor=", "scale-size=Lon(0)",
+        "scale-size=Lon(1.5)", "scale-size=5", "scale-size=Lon(5),Lon(6)", "scale-axes=Height(2)", "scale-size=Lon(1e9)",
+        "scale-factor=2&scale-size=Lon(5)", "scale-factor=0.001",
+    ):  # fmt: skip
+        answer = planner.get(f"{COVERAGE}?{query}")
+        assert answer.status_code == 400 and answer.json["error"] == "InputError", (query, answer.text)
+    published("dem", np.zeros((1, 600, 600), "float32"))
+    refused = planner.get(f"{COVERAGE}?f=json").json
+    assert "scale-factor=2" in refused["remedy"] and planner.get(f"{COVERAGE}?f=json&scale-factor=2").status_code == 200

@@ -9,7 +9,7 @@ from gis.api.routes.blueprint import cache_control, ogc, provider_of, served_api
 from gis.api.serialize import json_bytes
 from gis.errors import InputError
 
-_COVERAGE_TAKES = ("f", "lang", "bbox", "bbox-crs", "subset", "properties")
+_COVERAGE_TAKES = ("f", "lang", "bbox", "bbox-crs", "subset", "properties", "scale-factor", "scale-size", "scale-axes")
 
 
 @ogc.get("/collections/<name>/coverage")
@@ -25,7 +25,8 @@ def coverage(name: str) -> Response:
     if wanted not in ("json", "GTiff"):
         raise InputError(f"format {wanted[:40]!r} is not offered here", where="f", remedy="One of GTiff, json")
     area = (request.args.get(parameter) for parameter in ("bbox", "bbox-crs", "subset"))
-    cells = provider.cut(coverages.box_of(*area), provider.bands(request.args.get("properties")), wanted == "json")
+    scale = coverages.scale_of(*(request.args.get(parameter) for parameter in ("scale-factor", "scale-size", "scale-axes")))
+    cells = provider.cut(coverages.box_of(*area), provider.bands(request.args.get("properties")), wanted == "json", scale)
     headers = {"Cache-Control": cache_control(provider.layer)}
     if wanted == "json":
         return Response(json_bytes(cells), content_type=coverages.COVERAGE_JSON, headers=headers)
