@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pygeoapi.crs import get_supported_crs_list
+
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, is_restricted
-from gis.api import temporal, transaction
+from gis.api import boxes, history, temporal, transaction
 from gis.api.adapt import itemtypes, load_plugin
 from gis.api.asked import Asked
+from gis.api.serialize import json_bytes
 from gis.api.visit import Visit
 from gis.errors import InputError, NotFound
 
 FORMATS = ("json", "html", "jsonld")
-_OF_ONE = ("f", "lang", "crs", "as-of")
+_OF_ONE = ("f", "lang", "crs", "as-of", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def one(api, visit: Visit, name: str, item: str) -> Answer:
     unknown = visit.args.keys() - _OF_ONE
     if unknown:
         raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of " + ", ".join(_OF_ONE))
+    if history.is_asked(visit.args.get("history")):
+        return _history(api, visit, name, item)
     made = asked(api, visit)
     is_json = made.format in (None, "json")
     visit.looked_into = not is_json
@@ -95,6 +100,25 @@ def one(api, visit: Visit, name: str, item: str) -> Answer:
     if is_json and answer.status == 200 and "as-of" not in visit.args:
         answer.headers["ETag"] = transaction.tag(visit.version_of_feature, visit.args.get("crs", ""))
     return answer
+
+
+def _history(api, visit: Visit, name: str, item: str) -> Answer:
+    """The versions of one feature. Raises InputError, NotFound."""
+    definition, uri = definition_of(api, name, "feature"), visit.args.get("crs", boxes.systems.CRS84)
+    if "as-of" in visit.args:
+        raise InputError("as-of asks for one version, history for all", where="history", remedy="Send one of them")
+    if asked(api, visit, ("json",)).format not in (None, "json"):
+        raise InputError("the history is offered as f=json only", where="f")
+    if uri not in get_supported_crs_list(definition):
+        raise InputError(f"CRS {uri[:80]!r} is not offered by this collection", where="crs", remedy="See its list of crs")
+    provider = provider_of(api, name, "feature")
+    found = history.versions(provider.layer, provider.columns, item, boxes.target(uri))
+    address = f"{api.base_url}/collections/{name}"
+    found["links"] = [
+        {"rel": "self", "type": "application/geo+json", "href": f"{api.base_url}{visit.path}?history=true"},
+        {"rel": "collection", "type": "application/json", "href": address},
+    ]
+    return Answer(200, {"Content-Type": "application/geo+json", "Content-Crs": f"<{uri}>"}, json_bytes(found))
 
 
 def tile(api, visit: Visit, name: str, matrix_set: str, z: str, y: str, x: str) -> Answer:
