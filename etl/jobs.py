@@ -22,7 +22,7 @@ from gis.catalog.read import Document
 from gis.errors import DefinitionError, NotFound, SourceError
 from gis.ingest import sources
 
-KINDS = ("city", "doorplates", "epanet", "facilities", "grid", "osm", "sensors", "survey", "swmm")
+KINDS = ("city", "doorplates", "epanet", "facilities", "grid", "observation", "osm", "sensors", "survey", "swmm")
 """What is loaded beside single layers: kinds of delivery that a job of their own understands."""
 FOLDERS = ("city", "survey")
 """Kinds whose source may be a whole folder."""
