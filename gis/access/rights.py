@@ -102,7 +102,7 @@ def narrowed_layers(names, role: str) -> list[str]:
 
 
 def condition(layer: Layer, role: str) -> tuple[sql.Composable, dict] | None:
-    """The condition that keeps a query of the layer's view to the rows that the caller may see, with its parameters; None where he sees all.
+    """The condition that keeps a query of the layer's view to the rows that the caller may see, with its parameters; None for all.
 
     `&&` with an area that the planner can look up keeps the query on the spatial index.
     """
@@ -114,7 +114,7 @@ def condition(layer: Layer, role: str) -> tuple[sql.Composable, dict] | None:
     parts, parameters = [], {}
     if part.by_area:
         area = sql.SQL("access.area_of({})").format(sql.Literal(layer.id))
-        # coalesce: the planner takes ST_Intersects with what it cannot look into for true of next to no row, and would sort them all
+        # coalesce: the planner takes ST_Intersects with what it cannot look into for true of next to no row, and would sort all
         parts.append(sql.SQL("geom && {0} AND coalesce(ST_Intersects(geom, (SELECT {0})), false)").format(area))
     for i, filter_ in enumerate(part.filters):
         composed, values = cql2.where(filter_, layer, set(layer.granted_columns(narrowing.base(role))))
@@ -211,9 +211,11 @@ def rights(*, user: str | None = None, layer: str | None = None) -> list[Right]:
 
 
 def _recorded(cursor, operator: str, action: str, layer: str, detail: dict) -> None:
+    role = "owner" if operator.startswith("os:") else "security"
+    said = psycopg2.extras.Json({name: value for name, value in detail.items() if value is not None})
     cursor.execute(
-        "INSERT INTO access.audit (user_name, role, action, layer, detail) VALUES (%s, 'admin', %s, %s, %s)",
-        (operator, action, layer, psycopg2.extras.Json({name: value for name, value in detail.items() if value is not None})),
+        "INSERT INTO access.audit (user_name, role, action, layer, detail) VALUES (%s, %s, %s, %s, %s)",
+        (operator, role, action, layer, said),
     )
 
 
@@ -336,7 +338,7 @@ def _sound(shape: shapely.Geometry) -> shapely.Geometry:
     if shape.geom_type not in ("Polygon", "MultiPolygon") or shape.is_empty or not shape.is_valid:
         raise InputError("the area is no sound polygon", where="area", remedy="Give polygons that do not cross themselves")
     west, south, east, north = shape.bounds
-    if not (-180 <= west and east <= 180 and -90 <= south and north <= 90):
+    if west < -180 or east > 180 or south < -90 or north > 90:
         raise InputError("the area is not in degrees", where="area", remedy="Give longitude and latitude (CRS84)")
     if shapely.get_num_coordinates(shape) > MOST_VERTICES:
         raise InputError(f"the area has more than {MOST_VERTICES} vertices", where="area", remedy="Simplify it")

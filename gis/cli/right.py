@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 from typing import Annotated
 
 import typer
 
 from gis.access import rights
+from gis.access.operator import SECURITY, operator
 from gis.cli.output import emit, rows
 from gis.errors import InputError
 
@@ -39,7 +39,7 @@ def add_right(
     listed = tuple(dict.fromkeys(part.strip() for part in columns.split(","))) if columns is not None else None
     number = rights.add(
         kind, name, layer, area=area, filter=filter_, columns=listed, first_day=_day(since, "--from"), last_day=_day(until, "--until"),
-        note=note, operator=getpass.getuser(),
+        note=note, operator=operator(SECURITY).name,
     )  # fmt: skip
     emit({"right": number, kind: name, "layer": layer}, json)
 
@@ -51,6 +51,7 @@ def list_rights(
     json: Json = False,
 ) -> None:
     """The rights there are, and whether they hold today."""
+    operator(SECURITY)
     found = rights.rights(user=user, layer=layer)
     emit([one.as_dict() for one in found], json, lambda: rows(
         ("right", "for", "layer", "area", "filter", "columns", "from", "until", "holds"),
@@ -62,7 +63,7 @@ def list_rights(
 @right.command("remove")
 def remove_right(right: Annotated[int, typer.Argument(help="Its number.")], json: Json = False) -> None:
     """Remove a right: who had it sees what is left to him without it."""
-    emit(rights.remove(right, operator=getpass.getuser()), json)
+    emit(rights.remove(right, operator=operator(SECURITY).name), json)
 
 
 def _day(text: str | None, where: str) -> dt.date | None:

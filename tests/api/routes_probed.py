@@ -98,6 +98,10 @@ GET: dict[str, tuple[str, ...] | Same | Elsewhere] = {
     "/jobs": ("/jobs", "/jobs?f=html"),
     "/jobs/<job_id>": Elsewhere("test_jobs_are_their_owners"),
     "/jobs/<job_id>/results": Elsewhere("test_jobs_are_their_owners"),
+    "/account": Same("who one is oneself"),
+    "/account/password": Same("an empty form"),
+    "/audit": Elsewhere("test_the_audit_is_the_auditors"),
+    "/audit/areas": Elsewhere("test_the_audit_is_the_auditors"),
     "/qgis/city.qgz": ("/qgis/city.qgz",),
     "/d/<token>": Elsewhere("test_a_door_plates_page_says_what_the_plate_says"),
     "/metrics": ("/metrics",),
@@ -112,7 +116,7 @@ GET: dict[str, tuple[str, ...] | Same | Elsewhere] = {
 }
 """By the rule of the route."""
 
-CHANGE: dict[tuple[str, str], tuple[tuple[str, dict | None], ...] | Elsewhere] = {
+CHANGE: dict[tuple[str, str], tuple[tuple[str, dict | None], ...] | Same | Elsewhere] = {
     ("POST", "/collections/<name>/items"): (
         ("/collections/{layer}/items", {"op": "isNull", "args": [{"property": "valid_to"}]}),
         ("/collections/{layer}/items", {"type": "Feature", "geometry": None, "properties": {}}),
@@ -125,6 +129,9 @@ CHANGE: dict[tuple[str, str], tuple[tuple[str, dict | None], ...] | Elsewhere] =
     ),
     ("DELETE", "/collections/<name>/items/<path:item>"): (("/collections/{layer}/items/{item}", None),),
     ("POST", "/processes/<name>/execution"): Elsewhere("test_processes_exist_for_those_who_may_read_their_layers"),
+    ("POST", "/account/password"): Same("one's own password; tests/access"),
+    ("POST", "/account/session"): Same("one's own session; tests/access"),
+    ("DELETE", "/account/session"): Same("one's own session; tests/access"),
     ("DELETE", "/jobs/<job_id>"): Elsewhere("test_jobs_are_their_owners"),
 }
 """What other methods do, by method and rule: paths and bodies."""
