@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
 from gis import crs
-from gis.catalog import qml
 from gis.catalog import qgis_project_layers as layers
+from gis.catalog import qml
 from gis.catalog.model import GROUPS, Catalog, Layer
 from gis.errors import InputError
 
+STORED = layers.STORED
 SPAN = "1950-01-01T00:00:00Z", "2050-01-01T00:00:00Z"
 """What the temporal controller runs over until somebody narrows it, in steps of a year."""
 TILES_GROUP = "矢量瓦片（只看不查）"
@@ -32,11 +33,14 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 @dataclass(frozen=True)
 class Ways:
     """How a project reaches the data. url: the address of the platform; authcfg: the id of QGIS's credentials for it (None: nobody logs
-    in); database: where vector layers come straight from PostGIS, else None."""
+    in); database: where vector layers come straight from PostGIS, else None; crs: in what vector layers are asked for over the API, the
+    stored CRS or the city's working one. QGIS writes six decimals: 0.1 m in degrees, so who edits surveyed layers takes the working
+    CRS; a QGIS before 3.32 takes degrees for whatever it asked for, so the stored CRS is what everybody reads rightly."""
 
     url: str
     authcfg: str | None = None
     database: Database | None = None
+    crs: str = STORED
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,11 @@ def archive(seen: Catalog, ways: Ways) -> bytes:
 
 def project(seen: Catalog, ways: Ways) -> str:
     """The project as XML: seen holds the layers (and their columns) that its reader may see. Raises InputError for an id of credentials
-    that QGIS would not take."""
+    that QGIS would not take, and for a CRS that layers are not asked for in."""
     for authcfg in (ways.authcfg, ways.database and ways.database.authcfg):
         _require_authcfg(authcfg)
+    if ways.crs not in (STORED, seen.city.working_crs):
+        raise InputError(f"layers are not asked for in {ways.crs[:40]!r}", where="crs", remedy=f"{STORED} or {seen.city.working_crs}")
     root = Xml.Element("qgis", version=qml.QGIS_VERSION, projectname=_title(seen))
     Xml.SubElement(root, "homePath", path="")
     Xml.SubElement(root, "title").text = _title(seen)
@@ -113,7 +119,7 @@ def _all_layers(seen: Catalog, ways: Ways) -> list[_Made]:
         if ways.database:
             element = layers.from_postgis(layer, seen.city, ways.database.service, ways.database.authcfg)
         else:
-            element = layers.from_api(layer, seen.city, ways.url, ways.authcfg)
+            element = layers.from_api(layer, seen.city, ways.url, ways.authcfg, ways.crs)
         made.append(_Made(layer, False, element))
         made.append(_Made(layer, True, layers.vector_tiles(layer, seen.city, ways.url, ways.authcfg)))
     return made

@@ -19,14 +19,14 @@ LAYER_PREFIX, TILES_PREFIX = "onemap_layer_", "onemap_tiles_"
 """Before a layer's id: QGIS gives a layer whose id is no longer than ten characters another one, and its tree finds it no more."""
 
 
-def from_api(layer: Layer, city: City, url: str, authcfg: str | None) -> Xml.Element:
+def from_api(layer: Layer, city: City, url: str, authcfg: str | None, system: str = STORED) -> Xml.Element:
     """A vector layer over OGC API Features, in the CRS that it is stored in (a QGIS that knows CRS84 only asks for that: the numbers are
-    the same), only what is in view, page by page."""
+    the same) or in another, only what is in view, page by page."""
     parts = {
-        "pagingEnabled": "true", "restrictToRequestBBOX": "1", "srsname": STORED, "typename": layer.id, "url": _base(url),
+        "pagingEnabled": "true", "restrictToRequestBBOX": "1", "srsname": system, "typename": layer.id, "url": _base(url),
         "version": "OGC_API_FEATURES",
     }  # fmt: skip
-    return _vector(layer, city, " ".join([*_login(authcfg), *(f"{name}='{value}'" for name, value in parts.items())]), "OAPIF")
+    return _vector(layer, city, " ".join([*_login(authcfg), *(f"{name}='{value}'" for name, value in parts.items())]), "OAPIF", system)
 
 
 def from_postgis(layer: Layer, city: City, service: str, authcfg: str | None) -> Xml.Element:
@@ -37,7 +37,7 @@ def from_postgis(layer: Layer, city: City, service: str, authcfg: str | None) ->
         f"service='{service}'", *_login(authcfg), "key='fid'", "estimatedmetadata=true", f"srid={crs.STORED}",
         f"type={WKB[layer.geometry]}", "checkPrimaryKeyUnicity='0'", f'table="{table}" (geom)',
     ]  # fmt: skip
-    return _vector(layer, city, " ".join(parts), "postgres")
+    return _vector(layer, city, " ".join(parts), "postgres", STORED)
 
 
 def vector_tiles(layer: Layer, city: City, url: str, authcfg: str | None) -> Xml.Element:
@@ -71,8 +71,8 @@ def raster(layer: Layer, city: City, url: str, authcfg: str | None) -> Xml.Eleme
     return element
 
 
-def _vector(layer: Layer, city: City, source: str, provider: str) -> Xml.Element:
-    element = _layer(layer, LAYER_PREFIX + layer.id, city, "vector", source, provider, STORED)
+def _vector(layer: Layer, city: City, source: str, provider: str, system: str) -> Xml.Element:
+    element = _layer(layer, LAYER_PREFIX + layer.id, city, "vector", source, provider, system)
     for name, value in {"geometry": KIND[layer.dimension], "wkbType": WKB[layer.geometry], **qml.attributes(layer)}.items():
         element.set(name, value)
     element.find("provider").set("encoding", "")
@@ -106,10 +106,11 @@ def _tile_labels(layer: Layer) -> Xml.Element:
     if area:  # one point for each area, that a cut by tiles does not name it in each
         settings.find("placement").set("placement", qml.PLACEMENT[0])
     found = Xml.Element("labeling", type="basic", labelsEnabled="1")
-    style = Xml.SubElement(
-        Xml.SubElement(found, "styles"), "style", {"name": layer.title.zh, "enabled": "1", "geometry": "0" if area else str(layer.dimension),
-        "layer": f"{layer.id}_label" if area else layer.id, "min-zoom": str(layer.style.label_min_zoom), "max-zoom": "-1", "expression": ""},
-    )  # fmt: skip
+    values = {
+        "name": layer.title.zh, "enabled": "1", "geometry": "0" if area else str(layer.dimension), "expression": "",
+        "layer": f"{layer.id}_label" if area else layer.id, "min-zoom": str(layer.style.label_min_zoom), "max-zoom": "-1",
+    }  # fmt: skip
+    style = Xml.SubElement(Xml.SubElement(found, "styles"), "style", values)
     style.append(settings)
     return found
 

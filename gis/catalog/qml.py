@@ -243,9 +243,7 @@ def labeling(layer: Layer) -> Xml.Element:
     Xml.SubElement(
         text, "text-buffer", bufferDraw="1", bufferSize="0.8", bufferSizeUnits="MM", bufferColor="255,253,248,255", bufferOpacity="1"
     )
-    Xml.SubElement(
-        settings, "placement", placement=PLACEMENT[layer.dimension], placementFlags="10", dist="1", distUnits="MM", priority="5"
-    )
+    Xml.SubElement(settings, "placement", placement=PLACEMENT[layer.dimension], placementFlags="10", dist="1", distUnits="MM", priority="5")
     scale = round(SCALE_AT_0 / 2**layer.style.label_min_zoom)
     Xml.SubElement(settings, "rendering", scaleVisibility="1", scaleMin="0", scaleMax=str(scale), obstacle="1", drawLabels="1")
     return found

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gis.access import accounts
+from gis.access import accounts, rights
 from gis.access.roles import ANONYMOUS, ROLES, visible_catalog
 from gis.api import raster
-from gis.catalog import qgis_project, read
+from gis.catalog import narrowing, qgis_project, read
 from gis.catalog.model import Catalog
 from gis.cli.output import emit
 from gis.errors import InputError, NotFound
@@ -24,6 +24,7 @@ def qgis(
     url: Annotated[str | None, typer.Option(help="Where QGIS finds the platform; default: where it is served.")] = None,
     role: Annotated[str | None, typer.Option(help="Whose layers: one of " + ", ".join(ROLES))] = None,
     user: Annotated[str | None, typer.Option(help="Whose layers: those of this user's role.")] = None,
+    crs: Annotated[str, typer.Option(help="In what layers come: EPSG:4490, or the working CRS for those who edit them.")] = "EPSG:4490",
     postgis: Annotated[bool, typer.Option("--postgis", help="Read vector layers straight from the database.")] = False,
     service: Annotated[str, typer.Option(help="With --postgis: the section of the reader's pg_service.conf.")] = "onemap",
     authcfg: Annotated[str, typer.Option(help="The id of QGIS's credentials for the platform.")] = qgis_project.AUTHCFG,
@@ -36,15 +37,20 @@ def qgis(
     if not out.parent.is_dir():
         raise InputError(f"the folder of {out.name} does not exist", where="--out")
     whose = _role(role, user)
+    if postgis and narrowing.base(whose) != whose:
+        raise InputError(
+            f"rights narrow what {user or role} sees", where="--postgis", remedy="Leave it out: the platform judges his rows, a login of the "
+            "database knows his role only",
+        )  # fmt: skip
     seen = _loaded(visible_catalog(read.catalog(), whose))
     database = qgis_project.Database(service, database_authcfg) if postgis else None
-    ways = qgis_project.Ways(url or served_at(), None if whose == ANONYMOUS else authcfg, database)
+    ways = qgis_project.Ways(url or served_at(), None if whose == ANONYMOUS else authcfg, database, crs)
     if out.suffix == ".qgz":
         out.write_bytes(qgis_project.archive(seen, ways))
     else:
         out.write_text(qgis_project.project(seen, ways), encoding="utf-8")
     used = ([] if ways.authcfg is None else [ways.authcfg]) + ([database.authcfg] if database else [])
-    emit({"file": out.name, "role": whose, "url": ways.url, "layers": len(seen.layers), "authcfg": used}, json)
+    emit({"file": out.name, "role": narrowing.base(whose), "url": ways.url, "layers": len(seen.layers), "authcfg": used}, json)
 
 
 def _role(role: str | None, user: str | None) -> str:
@@ -55,10 +61,10 @@ def _role(role: str | None, user: str | None) -> str:
         found = [one["role"] for one in accounts.users() if one["name"] == user]
         if not found:
             raise NotFound(f"no user {user[:60]!r}", remedy="See `onemap user list`")
-        return found[0]
+        return rights.role_of(user, found[0])
     if role and role not in ROLES:
         raise InputError(f"no role {role[:40]!r}", where="--role", remedy="One of " + ", ".join(ROLES))
-    return role or ANONYMOUS
+    return rights.role_of("", role or ANONYMOUS)
 
 
 def _loaded(seen: Catalog) -> Catalog:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, visible_catalog
@@ -20,7 +20,8 @@ def project() -> Response:
     role = caller.get().role
     seen = visible_catalog(catalog(), role)
     shown = {name: layer for name, layer in seen.layers.items() if not layer.is_raster or raster.is_loaded(name)}
-    ways = qgis_project.Ways(served_api().base_url, None if role == ANONYMOUS else qgis_project.AUTHCFG)
+    authcfg = None if role == ANONYMOUS else qgis_project.AUTHCFG
+    ways = qgis_project.Ways(served_api().base_url, authcfg, crs=request.args.get("crs", qgis_project.STORED))
     return Response(
         qgis_project.archive(seen.model_copy(update={"layers": shown}), ways),
         content_type=MEDIA,
