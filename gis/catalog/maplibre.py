@@ -1,7 +1,7 @@
 """The visitor that draws: MapLibre styles (version 8) of one layer and of the whole map, from each layer's `style`.
 
-Colours are written as #rrggbb, so that a client can turn them for the night. No glyphs, sprites or anything else is named that
-would have to be fetched: clients draw texts with the fonts of their own machine.
+Colours are written as #rrggbb, so that a client can turn them for the night. Letters (`glyphs`) and signs (`sprite`) come from the
+platform itself, where its address is known; nothing is named that lies elsewhere.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from gis.catalog.model import Case, Catalog, City, Layer
 
 TILES = "collections/{}/tiles/WebMercatorQuad/{{z}}/{{y}}/{{x}}?f=mvt"
 PICTURES = TILES.replace("f=mvt", "f=png")
+FONT = "Noto Sans CJK SC Regular"
+"""The font of all texts; the platform answers with the Chinese font that its machine has."""
+ICON_FROM = 17
+"""The zoom from which points are large enough for a pictogram."""
 BACKGROUND = "#f4f1ea"
 INSIDE = "#f3e9dc"
 """Between the two lines of a double line."""
@@ -39,6 +43,7 @@ def map_style(catalog: Catalog, base_url: str = "", role: str | None = None) -> 
         "name": f"{catalog.city.name.zh}一张图",
         "center": list(catalog.city.center),
         "zoom": catalog.city.zoom,
+        **_drawn_with(base_url),
         "sources": {layer.id: source(layer, base_url, catalog.city) for layer in layers},
         "layers": [background, *(d for la in layers for d in drawing(la)), *(d for la in layers for d in labels(la))],
     }
@@ -53,9 +58,17 @@ def layer_style(layer: Layer, base_url: str = "", city: City | None = None) -> d
         "version": 8,
         "name": layer.title.zh,
         **({"center": list(city.center), "zoom": city.zoom} if city else {}),
+        **_drawn_with(base_url),
         "sources": {layer.id: source(layer, base_url, city)},
         "layers": drawn,
     }
+
+
+def _drawn_with(base_url: str) -> dict:
+    """Where letters and signs are; clients want whole addresses."""
+    if not base_url:
+        return {}
+    return {"glyphs": f"{base_url}fonts/{{fontstack}}/{{range}}.pbf", "sprite": f"{base_url}sprites/onemap"}
 
 
 def source(layer: Layer, base_url: str = "", city: City | None = None) -> dict:
@@ -94,7 +107,8 @@ def _style_layer(layer: Layer, kind: str, part: str, paint: dict, layout: dict |
     conditions = [c for c in (where, _shown(layer, text=part == "-label")) if c]
     if conditions:
         made["filter"] = conditions[0] if len(conditions) == 1 else ["all", *conditions]
-    made["layout"] = dict(layout or {}) | {"visibility": "visible" if layer.style.visible else "none"}
+    fonts = {"text-font": [FONT]} if kind == "symbol" and "text-field" in (layout or {}) else {}
+    made["layout"] = fonts | dict(layout or {}) | {"visibility": "visible" if layer.style.visible else "none"}
     made["paint"] = paint
     return made
 
@@ -225,6 +239,8 @@ def labels(layer: Layer) -> list[dict]:
     made: list[dict] = []
     if layer.is_raster:
         return made
+    if layer.style.icon:
+        made.append(_icons(layer))
     if layer.dimension == 0 and (layer.style.symbol or any(case.symbol for case in layer.style.cases)):
         made.append(_signs(layer))
     if "invert_from_m" in layer.fields:
@@ -232,6 +248,13 @@ def labels(layer: Layer) -> list[dict]:
     if layer.style.label:
         made.append(_labels(layer))
     return made
+
+
+def _icons(layer: Layer) -> dict:
+    """Pictograms in points that are drawn large enough; 24 pixels fill a point of radius 12."""
+    size = _along(POINT_ZOOMS, layer.style.radius / 13)
+    layout = {"icon-image": layer.style.icon, "icon-size": size, "icon-allow-overlap": True, "icon-ignore-placement": True}
+    return _style_layer(layer, "symbol", "-icon", {}, layout) | {"minzoom": max(ICON_FROM, first_zoom(layer))}
 
 
 def _signs(layer: Layer) -> dict:

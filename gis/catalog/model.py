@@ -171,6 +171,8 @@ class Style(Strict):
     """Points: a ring in the colour instead of a disc; lines: a double line."""
     symbol: Annotated[str, Of(max_length=2)] | None = None
     """Points: the character in the middle."""
+    icon: Literal["valve", "manhole", "hydrant", "source", "sensor"] | None = None
+    """Points: a pictogram in the middle, where they are drawn large enough."""
     by: str | None = None
     """The column that the cases distinguish."""
     cases: tuple[Case, ...] = ()

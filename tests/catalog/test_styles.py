@@ -107,7 +107,8 @@ def test_map_style_is_valid(tmp_path):
 
 def test_style_names_nothing_outside_and_only_tile_columns():
     style = maplibre.map_style(CATALOG, BASE)
-    assert "glyphs" not in style and "sprite" not in style
+    assert style["glyphs"].startswith(BASE + "fonts/") and style["sprite"] == BASE + "sprites/onemap"
+    assert "glyphs" not in maplibre.map_style(CATALOG) and "sprite" not in maplibre.map_style(CATALOG), "clients want whole addresses"
     for value in parts(style):
         assert not (isinstance(value, str) and value.startswith("http") and not value.startswith(BASE))
     for drawn in style["layers"][1:]:

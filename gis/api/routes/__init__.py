@@ -4,6 +4,7 @@ One module per part of the API; what is not listed in one of them (STAC, maps, t
 """
 
 from gis.api.routes import (
+    appearance,
     capabilities,
     changes,
     coverages,
@@ -20,6 +21,7 @@ from gis.api.routes import (
 from gis.api.routes.blueprint import ogc
 
 __all__ = [
+    "appearance",
     "capabilities",
     "changes",
     "coverages",

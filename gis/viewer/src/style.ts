@@ -17,7 +17,7 @@ export function layerIdOf(styleLayer: any): string {
 
 /** A tile address on this server: the style may have been written for another name of the same host. */
 export function localUrl(url: string, root: string): string {
-  const path = url.search(/(collections|styles|processes|catalog)\//);
+  const path = url.search(/(collections|groups|styles|sprites|processes|catalog)\//);
   if (path >= 0) return root + url.slice(path);
   return /^https?:/.test(url) ? url : root + url.replace(/^\//, "");
 }
@@ -49,7 +49,8 @@ export function ofNetwork(filter: unknown, network: string | null): any {
 export function readyStyle(original: StyleSpecification, ready: Ready): StyleSpecification {
   const style: any = structuredClone(original);
   delete style.glyphs;
-  delete style.sprite;
+  if (typeof style.sprite === "string" && style.sprite.includes("/sprites/")) style.sprite = localUrl(style.sprite, ready.root);
+  else delete style.sprite; // signs of this server only
   for (const source of Object.values<any>(style.sources)) {
     if (Array.isArray(source.tiles)) {
       source.tiles = source.tiles.map((url: string) => withDate(localUrl(url, ready.root), ready.date));
