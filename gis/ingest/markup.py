@@ -20,7 +20,8 @@ _CHINESE = ("GBK", "GB2312", "GB18030", "CP936")
 
 
 def sound(path: Path, folder: Path | None) -> Path:
-    """The file, or its copy in UTF-8 in `folder` where it declares a Chinese encoding, which XML parsers do not know.
+    """The file as it stands in `folder`: a link to it, or its copy in UTF-8 where it declares a Chinese encoding, which XML parsers do not
+    know. There its reader may write beside it what it has learnt (GDAL's .gfs), and finds nothing that somebody else put there.
 
     Raises SourceError where it is not well-formed XML, ends too early, or declares a document type.
     """
@@ -34,7 +35,15 @@ def sound(path: Path, folder: Path | None) -> Path:
             file.write(b" " * rest if rest > 0 else b"")
     with path.open("rb") as file:
         _parse(file, path.name.removeprefix("utf-8-"), whole=True)
-    return path
+    return path if folder is None or path.parent == folder else _linked(path, folder)
+
+
+def _linked(path: Path, folder: Path) -> Path:
+    """The file by another way, with the schema that it was delivered with."""
+    for one in (path, path.with_suffix(".xsd")):
+        if one.is_file() and not (folder / one.name).exists():
+            (folder / one.name).symlink_to(one.absolute())
+    return folder / path.name
 
 
 def require_no_doctype(file: io.IOBase, name: str) -> None:

@@ -23,7 +23,7 @@ _DRIVERS = {
     "gpkg": "GPKG", "shp": "ESRI Shapefile", "geojson": "GeoJSON", "geojsonseq": "GeoJSONSeq", "gdb": "OpenFileGDB", "gml": "GML",
     "kml": "LIBKML", "fgb": "FlatGeobuf", "dxf": "DXF",
 }  # fmt: skip
-_OPTIONS = {"gml": {"WRITE_GFS": "NO", "DOWNLOAD_SCHEMA": "NO", "USE_BBOX": "NO", "SWAP_COORDINATES": "AUTO"}}
+_OPTIONS = {"gml": {"DOWNLOAD_SCHEMA": "NO", "USE_BBOX": "NO", "SWAP_COORDINATES": "AUTO"}}
 _DEGREES = ("geojson", "geojsonseq", "kml")
 """Formats whose coordinates are degrees of WGS 84, longitude first, whatever they declare (RFC 7946, section 4; OGC 12-007r2)."""
 _CUT = ("gpkg", "fgb", "geojsonseq")
@@ -90,7 +90,12 @@ def layers(path: Path, format_: str) -> list[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            names = [str(row[0]) for row in pyogrio.list_layers(path)]
+            try:
+                listed = pyogrio.list_layers(path)
+            except pyogrio.errors.GeometryError:
+                # the types of a GML file's geometries are known from the second look on: the first has written them beside it
+                listed = pyogrio.list_layers(path)
+            names = [str(row[0]) for row in listed]
             if format_ == "kml" and len(names) > 1:
                 names = [n for n in names if pyogrio.read_info(path, layer=n, force_feature_count=True)["features"]] or names[:1]
     except UNREADABLE:

@@ -279,3 +279,16 @@ def test_a_stale_count_of_a_geopackage_is_no_loss(facilities, tmp_path, layer):
         file.execute("UPDATE gpkg_ogr_contents SET feature_count = 99")
     file.close()
     assert len(rows(open_source(path, layer))) == 4
+
+
+@pytest.mark.parametrize("has_schema", [True, False], ids=["with its schema", "without"])
+def test_gml_keeps_the_zeros_of_a_number_and_nothing_is_written_beside_it(facilities, tmp_path, layer, has_schema):
+    facilities["设施编号"] = [f"00{i}" for i in range(len(facilities))]
+    facilities.to_file(tmp_path / "a.gml", driver="GML", engine="pyogrio", FORMAT="GML3")
+    if not has_schema:
+        (tmp_path / "a.xsd").unlink()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    source = open_source(tmp_path / "a.gml", layer)
+    numbers = [value for batch in source.batches() for value in batch.rows.column("设施编号").to_pylist()]
+    assert numbers == facilities["设施编号"].tolist()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from contextlib import suppress
 
 from playwright.sync_api import TimeoutError
@@ -60,7 +61,8 @@ class Visit:
 
     def click_middle(self, until: str) -> None:
         """Click the middle of the map until something shows: tiles come when they come."""
-        for _ in range(20):
+        until_then = time.monotonic() + 90
+        while time.monotonic() < until_then:
             self.page.mouse.click(*self.middle)
             # A tool that no longer waits for a click has one and is asking the server.
             waiting = self.page.locator(".banner.prompt").is_visible() or self.page.locator(".working").count() == 0
