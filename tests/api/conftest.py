@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from api_rows import Caller, put
+from rights_matrix import matrix  # noqa: F401 (fixture)
 
 from gis.access import accounts, identity
 from gis.api import site

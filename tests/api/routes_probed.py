@@ -47,6 +47,8 @@ GET: dict[str, tuple[str, ...] | Same | Elsewhere] = {
         "/collections/{layer}/items/{item}",
         "/collections/{layer}/items/{item}?f=html",
         "/collections/{layer}/items/{gone}?as-of={before}",
+        "/collections/{layer}/items/{item}?history=true",
+        "/collections/{layer}/items/{gone}?history=true",
     ),
     "/collections/<name>/changes": ("/collections/{layer}/changes",),
     "/collections/<name>/download": ("/collections/{layer}/download?f=csv", "/collections/{layer}/download?f=csv&as-of={before}"),
@@ -68,6 +70,10 @@ GET: dict[str, tuple[str, ...] | Same | Elsewhere] = {
     "/collections/<name>/area": ("/collections/{layer}/area?coords=POLYGON((116 31,118 31,118 33,116 33,116 31))",),
     "/collections/<name>/cube": ("/collections/{layer}/cube?bbox=116,31,118,33",),
     "/styles/<name>": ("/styles/{layer}", "/styles/{layer}?f=qml", "/styles/onemap"),
+    "/sprites/onemap.json": ("/sprites/onemap.json",),
+    "/sprites/onemap.png": ("/sprites/onemap.png",),
+    "/sprites/onemap@2x.json": ("/sprites/onemap@2x.json",),
+    "/sprites/onemap@2x.png": ("/sprites/onemap@2x.png",),
     "/groups": ("/groups",),
     "/groups/<group>/tiles": ("/groups/{group}/tiles",),
     "/groups/<group>/tiles/<matrix_set>": ("/groups/{group}/tiles/WebMercatorQuad", "/groups/{group}/tiles/WebMercatorQuad?f=tilejson"),
@@ -113,6 +119,7 @@ GET: dict[str, tuple[str, ...] | Same | Elsewhere] = {
     "/map/<path:name>": STATIC,
     "/static/<path:name>": STATIC,
     "/favicon.ico": STATIC,
+    "/fonts/<stack>/<letters>.pbf": STATIC,
 }
 """By the rule of the route."""
 

@@ -6,185 +6,23 @@ files by a reader of the tests' own. A route that the matrix does not know (`rou
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 import re
 import uuid
-from collections.abc import Iterator
-from os import environ
 
-import numpy
 import orjson
 import pytest
 from api_rows import PASSWORD, Caller, basic
-from expected_rights import ROLES, VALID_TIME, WEST, Expected, layers, plant, plant_observations, tokens, unpacked
-from rasterio import open as open_raster
-from rasterio.transform import from_bounds
+from expected_rights import ROLES, WEST, Expected, tokens
+from rights_matrix import BEFORE, LAYERS, NEVER, THOROUGHLY, Asker, Seen, bare, is_named, path_for, text_of, tile_of
 from routes_probed import CHANGE, GET, Elsewhere
-from shapely import box
 
-from gis.access import accounts, identity, rights
+from gis.access import accounts, rights
 from gis.access.roles import visible_catalog
 from gis.api.app import create_app
 from gis.api.tile_cache import cache
 from gis.catalog.model import ROLES as THE_ROLES
 from gis.db.connection import owner
 from gis.settings import settings
-
-BEFORE = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=36)).strftime("%Y-%m-%dT%H:%M:%SZ")
-NEVER = "never_was"
-LAYERS = layers()
-"""As their files say, by the tests' own reader."""
-
-NARROW = {
-    "water_pipe": {"area": True},
-    "water_valve": {"columns": ("network", "valve_id", "kind", *VALID_TIME)},
-    "water_node": {"hidden": True},
-    "hydrant": {"rows": "w"},
-    "address": {"area": True},
-    "community": {"area": True},
-    "door_plate": {"area": True},
-    "place_name": {"area": True},
-    "sensor": {"area": True},
-}
-"""What rights leave the user `west` of the role water: see the fixture `matrix`."""
-
-
-THOROUGHLY = ("anonymous", "planner", "water", "address", "west")
-"""Callers who ask in every form; the others ask every route in its first."""
-
-
-class Seen:
-    """What one caller may see: of each layer the columns and the rows."""
-
-    def __init__(self, role: str, narrow: dict | None = None):
-        self.role, self._narrow = role, narrow or {}
-
-    def layer(self, layer: Expected) -> bool:
-        return layer.reads(self.role) and not self._narrow.get(layer.id, {}).get("hidden")
-
-    def column(self, layer: Expected, column: str) -> bool:
-        return self.layer(layer) and layer.sees(self.role, column) and column in self._narrow.get(layer.id, {}).get("columns", [column])
-
-    def row(self, layer: Expected, row: str) -> bool:
-        narrow = self._narrow.get(layer.id, {})
-        return ("area" not in narrow or layer.shape(row).intersects(box(*WEST))) and ("rows" not in narrow or row in narrow["rows"])
-
-    @property
-    def is_narrowed(self) -> bool:
-        return bool(self._narrow)
-
-    def is_whole(self, layer: Expected) -> bool:
-        return layer.id not in self._narrow
-
-    def token(self, layer_id: str, column: str, row: str) -> bool:
-        layer = LAYERS[layer_id]
-        if column == "source":  # the name of the file delivered: for who sees all of the layer
-            return self.layer(layer) and self.is_whole(layer)
-        return self.column(layer, column) and self.row(layer, row)
-
-    def tokens(self, layer: Expected, rows: str) -> set[tuple[str, str, str]]:
-        """All tokens that a listing of these rows shows."""
-        texts = [column for column in layer.fields if layer.is_text(column) and self.column(layer, column)]
-        return {(layer.id, column, row) for row in rows if self.row(layer, row) for column in texts}
-
-
-class Asker(Caller):
-    """A caller who remembers what was answered about what never was."""
-
-    def __init__(self, client, headers):
-        super().__init__(client, headers)
-        self._known = {}
-
-    def never(self, path: str):
-        if path not in self._known:
-            self._known[path] = self.get(path)
-        return self._known[path]
-
-
-@pytest.fixture(scope="module")
-def matrix(module_db) -> Iterator[dict[str, tuple[Asker, Seen]]]:
-    """The application over planted rows, and its callers by name: one per role, and `west`, whom rights narrow."""
-    for name in ("ONEMAP_AT_ONCE", "ONEMAP_HEAVY_AT_ONCE"):  # tests/access says what limits do
-        environ[name] = "0"
-    settings.cache_clear()
-    identity.forget()
-    cache.clear()
-    for layer in LAYERS.values():
-        plant(layer)
-        if layer.is_raster:
-            _raster(layer.id)
-    plant_observations()
-    app = create_app()
-    callers = {"anonymous": (Asker(app.test_client(), {}), Seen("anonymous"))}
-    for role in ROLES[1:]:
-        accounts.add_user(f"test-{role}", role)
-        callers[role] = (_with_key(app, f"test-{role}"), Seen(role))
-    accounts.add_user("west", "water", department="西城所")
-    area = ",".join(map(str, WEST))
-    rights.add("user", "west", "water_pipe", area=area)
-    rights.add("user", "west", "water_valve", columns=("kind",))
-    rights.add("department", "西城所", "water_node", last_day=dt.date.today() - dt.timedelta(days=1))
-    rights.add("department", "西城所", "hydrant", filter=f"hydrant_id = '{LAYERS['hydrant'].token('hydrant_id', 'w')}'")
-    rights.add("department", "西城所", "address/", area=area)
-    rights.add("user", "west", "sensor", area=area)
-    callers["west"] = (_with_key(app, "west"), Seen("water", NARROW))
-    yield callers
-    for name in ("ONEMAP_AT_ONCE", "ONEMAP_HEAVY_AT_ONCE"):
-        del environ[name]
-
-
-def _with_key(app, user: str) -> Asker:
-    return Asker(app.test_client(), {"X-API-Key": accounts.new_key(user)})
-
-
-def _raster(layer_id: str) -> None:
-    folder = settings().home / "raster"
-    folder.mkdir(parents=True, exist_ok=True)
-    view = {"width": 20, "height": 20, "count": 1, "dtype": "float32", "crs": "EPSG:4490", "transform": from_bounds(*WEST, 20, 20)}
-    with open_raster(folder / f"{layer_id}.tif", "w", driver="GTiff", **view) as file:
-        file.write_band(1, numpy.add.outer(numpy.arange(20.0), numpy.arange(20.0)))
-
-
-def _tile(layer: Expected, row: str) -> str:
-    """The tile of the layer's largest zoom in which a planted row lies: z/y/x of WebMercatorQuad."""
-    at, z = (box(*WEST).centroid if layer.is_raster else layer.shape(row).centroid), layer.zooms[1]
-    n = 2**z
-    y = (1 - math.asinh(math.tan(math.radians(at.y))) / math.pi) / 2 * n
-    return f"{z}/{int(y)}/{int((at.x + 180) / 360 * n)}"
-
-
-def _path(pattern: str, layer: Expected, name: str | None = None) -> str:
-    """The path for a layer, or the same with another name."""
-    is_raster = layer.is_raster
-    z, y, x = _tile(layer, "w").split("/")
-    return pattern.format(
-        z=z,
-        y=y,
-        x=x,
-        layer=name or layer.id, near=(name or layer.id)[:-1], item="x" if is_raster else layer.id_of("w"),
-        gone="x" if is_raster else layer.id_of("p"), tile=_tile(layer, "w"), eastern=_tile(layer, "e"), group=layer.group, before=BEFORE,
-    )  # fmt: skip
-
-
-def _bare(answer, layer: Expected) -> tuple:
-    """An answer without what names the request or what was asked: to compare what is hidden with what never was."""
-    body = answer.get_data()
-    body = re.sub(rb'"(requestId|timeStamp|instance)":\s*"[^"]*"', b"", body)
-    body = re.sub(rb"\b[0-9a-f]{16}\b", b"", body)
-    body = body.replace(NEVER.encode(), b"@").replace(layer.id.encode(), b"@")
-    return answer.status_code, answer.content_type, body
-
-
-def _text(answer) -> str:
-    """What is written in an answer, in an archive too."""
-    return unpacked(answer.get_data()).decode("utf-8", "replace")
-
-
-def _named(layer: Expected, body: str) -> bool:
-    """Whether an answer names a layer."""
-    names = (f'"{layer.id}"', f"/{layer.id}/", f"/{layer.id}?", f"/{layer.id}<", f"pub.{layer.id}", layer.description)
-    return any(name in body for name in names)
 
 
 def test_every_route_is_in_the_matrix(matrix):
@@ -214,7 +52,7 @@ def test_hidden_layers_exist_on_no_path(matrix, names):
                 _ask_together(caller, seen, name, pattern)
                 continue
             for layer in LAYERS.values():
-                if (path := _path(pattern, layer)) in asked:
+                if (path := path_for(pattern, layer)) in asked:
                     continue
                 asked.add(path)
                 if not seen.layer(layer):
@@ -226,28 +64,28 @@ def test_hidden_layers_exist_on_no_path(matrix, names):
 def _ask_together(caller: Caller, seen: Seen, name: str, path: str) -> None:
     answer = caller.get(path)
     assert answer.status_code in (200, 404), f"{name} {path}: {answer.status_code}"
-    found, text = tokens(answer.get_data()), _text(answer)
+    found, text = tokens(answer.get_data()), text_of(answer)
     assert all(seen.token(*token) for token in found), f"{name} {path} shows {found}"
     for layer in LAYERS.values():
-        assert seen.layer(layer) or not _named(layer, text), f"{name} sees {layer.id} on {path}"
+        assert seen.layer(layer) or not is_named(layer, text), f"{name} sees {layer.id} on {path}"
 
 
 def _ask_hidden(caller: Asker, name: str, pattern: str, layer: Expected) -> None:
     """What is hidden is answered as what never was."""
-    answer = caller.get(_path(pattern, layer))
+    answer = caller.get(path_for(pattern, layer))
     assert layer.id not in {layer_id for layer_id, _, _ in tokens(answer.get_data())}, f"{name} {pattern} {layer.id}"
     if "{layer}" in pattern or "{near}" in pattern:
-        assert _bare(answer, layer) == _bare(caller.never(_path(pattern, layer, NEVER)), layer), (
+        assert bare(answer, layer) == bare(caller.never(path_for(pattern, layer, NEVER)), layer), (
             f"{name} tells {layer.id} from what never was on {pattern}"
         )
-        assert layer.description not in _text(answer)
+        assert layer.description not in text_of(answer)
     else:
-        assert not _named(layer, _text(answer)), f"{name} sees {layer.id} on {pattern}"
+        assert not is_named(layer, text_of(answer)), f"{name} sees {layer.id} on {pattern}"
 
 
 def _ask_seen(caller: Caller, seen: Seen, name: str, pattern: str, layer: Expected) -> None:
     """What is seen shows no token that is not."""
-    answer = caller.get(_path(pattern, layer))
+    answer = caller.get(path_for(pattern, layer))
     assert answer.status_code < 500, f"{name} {pattern} {layer.id}"
     found = tokens(answer.get_data())
     assert all(seen.token(*token) for token in found), f"{name} {pattern} {layer.id}: {[t for t in found if not seen.token(*t)]}"
@@ -264,7 +102,7 @@ def _ask_seen(caller: Caller, seen: Seen, name: str, pattern: str, layer: Expect
     if "{layer}" in pattern and (layer.restricted or not seen.is_whole(layer)):
         hidden = [column for column in layer.fields if not seen.column(layer, column)]
         for column in hidden if re.search("schema|queryables|tilejson|tiles/WebMercatorQuad$|styles", pattern) else ():
-            assert f'"{column}"' not in _text(answer) and f">{column}<" not in _text(answer), f"{name} {pattern} {layer.id}.{column}"
+            assert f'"{column}"' not in text_of(answer) and f">{column}<" not in text_of(answer), f"{name} {pattern} {layer.id}.{column}"
 
 
 def test_nobody_changes_what_he_may_not(matrix):
@@ -278,10 +116,10 @@ def test_nobody_changes_what_he_may_not(matrix):
                     if layer.is_raster or may_write:
                         continue
                     given = {"headers": caller.headers, "method": method} | ({"json": body} if body is not None else {})
-                    answer = caller.client.open(_path(path, layer), **given)
+                    answer = caller.client.open(path_for(path, layer), **given)
                     if not seen.layer(layer):
-                        never = caller.client.open(_path(path, layer, NEVER), **given)
-                        assert _bare(answer, layer) == _bare(never, layer), f"{name} {method} {layer.id}"
+                        never = caller.client.open(path_for(path, layer, NEVER), **given)
+                        assert bare(answer, layer) == bare(never, layer), f"{name} {method} {layer.id}"
                     elif body is None or "op" not in body:
                         assert answer.status_code in (401, 403, 404, 405), f"{name} {method} {layer.id}: {answer.status_code} {answer.text}"
                     assert all(seen.token(*token) for token in tokens(answer.get_data())), f"{name} {method} {layer.id}"
@@ -366,7 +204,7 @@ def test_a_cached_tile_is_not_given_to_another(matrix):
         for path in ("/collections/water_pipe/tiles", "/groups/pipe/tiles", "/tiles"):
             etags = {}
             for name in order:
-                answer = matrix[name][0].get(f"{path}/WebMercatorQuad/{_tile(layer, 'e')}")
+                answer = matrix[name][0].get(f"{path}/WebMercatorQuad/{tile_of(layer, 'e')}")
                 shown = {token for token in tokens(answer.get_data()) if token[0] == layer.id}
                 assert bool(shown) == (name == "water"), f"{name} {path}"
                 if answer.status_code in (200, 204):
@@ -374,7 +212,7 @@ def test_a_cached_tile_is_not_given_to_another(matrix):
                     etags[name] = answer.headers["ETag"]
             assert etags.get("water") != etags.get("west")
             if path.startswith("/coll"):
-                again = matrix["west"][0].get(f"{path}/WebMercatorQuad/{_tile(layer, 'e')}", headers={"If-None-Match": etags["water"]})
+                again = matrix["west"][0].get(f"{path}/WebMercatorQuad/{tile_of(layer, 'e')}", headers={"If-None-Match": etags["water"]})
                 assert again.status_code != 304, "what another was given is not what he has"
 
 
@@ -480,7 +318,9 @@ def test_a_network_shows_no_label_above_its_own(matrix, monkeypatch):
             "/collections/catalogue/items?limit=1000",
         ):
             text = caller.get(path).get_data()
-            hidden = [layer.id for layer in LAYERS.values() if layer.label not in shown and _named(layer, text.decode("utf-8", "replace"))]
+            hidden = [
+                layer.id for layer in LAYERS.values() if layer.label not in shown and is_named(layer, text.decode("utf-8", "replace"))
+            ]
             assert not hidden and all(LAYERS[layer].label in shown for layer, _, _ in tokens(text)), f"{network} {path} {hidden}"
 
     monkeypatch.undo()
@@ -547,7 +387,7 @@ def test_access_to_restricted_layers_is_in_the_audit(matrix):
         caller = matrix[name][0]
         caller.get("/collections/water_pipe/items?bbox=116.8,31.9,117.0,32.1")
         caller.get(f"/collections/water_pipe/items/{layer.id_of('w')}")
-        assert caller.get(f"/collections/water_pipe/tiles/WebMercatorQuad/{_tile(layer, 'w')}").status_code == 200
+        assert caller.get(f"/collections/water_pipe/tiles/WebMercatorQuad/{tile_of(layer, 'w')}").status_code == 200
         caller.get("/collections/road/items")
         with owner() as connection, connection.cursor() as cursor:
             cursor.execute("SELECT user_name, role, action, layer, n, detail FROM access.audit WHERE id > %s ORDER BY id", (last,))
