@@ -72,6 +72,7 @@ def _finish(response: Response) -> Response:
         response.set_data(envelope.compressed(response.get_data(), headers))
     if response.is_streamed:
         visit.streams = True
+        response.direct_passthrough = response.direct_passthrough and visit.ticket < 0  # nobody is told when what passes through ends
         response.call_on_close(partial(envelope.dismiss, visit))
     envelope.account(visit, request.url_rule.rule if request.url_rule else None, response.status_code)
     return response

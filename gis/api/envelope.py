@@ -17,6 +17,7 @@ from gis.access import address, audit, limits, oidc
 from gis.access.identity import NOBODY, caller, identify
 from gis.api import cors, logs, metrics
 from gis.api.visit import Visit
+from gis.catalog.narrowing import base
 from gis.settings import settings
 
 SMALLEST_GZIPPED = 1024
@@ -40,7 +41,10 @@ VARIES = "Accept, Accept-Encoding, Accept-Language, Authorization, X-API-Key"
 FILE_VARIES = "Accept-Encoding"
 """Files: nothing in the request but the encoding changes what they are, so that a browser keeps them through a log-in."""
 
-_PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'self'"
+)
 _MAP_POLICY = (
     "default-src 'self'; script-src 'self'; worker-src 'self' blob:; child-src blob:; img-src 'self' data: blob:; "
     "style-src 'self' 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'self'"
@@ -131,7 +135,7 @@ def account(visit: Visit, route: str | None, status: int) -> None:
     if visit.counted:
         visit.counted = False
         metrics.AT_ONCE.dec()
-    logs.of_request(visit.id, visit.method, route or "unknown", status, seconds, caller.get().role)
+    logs.of_request(visit.id, visit.method, route or "unknown", status, seconds, base(caller.get().role))
 
 
 @lru_cache(maxsize=1024)

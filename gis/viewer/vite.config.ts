@@ -13,7 +13,8 @@ export default defineConfig({
   build: {
     target: "es2020",
     chunkSizeWarningLimit: 1400,
-    rollupOptions: { output: { manualChunks: { maplibre: ["maplibre-gl"] } } },
+    // The map, and the small one within the pages of collections.
+    rollupOptions: { input: ["index.html", "page.html"], output: { manualChunks: { maplibre: ["maplibre-gl"] } } },
   },
   server: { proxy: Object.fromEntries(api.map((path) => [path, server])) },
 });

@@ -6,12 +6,15 @@ import orjson
 from flask import Response, request
 
 from gis.access.identity import caller
-from gis.api import jobs
+from gis.api import jobs, pages
 from gis.api import process as served
 from gis.api.adapt import processes
+from gis.api.forms import form_of
 from gis.api.routes.blueprint import ogc, run, served_api
 from gis.api.serialize import json_bytes
 from gis.errors import InputError, NotFound
+
+pages.MORE["form_of"] = form_of
 
 
 @ogc.get("/processes")

@@ -96,6 +96,14 @@ interface Options {
   seconds?: number;
 }
 
+let ambient = false;
+
+/** All requests of this document are sent with what the browser itself was told when it asked for name and password: within the pages,
+ * which have no other log-in. */
+export function useAmbientCredentials(): void {
+  ambient = true;
+}
+
 /** Ask the API for JSON at `path` (below the root). Throws RequestError; an aborted request throws AbortError. */
 export async function request<T>(path: string, options: Options = {}): Promise<T> {
   const controller = new AbortController();
@@ -119,7 +127,7 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
       },
       body: post ? JSON.stringify(options.body) : undefined,
       // Without ambient credentials the browser does not open its own password box on a 401.
-      credentials: "omit",
+      credentials: ambient && !credentials() ? "same-origin" : "omit",
       signal: controller.signal,
     });
   } catch (error) {
