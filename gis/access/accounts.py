@@ -254,7 +254,7 @@ def rotate_key(which: str, *, grace_hours: float = 24) -> str:
     with acting(SECURITY) as (who, cursor):
         number = _key_number(cursor, which)
         cursor.execute(
-            "SELECT user_name, coalesce(extract(day FROM expires_at - created_at)::int, %s) FROM access.key WHERE id = %s",
+            "SELECT user_name, coalesce(round(extract(epoch FROM expires_at - created_at) / 86400)::int, %s) FROM access.key WHERE id = %s",
             (settings().key_days, number),
         )
         name, days = cursor.fetchone()

@@ -208,9 +208,8 @@ def _inside(slot: int) -> tuple[int, int]:
 
 def _wait(now: int, before: int, part: float, most: float) -> float:
     """Seconds until the rate of the last ten seconds is below the limit, if nothing else is asked."""
-    if now < most:
-        return (1 - (most - now) / before - part) * WINDOW_S
-    return (1 - part + 1 - most / now) * WINDOW_S
+    share = 1 - (most - now) / before - part if now < most else 1 - part + 1 - most / now
+    return share * WINDOW_S + 0.001  # then it is below, not at it
 
 
 # --- who guesses ------------------------------------------------------------------------------------------------------

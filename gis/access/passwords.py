@@ -18,6 +18,8 @@ CLASSES_WANTED = 3
 """Of small letters, capitals, digits and others."""
 FEWEST_CHARACTERS = 5
 """Different ones: Aa1Aa1Aa1Aa1 is three kinds and no password."""
+MOST_BESIDE = 5
+"""Letters and digits beside a common password that leave it one: a year, a number."""
 AT_ONCE = 4
 """Passwords verified at the same time in one process: each takes 64 MB (RFC 9106, 4)."""
 COMMON = frozenset((
@@ -46,7 +48,7 @@ def require_strong(password: str, name: str) -> None:
     small = password.lower()
     plain = re.sub(r"[^a-z\d@]", "", small)
     # a common password with a year or a mark behind it is a common password
-    common = any(word in plain and len(plain) - len(word) < FEWEST_CHARACTERS for word in COMMON)
+    common = any(word in plain and len(plain) - len(word) <= MOST_BESIDE for word in COMMON)
     faults = [
         fault
         for fault, found in (

@@ -23,7 +23,7 @@ import shapely
 from psycopg2 import sql
 
 from gis import crs as systems
-from gis.access import audit
+from gis.access import audit, limits
 from gis.access.identity import Identity
 from gis.api import select
 from gis.api.boxes import Target
@@ -110,16 +110,21 @@ def _copied(order: Order, identity: Identity, path: Path) -> int:
     geometry = sql.SQL("encode(ST_AsBinary({}), 'hex')").format(
         select.coordinates(Target(order.target.uri, order.target.srid, False, True))
     )
-    asked = sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
+    most = limits.allowance(identity).file_rows
+    asked = sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {}").format(
         sql.SQL(", ").join([*columns, geometry]),
         select.relation(order.layer, order.wanted.as_of),
         select.condition(order.wanted, statement),
         sql.SQL(", ").join(map(sql.Identifier, order.layer.key)),
+        sql.Literal(most + 1 if most else None),
     )
     with reading(identity.role, identity.user, timeout_s=LONGEST_S) as connection, connection.cursor() as cursor, path.open("wb") as file:
         query = cursor.mogrify(asked, statement.parameters).decode()
         cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv)", file, size=1 << 20)
-        return cursor.rowcount
+        n = cursor.rowcount
+    if most and n > most:
+        raise InputError(f"the file would hold more than {most} features", remedy="Ask for an area or by a filter, or for a higher limit")
+    return n
 
 
 def _sql(column: Column, name: str) -> sql.Composable:

@@ -203,3 +203,30 @@ def test_the_account_is_in_the_document_and_the_audit_is_not(client):
     document = client.get("/openapi?f=json").text
     assert '"/account/password"' in document and '"/audit' not in document
     assert json.loads(document)["paths"]["/account/session"].keys() == {"post", "delete"}
+
+
+def test_a_file_holds_as_much_as_its_caller_may_have(client, chosen):
+    water = keyed("water-1", "water")
+    put("water_pipe", {"pipe_id": "second"})
+    path = "/collections/water_pipe/download?f=csv"
+    assert client.get(path, headers=water).status_code == 200
+    accounts.allow("role:water", file_rows=1)
+    refused = client.get(path, headers=water)
+    assert refused.status_code == 400 and "more than 1 features" in refused.json["detail"]
+    assert client.get(f"{path}&pipe_id=second", headers=water).status_code == 200
+    accounts.allow("user:water-1", file_rows=0)
+    assert client.get(path, headers=water).status_code == 200
+
+
+def test_what_is_being_answered_counts_until_it_is_sent(client, chosen):
+    water = keyed("water-1", "water")
+    accounts.allow("role:water", heavy_at_once=1, at_once=2)
+    path = "/collections/water_pipe/download?f=csv"
+    sent = client.get(path, headers=water, buffered=False)
+    assert client.get(path, headers=water).status_code == 429, "the first is not read yet"
+    assert client.get("/collections", headers=water).status_code == 200
+    sent.close()
+    for _ in range(5):
+        assert client.get(path, headers=water, buffered=True).status_code == 200
+    assert client.get("/collections/water_pipe/download?f=nonsense", headers=water).status_code == 400
+    assert client.get(path, headers=water, buffered=True).status_code == 200, "what went wrong is not counted for ever"
