@@ -19,6 +19,7 @@ from gis.api.visit import current, here
 from gis.catalog.model import Column, Layer
 from gis.catalog.read import catalog
 from gis.db import cql2
+from gis.db import cql2_values as values
 from gis.db.connection import fetch
 from gis.errors import InputError, NotFound
 from gis.settings import settings
@@ -84,6 +85,8 @@ class FeatureProvider(BaseProvider):
         `features` is a list of ready-made texts (orjson.Fragment). Raises the platform's errors; nothing is ignored.
         """
         extra = self._extra(properties)
+        if (skipped := _skips()) not in (None, "true", "false"):
+            raise InputError(f"{skipped[:40]!r} is neither true nor false", where="skipGeometry", remedy="Write skipGeometry=true")
         if q is not None:
             raise InputError("q is not understood here", where="q", remedy="Use filter, or a column as parameter")
         wanted = select.Wanted(
@@ -123,6 +126,7 @@ class FeatureProvider(BaseProvider):
     def _filter(self, filterq) -> tuple[sql.Composable, dict] | None:
         if filterq is None:
             return None
+        values.require_system(filterq.crs)
         return cql2.where(filterq.text, self.layer, set(self.columns), filter_crs=filterq.crs)
 
     def _hits(self, wanted: select.Wanted) -> dict:
@@ -219,6 +223,13 @@ def _require_typed(name: str, column: Column, value: str | None) -> None:
     if column.type == "real" and value in ("NaN", "Infinity", "-Infinity"):
         return
     select.typed(name, column, plain.replace("+00", "+00:00") if column.type == "timestamp" and value.endswith("+00") else plain)
+
+
+def _skips() -> str | None:
+    """What the caller says of the geometry (pygeoapi takes anything that is not true for false)."""
+    visit = current.get()
+    said = visit.args.get("skipGeometry") if visit else None
+    return said and said.lower()
 
 
 def _is_looked_into() -> bool:

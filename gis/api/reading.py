@@ -14,7 +14,7 @@ from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, is_restricted
 from gis.api import boxes, history, temporal, transaction
 from gis.api.adapt import itemtypes, load_plugin
-from gis.api.asked import Asked
+from gis.api.asked import Asked, is_for_json
 from gis.api.serialize import json_bytes
 from gis.api.visit import Visit
 from gis.errors import InputError, NotFound
@@ -77,6 +77,8 @@ def page(api, visit: Visit, name: str, data: bytes = b"") -> Answer:
     """A page of the features of a collection; `data`: a CQL2 JSON filter. Raises the platform's errors."""
     definition_of(api, name, "feature")
     made = asked(api, visit, (*FORMATS, "csv"), data=data)
+    if made.format is None and not is_for_json(visit):
+        made._format = "csv"
     if "sortby" in made.params:  # `sortby=+name`: in a query string + means a blank
         by = ["+" + part[1:] if part[:1] == " " else part for part in made.params["sortby"].split(",")]
         made._args = made.params | {"sortby": ",".join(by)}

@@ -78,14 +78,23 @@ def _midnight(value: Moment) -> dt.datetime:
     return value if isinstance(value, dt.datetime) else dt.datetime.combine(value, dt.time(), dt.UTC)
 
 
-def _to_stored(geometry: shapely.Geometry, filter_crs: str) -> shapely.Geometry:
-    """From `filter_crs`, axes as its authority orders them, to longitude and latitude of EPSG:4490."""
+def require_system(filter_crs: str) -> str | None:
+    """The CRS that `filter-crs` names, None for CRS84. Raises InputError, whether the filter has coordinates or not (part 3, 7.4)."""
     name = re.sub(r"^https?://www\.opengis\.net/def/crs/EPSG/[0-9.]+/", "EPSG:", filter_crs)
     if name.rstrip("/").endswith("OGC/1.3/CRS84") or name in ("CRS84", "OGC:CRS84"):
-        return geometry
+        return None
     if not re.fullmatch(r"EPSG:[0-9]{4,6}", name):
         remedy = "Use http://www.opengis.net/def/crs/EPSG/0/4490 or CRS84"
-        raise InputError(f"unknown filter-crs {filter_crs[:80]!r}", remedy=remedy)
+        raise InputError(f"unknown filter-crs {filter_crs[:80]!r}", where="filter-crs", remedy=remedy)
+    crs.crs(name)
+    return name
+
+
+def _to_stored(geometry: shapely.Geometry, filter_crs: str) -> shapely.Geometry:
+    """From `filter_crs`, axes as its authority orders them, to longitude and latitude of EPSG:4490."""
+    name = require_system(filter_crs)
+    if name is None:
+        return geometry
     if crs.is_northing_easting(name):
         geometry = shapely.transform(geometry, lambda xy: xy[:, ::-1])
     return crs.project([geometry], name)[0]

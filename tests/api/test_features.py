@@ -242,3 +242,40 @@ def test_files_of_the_map_are_squeezed_and_kept(anyone, monkeypatch, tmp_path):
         assert anyone.get("/map/assets/index-1a2b.js", headers=known).status_code == 304
     assert anyone.get("/map/").headers["Cache-Control"] == "no-cache"
     assert anyone.get("/map/../app.py").status_code == 404 and anyone.get("/map/assets/none.js").status_code == 404
+
+
+def test_what_the_standards_ask_of_every_answer(anyone):
+    """From the abstract tests of Features part 1 (7.6, 7.14 to 7.16), part 2 (6) and part 3 (7)."""
+    page = anyone.get(f"{ROADS}?limit=1&crs={EPSG}4490")
+    assert page.headers["Content-Crs"] == f"<{EPSG}4490>" and page.json["timeStamp"].endswith("Z")
+    for path, rels in ((f"{ROADS}?limit=1", {"self", "alternate", "collection"}), (f"{ROADS}/R1", {"self", "alternate", "collection"})):
+        answer = anyone.get(path)
+        links = {link["rel"]: link for link in answer.json["links"]}
+        assert rels <= links.keys() and all(link["href"] and link["type"] for link in links.values())
+        assert links["self"]["type"] == answer.content_type == "application/geo+json"
+        head = anyone.client.head(path)
+        assert head.status_code == 200 and head.data == b"" and head.content_type == answer.content_type
+    described = anyone.get("/collections/road").json
+    rels = {link["rel"].rsplit("/", 1)[-1] for link in described["links"]}
+    assert {"items", "schema", "queryables", "self", "alternate"} <= rels and described["storageCrs"] in described["crs"]
+    assert {uri.rsplit("/", 1)[-1] for uri in described["crs"]} == {"CRS84", "4490", "4326", "3857", *map(str, range(4547, 4555))}
+    for accept, kind in (("text/csv", "text/csv"), ("application/geo+json", "application/geo+json"), ("text/html", "text/html")):
+        assert anyone.get(ROADS, headers={"Accept": accept}).mimetype == kind
+        assert anyone.get(f"{ROADS}?f=json", headers={"Accept": accept}).mimetype == "application/geo+json", "f wins"
+    wrong = [f"{path}?nothing=1" for path in ("/", "/conformance", "/collections", "/collections/road", "/collections/road/schema")]
+    wrong += [f"{ROADS}?{query}" for query in ("skipGeometry=maybe", "filter=lanes=1&filter-crs=nonsense", "filter=lanes=1&filter-crs=EPSG:1")]
+    assert {path: anyone.get(path).status_code for path in wrong} == dict.fromkeys(wrong, 400)
+    schema = anyone.get("/collections/road/schema").json
+    assert schema["additionalProperties"] is False and set(schema["properties"]) == {"geometry", *catalog().layers["road"].columns}
+
+
+def test_filters_over_lists_and_valid_time(anyone, roads):
+    put("place_name", {"name_id": "N9", "aliases": ["老街", "O'Brien 街"]})
+    names = "/collections/place_name/items?filter="
+    assert ids(anyone.get(names + quote("A_CONTAINS(aliases, ('老街'))"))) == ["N9"]
+    assert ids(anyone.get(names + quote("A_OVERLAPS(aliases, ('O''Brien 街', '无'))"))) == ["N9"]
+    within = "T_DURING(INTERVAL(valid_from, valid_to), INTERVAL('2006-12-31', '2009-01-02'))"
+    assert ids(anyone.get(f"{ROADS}?filter=" + quote(within))) == ["R02", "R03"]
+    assert len(ids(anyone.get(f"{ROADS}?filter=" + quote("T_INTERSECTS(INTERVAL(valid_from, valid_to), DATE('2030-01-01'))")))) == 9
+    tree = {"op": "a_containedBy", "args": [{"property": "aliases"}, ["老街", "O'Brien 街", "x"]]}
+    assert ids(anyone.post("/collections/place_name/items", json=tree)) == ["N9"]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 
 from gis.api import pages, schema
 from gis.api.adapt import core
 from gis.api.routes.blueprint import answered, asked, collection_of, ogc, provider_of, run, served_api
 from gis.api.serialize import json_bytes
+from gis.errors import InputError
+
+
+def _require_known() -> None:
+    """A parameter that means nothing here is a mistake (Features part 1, 7.6; a page's own forms say f=html). Raises InputError."""
+    if request.args.get("f") != "html" and (unknown := request.args.keys() - {"f", "lang"}):
+        raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of f, lang")
 
 
 @ogc.get("/")
 def landing() -> Response:
+    _require_known()
     return run(core.landing_page)
 
 
@@ -28,23 +36,27 @@ def openapi() -> Response:
 
 @ogc.get("/conformance")
 def conformance() -> Response:
+    _require_known()
     return run(core.conformance)
 
 
 @ogc.get("/collections")
 def collections() -> Response:
+    _require_known()
     return run(core.describe_collections)
 
 
 @ogc.get("/collections/<name>")
 def collection(name: str) -> Response:
     collection_of(name)
+    _require_known()
     return run(core.describe_collections, name)
 
 
 def _described(name: str, describe, template: str) -> Response:
     """Schema or queryables: pygeoapi's carry no titles, units or geometry types."""
     provider = provider_of(name, "feature")
+    _require_known()
     made = asked(("json", "html"))
     language = pages.language_of(made.locale)
     api = served_api()
