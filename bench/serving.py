@@ -1,4 +1,4 @@
-"""What the benchmarks of serving share: one table of addresses, the servers beside each other, and callers that count.
+"""What the benchmarks of serving share: one table of addresses, and the servers beside each other (the callers: bench/callers.py).
 
 Every server gets the same rows, the same database, two processes, and is asked by the same callers one after the other. Peers live in
 virtual environments of their own under the home; one that cannot be installed is left out with its reason.
@@ -11,10 +11,8 @@ import http.client
 import json
 import os
 import socket
-import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,11 +49,13 @@ CREATE INDEX ON public.address84 (road);
 
 @dataclass(frozen=True)
 class Server:
-    """One of the servers beside each other: its name and address, None and the reason where it does not run."""
+    """One of the servers beside each other: its name and address (host:port, or the path of a FastCGI socket), None and the reason where
+    it does not run."""
 
     name: str
     url: str | None
     why_not: str = ""
+    pid: int = 0
 
 
 @contextlib.contextmanager
@@ -83,6 +83,12 @@ def table(size: int) -> Iterator[str]:
             del os.environ[name]
         settings.cache_clear()
         _administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+
+
+def publish_nothing_new() -> None:
+    """A new data version of the same addresses: what was kept of the one before is asked for no more."""
+    with connection.owner() as link, link.cursor() as cursor:
+        cursor.execute(_PUBLISHED)
 
 
 def _administrate(*statements: str) -> None:
@@ -142,8 +148,10 @@ def _ready(name: str, port: int, path: str, process: subprocess.Popen, seconds: 
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if _ask(http.client.HTTPConnection("127.0.0.1", port, timeout=20), path)[0] == 200:
-                return Server(name, f"127.0.0.1:{port}")
+            link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            link.request("GET", path, headers={"Accept": "*/*"})
+            if link.getresponse().status == 200:
+                return Server(name, f"127.0.0.1:{port}", pid=process.pid)
         time.sleep(0.3)
     return Server(name, None, "it does not start")
 
@@ -151,7 +159,9 @@ def _ready(name: str, port: int, path: str, process: subprocess.Popen, seconds: 
 def ours() -> contextlib.AbstractContextManager[Server]:
     """One Map under gunicorn, as `onemap serve` starts it."""
     command = [sys.executable, "-m", "gis.cli.main", "serve", "--port", "{port}", "--workers", str(WORKERS), "--no-jobs"]
-    return running("ours", command, "/health", {"PYTHONPATH": str(ROOT)})
+    # the limits of one caller are another question, and all callers here are one
+    unlimited = {"ONEMAP_RATE_PER_S": "0", "ONEMAP_RATE_PER_S_ANONYMOUS": "0", "ONEMAP_AT_ONCE": "0"}
+    return running("ours", command, "/health", {"PYTHONPATH": str(ROOT)} | unlimited)
 
 
 @contextlib.contextmanager
@@ -238,72 +248,3 @@ def _address(dsn: str) -> dict:
 def _uri(dsn: str) -> str:
     at = _address(dsn)
     return f"postgresql://{at['user']}:{at['password']}@{at['host']}:{at['port']}/{at['dbname']}"
-
-
-# --- the callers ------------------------------------------------------------------------------------------------------
-
-
-def _ask(link: http.client.HTTPConnection, path: str) -> tuple[int, int]:
-    link.request("GET", path, headers={"Accept": "*/*"})
-    answer = link.getresponse()
-    return answer.status, len(answer.read())
-
-
-def measured(server: Server, paths: list[str], *, clients: int = 8, seconds: float = 4.0) -> dict:
-    """{p50_ms: median at one caller, per_second: answers per second at `clients` callers, bytes: of an answer, failed: how many}."""
-    alone = _called(server, paths, 1, seconds / 2)
-    together = _called(server, paths, clients, seconds)
-    if not alone["ms"] or not together["ms"]:
-        return {"p50_ms": None, "per_second": None, "failed": alone["failed"] + together["failed"]}
-    return {
-        "p50_ms": round(statistics.median(alone["ms"]), 3),
-        "per_second": round(len(together["ms"]) / together["seconds"], 1),
-        "bytes": round(statistics.mean(alone["bytes"])),
-        "failed": alone["failed"] + together["failed"],
-    }
-
-
-def _called(server: Server, paths: list[str], clients: int, seconds: float) -> dict:
-    """Each caller keeps its connection and asks for the paths in turn, beginning at another one."""
-    times: list[list[float]] = [[] for _ in range(clients)]
-    sizes: list[list[int]] = [[] for _ in range(clients)]
-    failed = [0] * clients
-    until = time.perf_counter() + seconds
-
-    def call(who: int) -> None:
-        link, at = http.client.HTTPConnection(server.url, timeout=60), who * 7
-        while time.perf_counter() < until:
-            begun = time.perf_counter()
-            try:
-                status, size = _ask(link, paths[at % len(paths)])
-            except (OSError, http.client.HTTPException):
-                link.close()
-                status, size = 0, 0
-            if status in (200, 204):
-                times[who].append((time.perf_counter() - begun) * 1000)
-                sizes[who].append(size)
-            else:
-                failed[who] += 1
-            at += 1
-
-    begun = time.perf_counter()
-    threads = [threading.Thread(target=call, args=(who,)) for who in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    flat = {"ms": [t for one in times for t in one], "bytes": [s for one in sizes for s in one]}
-    return flat | {"failed": sum(failed), "seconds": time.perf_counter() - begun}
-
-
-def report(case: str, size: int, found: dict[str, dict]) -> None:
-    """One JSON line: every server's figures, and ours divided by each of theirs (above 1: we answer more, or sooner)."""
-    ours_here = found["ours"]
-    ratios = {}
-    for name, figures in found.items():
-        if name != "ours" and figures.get("per_second") and ours_here.get("per_second"):
-            ratios[name] = {
-                "per_second": round(ours_here["per_second"] / figures["per_second"], 2),
-                "p50": round(figures["p50_ms"] / ours_here["p50_ms"], 2),
-            }
-    print(json.dumps({"case": case, "size": size, **found, "ours_over": ratios}), flush=True)
