@@ -13,6 +13,15 @@ from gis.api import site
 from gis.api.app import create_app
 from gis.api.tile_cache import cache
 from gis.catalog.read import catalog
+from gis.settings import settings
+
+
+@pytest.fixture
+def unthrottled(store_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No limit of requests per second: for tests that ask thousands."""
+    monkeypatch.setenv("ONEMAP_RATE_PER_S", "0")
+    monkeypatch.setenv("ONEMAP_RATE_PER_S_ANONYMOUS", "0")
+    settings.cache_clear()
 
 
 @pytest.fixture
