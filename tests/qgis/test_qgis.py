@@ -144,6 +144,9 @@ def test_filter(seen, rows, name):
     _, condition, cql2 = FILTERS[name]
     true = sorted(row[0] for row in rows(PIPE_IDS + condition.replace("%", "%%")))
     (found,) = (one for one in seen["filters"] if one["name"] == name)
+    if name == "between" and seen["version"] < PARTS_2_TO_4:
+        assert found["subset"] == {"taken": False}, "its expressions have no BETWEEN yet"
+        return
     assert found["ids"] == true and 0 < len(true) < rows(COUNT.format("water_pipe"))[0][0]
     if seen["version"] >= PARTS_2_TO_4:
         assert sent(found["requests"], "filter") == [cql2] and sent(found["requests"], "filter-lang") == ["cql2-text"]
