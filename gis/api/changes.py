@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import orjson
 from psycopg2 import sql
 
-from gis.access import audit
+from gis.access import audit, rights
 from gis.access.identity import caller
 from gis.api import boxes, select, temporal
 from gis.api import cursor as paging
@@ -113,6 +113,10 @@ def _statement(
     base, at = (statement.bind(value, "timestamptz") for value in (since.base, since.at))
     key = [sql.Identifier(name) for name in layer.key]
 
+    left = rights.condition(layer, caller.get().role)
+    seen = left[0] if left else sql.SQL("true")
+    statement.parameters.update(left[1] if left else {})
+
     def behind(moment: str) -> sql.Composable:
         """The row stands behind the token."""
         if not since.key:
@@ -145,8 +149,8 @@ def _statement(
         read=sql.SQL(quote.names((*names, "geom"))),
         now=sql.Identifier("pub", layer.id),
         past=sql.Identifier("pub", f"{layer.id}_history"),
-        came=behind("recorded_from"),
-        went=behind("recorded_to"),
+        came=sql.SQL("{} AND {}").format(behind("recorded_from"), seen),
+        went=sql.SQL("{} AND {}").format(behind("recorded_to"), seen),
         still=same("n", "g"),
         before=same("h", "f"),
         key=listed,

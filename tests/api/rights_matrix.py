@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from os import environ
 
 import numpy
+import orjson
 import pytest
 from api_rows import Caller
 from expected_rights import ROLES, VALID_TIME, WEST, Expected, layers, plant, plant_observations, unpacked
@@ -19,6 +20,7 @@ from shapely import box
 from gis.access import accounts, identity, rights
 from gis.api.app import create_app
 from gis.api.tile_cache import cache
+from gis.db.connection import owner
 from gis.settings import settings
 
 BEFORE = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=36)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -174,3 +176,26 @@ def is_named(layer: Expected, body: str) -> bool:
     """Whether an answer names a layer."""
     names = (f'"{layer.id}"', f"/{layer.id}/", f"/{layer.id}?", f"/{layer.id}<", f"pub.{layer.id}", layer.description)
     return any(name in body for name in names)
+
+
+def contents() -> dict[str, int]:
+    """How many rows each layer has, and when the newest was written."""
+    found = {}
+    with owner() as connection, connection.cursor() as cursor:
+        for layer in LAYERS.values():
+            if not layer.is_raster:
+                cursor.execute(f'SELECT count(*), max(recorded_from) FROM core."{layer.id}"')
+                found[layer.id] = cursor.fetchone()
+    return found
+
+
+def questions(column: str) -> list[tuple[str, dict]]:
+    """Every way to ask about a column, as (path behind the layer, how)."""
+    cql2 = {"op": "like", "args": [{"property": column}, "zq%"]}
+    texts = (f"{column}=x", f"sortby={column}", f"sortby=-{column}", f"properties={column}", f"filter={column} IS NULL",
+             f"filter={column} LIKE 'zq%25'", f"filter=CASEI({column}) = 'x'", f"filter=NOT ({column} = 'x')",
+             f"resultType=hits&filter={column} = 'x'", f"f=csv&properties={column}")  # fmt: skip
+    asked = [(f"items?{text}", {}) for text in texts]
+    asked += [(f"download?f=csv&{text}", {}) for text in (f"{column}=x", f"properties={column}", f"filter={column} IS NULL")]
+    asked += [("items", {"json": cql2}), (f"items?filter-lang=cql2-json&filter={orjson.dumps(cql2).decode()}", {})]
+    return asked

@@ -7,17 +7,18 @@ files by a reader of the tests' own. A route that the matrix does not know (`rou
 from __future__ import annotations
 
 import re
+import struct
 import uuid
 
-import orjson
 import pytest
 from api_rows import PASSWORD, Caller, basic
 from expected_rights import ROLES, WEST, Expected, tokens
-from rights_matrix import BEFORE, LAYERS, NEVER, THOROUGHLY, Asker, Seen, bare, is_named, path_for, text_of, tile_of
+from rights_matrix import BEFORE, LAYERS, NEVER, THOROUGHLY, Asker, Seen, bare, contents, is_named, path_for, questions, text_of, tile_of
 from routes_probed import CHANGE, GET, Elsewhere
 
 from gis.access import accounts, rights
 from gis.access.roles import visible_catalog
+from gis.api import sprites
 from gis.api.app import create_app
 from gis.api.tile_cache import cache
 from gis.catalog.model import ROLES as THE_ROLES
@@ -107,7 +108,7 @@ def _ask_seen(caller: Caller, seen: Seen, name: str, pattern: str, layer: Expect
 
 def test_nobody_changes_what_he_may_not(matrix):
     """POST, PUT, PATCH, DELETE: what is hidden is answered as what never was, what may only be read stays as it is."""
-    before = _contents()
+    before = contents()
     for name, (caller, seen) in matrix.items():
         for (method, _), asked in CHANGE.items():
             for path, body in asked if isinstance(asked, tuple) else ():
@@ -123,30 +124,7 @@ def test_nobody_changes_what_he_may_not(matrix):
                     elif body is None or "op" not in body:
                         assert answer.status_code in (401, 403, 404, 405), f"{name} {method} {layer.id}: {answer.status_code} {answer.text}"
                     assert all(seen.token(*token) for token in tokens(answer.get_data())), f"{name} {method} {layer.id}"
-    assert _contents() == before
-
-
-def _contents() -> dict[str, int]:
-    """How many rows each layer has, and when the newest was written."""
-    found = {}
-    with owner() as connection, connection.cursor() as cursor:
-        for layer in LAYERS.values():
-            if not layer.is_raster:
-                cursor.execute(f'SELECT count(*), max(recorded_from) FROM core."{layer.id}"')
-                found[layer.id] = cursor.fetchone()
-    return found
-
-
-def _questions(column: str) -> list[tuple[str, dict]]:
-    """Every way to ask about a column, as (path behind the layer, how)."""
-    cql2 = {"op": "like", "args": [{"property": column}, "zq%"]}
-    texts = (f"{column}=x", f"sortby={column}", f"sortby=-{column}", f"properties={column}", f"filter={column} IS NULL",
-             f"filter={column} LIKE 'zq%25'", f"filter=CASEI({column}) = 'x'", f"filter=NOT ({column} = 'x')",
-             f"resultType=hits&filter={column} = 'x'", f"f=csv&properties={column}")  # fmt: skip
-    asked = [(f"items?{text}", {}) for text in texts]
-    asked += [(f"download?f=csv&{text}", {}) for text in (f"{column}=x", f"properties={column}", f"filter={column} IS NULL")]
-    asked += [("items", {"json": cql2}), (f"items?filter-lang=cql2-json&filter={orjson.dumps(cql2).decode()}", {})]
-    return asked
+    assert contents() == before
 
 
 def test_hidden_columns_are_no_oracle(matrix):
@@ -156,7 +134,7 @@ def test_hidden_columns_are_no_oracle(matrix):
             for column in layer.fields if seen.layer(layer) and (layer.restricted or name == "west") else ():
                 if seen.column(layer, column) or column in layer.key:
                     continue
-                for (path, how), (other, same) in zip(_questions(column), _questions(NEVER), strict=True):
+                for (path, how), (other, same) in zip(questions(column), questions(NEVER), strict=True):
                     ask = caller.post if how else caller.get
                     answer, never = ask(f"/collections/{layer.id}/{path}", **how), ask(f"/collections/{layer.id}/{other}", **same)
                     assert answer.status_code == never.status_code == 400, f"{name} {layer.id} {path}: {answer.status_code}"
@@ -277,6 +255,19 @@ def test_the_audit_is_the_auditors(matrix):
             answer = caller.get(path)
             assert answer.status_code == (200 if name == "auditor" else never.status_code), f"{name} {path}"
             assert not tokens(answer.get_data()) or name == "auditor"
+
+
+def test_signs_are_those_of_the_layers_that_are_seen(matrix):
+    """Pictograms are everybody's; a sign of a layer is called after it. The picture has a sign for each name and no other."""
+    for name in ("anonymous", "power", "west", "admin"):
+        caller, seen = matrix[name]
+        for size in ("", "@2x"):
+            index = caller.get(f"/sprites/onemap{size}.json").json
+            named = {sign.partition(":")[0] for sign in index.keys() - sprites.PICTOGRAMS.keys()}
+            assert all(seen.layer(LAYERS[layer]) for layer in named), f"{name} {named}"
+            width, height = struct.unpack(">II", caller.get(f"/sprites/onemap{size}.png").get_data()[16:24])
+            side = next(iter(index.values()))["width"]
+            assert width * height // side**2 - len(index) < width // side
 
 
 def test_a_door_plates_page_says_what_the_plate_says(matrix):
