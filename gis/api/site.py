@@ -22,6 +22,7 @@ from gis.api.serialize import json_bytes
 from gis.api.visit import here
 from gis.catalog import maplibre, qml
 from gis.catalog.model import GROUPS, Catalog, Column, Layer
+from gis.catalog.narrowing import base
 from gis.catalog.read import catalog
 from gis.db.store import Store
 from gis.errors import InputError, NotFound, StoreError
@@ -96,7 +97,7 @@ def layer_tree() -> Response:
     return _json(
         {
             "city": {"code": city.code, "name": city.name.model_dump(), "center": city.center, "zoom": city.zoom, "extent": city.extent},
-            "user": {"name": identity.user, "role": identity.role},
+            "user": {"name": identity.user, "role": base(identity.role)},
             "groups": [group for group in groups if group["layers"]],
         }
     )

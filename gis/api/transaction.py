@@ -18,6 +18,7 @@ from gis import crs as systems
 from gis.access.identity import Identity, caller
 from gis.api import boxes, select
 from gis.catalog.model import Column, Layer
+from gis.catalog.narrowing import base
 from gis.catalog.read import catalog
 from gis.db.connection import writing
 from gis.errors import AccessDenied, InputError, NotFound, Stale
@@ -69,7 +70,7 @@ def require_writer(layer: Layer) -> Identity:
     identity = caller.get()
     if not layer.writable_by(identity.role):
         raise AccessDenied(
-            f"the role {identity.role} may not edit {layer.id}",
+            f"the role {base(identity.role)} may not edit {layer.id}",
             remedy="Log in" if identity.is_anonymous else "Ask the administrator for a role that may write this layer",
             anonymous=identity.is_anonymous,
         )
