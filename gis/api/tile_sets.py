@@ -59,7 +59,16 @@ def layers_of(group: str | None, collections: str | None) -> tuple[Layer, ...]:
 
 
 def tile(
-    layers: tuple[Layer, ...], matrix_set, z, y, x, *, span: Span | None = None, as_of: dt.datetime | None = None, known: str | None = None
+    layers: tuple[Layer, ...],
+    matrix_set,
+    z,
+    y,
+    x,
+    *,
+    span: Span | None = None,
+    as_of: dt.datetime | None = None,
+    known: str | None = None,
+    audited: bool = True,
 ) -> Answer:
     """The tile of all these layers, those outside their zooms left out; `how` joins how each is generalised. Together they have no more
     bytes than one may have: the larger ones are generalised further.
@@ -75,11 +84,11 @@ def tile(
     etag = etag_of(tuple(wish.etag for wish in wishes))
     if known and etag in known:
         return Answer(None, etag, 0)
-    answers = [one.grant(wish) for one, wish in zip(providers, wishes, strict=True)]
+    answers = [one.grant(wish, audited=audited) for one, wish in zip(providers, wishes, strict=True)]
     share = share_of([len(answer.body or b"") for answer in answers])
     for i, answer in enumerate(answers):
         if share is not None and len(answer.body or b"") > share:
-            answers[i] = providers[i].grant(providers[i].wish(matrix_set, z, y, x, span, as_of, share))
+            answers[i] = providers[i].grant(providers[i].wish(matrix_set, z, y, x, span, as_of, share), audited=audited)
     hows = dict.fromkeys(answer.how for answer in answers if answer.how)
     return Answer(b"".join(answer.body or b"" for answer in answers), etag, sum(answer.n for answer in answers), ", ".join(hows))
 

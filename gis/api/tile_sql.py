@@ -28,17 +28,21 @@ def plain(
     *,
     bare: bool = False,
     least_px: float = 0.0,
+    cell_px: float = 0.0,
     simplify_px: float = 0.0,
     most: int | None = None,
 ) -> sql.Composable:
     """Features one by one. bare: without attributes but those that the style tells them apart by; least_px: smaller lines and areas are
-    left out; most: it stops behind so many, so that a caller who sees more knows that there are too many."""
+    left out; cell_px: of those that begin in the same cell of so many pixels the largest alone; most: it stops behind so many, so that a
+    caller who sees more knows that there are too many."""
     layer = wanted.layer
     names = [name for name in wanted.columns if not bare or name in _drawn_by(layer)]
     where = _where(wanted, place.reach, statement)
     if least_px > 0 and layer.dimension:
         smallest = statement.bind(least_px * place.pixel_degrees, "double precision")
         where = sql.SQL("{} AND greatest(ST_XMax(geom) - ST_XMin(geom), ST_YMax(geom) - ST_YMin(geom)) >= {}").format(where, smallest)
+    if cell_px > 0:
+        where = _largest(wanted, where, statement.bind(cell_px * place.pixel_degrees, "double precision"))
     geometry = _projected(sql.SQL("geom"), place)
     if simplify_px > 0 and layer.dimension:
         tolerance = statement.bind(simplify_px * place.pixel, "double precision")
@@ -60,6 +64,16 @@ def plain(
         limit=sql.SQL(" OFFSET 0") if most is None else sql.SQL(" LIMIT {}").format(sql.Literal(most + 1)),
         labels=sql.SQL("") if bare else _label_points(wanted, place, bounds, where, statement),
     )
+
+
+def _largest(wanted: select.Wanted, where: sql.Composable, cell: sql.Composable) -> sql.Composable:
+    """The condition, narrowed to the largest feature (by its box, then by its number) of each cell."""
+    extent = "(ST_XMax(geom) - ST_XMin(geom)) * (ST_YMax(geom) - ST_YMin(geom))"
+    chosen = sql.SQL(
+        "{where} AND fid IN (SELECT DISTINCT ON (floor(ST_XMin(geom) / {cell}), floor(ST_YMin(geom) / {cell})) fid FROM {relation}"
+        " WHERE {where} ORDER BY floor(ST_XMin(geom) / {cell}), floor(ST_YMin(geom) / {cell}), " + extent + " DESC, fid)"
+    )
+    return chosen.format(where=where, cell=cell, relation=select.relation(wanted.layer, wanted.as_of))
 
 
 def in_cells(
@@ -120,7 +134,7 @@ def merged(wanted: select.Wanted, place: tile_grid.Tile, statement: select.State
         groups.append(sql.SQL("width_bucket(width, ARRAY[{}]::double precision[])").format(sql.SQL(", ").join(map(sql.Literal, BANDS))))
     return sql.SQL(
         "WITH stretches AS (SELECT {snapped} AS geom{columns}, count(*) AS n{widest} FROM {relation} WHERE {where} GROUP BY 1{listed}),"
-        " merged AS (SELECT ST_LineMerge(ST_Collect(geom)) AS geom{listed}, sum(n) AS n{wide} FROM stretches WHERE geom IS NOT NULL"
+        " merged AS (SELECT ST_LineMerge(ST_Collect(geom)) AS geom{listed}, sum(n)::bigint AS n{wide} FROM stretches WHERE geom IS NOT NULL"
         "{groups})"
         " SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom') FILTER (WHERE geom IS NOT NULL), ''), count(geom), count(*) FROM ("
         "SELECT n AS {count}{listed}{diameter}, ST_AsMVTGeom(ST_Simplify(geom, 0), {bounds}, {extent}, {buffer}, true) AS geom"

@@ -32,6 +32,8 @@ MOST = 8000
 """Lines and areas that are drawn one by one below the layer's largest zoom: more would not fit into a tile."""
 GRID_PX = 2.0
 """The pixel grid (of 512) on which lines are merged."""
+AREA_PX = 4.0
+"""The cells (pixels of 512) of each of which the largest area alone is drawn, where all are too many."""
 MIMETYPE = "application/vnd.mapbox-vector-tile"
 
 
@@ -117,14 +119,15 @@ class TileProvider(BaseMVTProvider):
         etag = etag_of((database, version, self.layer.id, *at, self.columns, tiles.model_dump_json(), style.label, style.by))
         return Wish(place, (database, version, self.layer.id, catalog(), *at), etag, span, as_of, budget)
 
-    def grant(self, wish: Wish) -> Answer:
-        """The tile that was wished for, entered in the audit where it holds anything."""
+    def grant(self, wish: Wish, *, audited: bool = True) -> Answer:
+        """The tile that was wished for; entered in the audit where it holds anything, unless the caller does that for many at once."""
         identity, kept = caller.get(), cache.get(wish.key)
         if kept is None:
             # a load in between gives this tile newer rows than its key says; the key of the next request is another one
             kept = self._made(wish, identity)
             cache.put(wish.key, *kept)
-        self._record(identity, wish.place, kept[1])
+        if audited:
+            self._record(identity, wish.place, kept[1])
         return Answer(kept[0], wish.etag, *kept[1:])
 
     def _made(self, wish: Wish, identity: Identity) -> tuple[bytes, int, str]:
@@ -154,7 +157,7 @@ class TileProvider(BaseMVTProvider):
         url = f"{server_url}/collections/{dataset}/tiles/{tileset}"
         return {
             "title": title,
-            "description": description,
+            "description": " ".join(filter(None, (description, self.generalisation))),
             "dataType": "vector",
             "crs": scheme.crs,
             "tileMatrixSetURI": scheme.tileMatrixSetURI,
@@ -167,7 +170,7 @@ class TileProvider(BaseMVTProvider):
                     "geometryDimension": self._dimension(),
                     "minTileMatrix": str(self.layer.tiles.min_zoom),
                     "maxTileMatrix": str(self.layer.tiles.max_zoom),
-                    "propertiesSchema": {"type": "object", "properties": self.get_fields()},
+                    "propertiesSchema": {"type": "object", "properties": self.get_fields() | self._counted()},
                 }
             ],
             "links": [
@@ -197,7 +200,7 @@ class TileProvider(BaseMVTProvider):
         return {
             "tilejson": "3.0.0",
             "name": title,
-            "description": description,
+            "description": " ".join(filter(None, (description, self.generalisation))),
             "version": "1.0.0",
             "scheme": "xyz",
             "tiles": [f"{server_url}/collections/{dataset}/tiles/{tileset}/{{z}}/{{y}}/{{x}}?f={self.formats[0]}"],
@@ -210,6 +213,27 @@ class TileProvider(BaseMVTProvider):
                 *self._label_layer(fields),
             ],
         }
+
+    @property
+    def generalisation(self) -> str:
+        """What is left out of which tiles, in words."""
+        if self.layer.is_raster:
+            return ""
+        tiles, kind = self.layer.tiles, self.layer.dimension
+        below = (tiles.thin_below or tiles.min_zoom) if kind == 0 else tiles.max_zoom
+        how = (
+            "points are gathered in cells, with the count of those in it",
+            "lines are simplified, and merged with their count where there are many",
+            "areas are simplified, the smallest left out, and where there are many all but the largest of a cell",
+        )[kind or 0]
+        said = f"Below zoom {below} {how}. " if below > tiles.min_zoom else ""
+        return f"{said}A tile that would be larger than {BUDGET // 1000} kB is generalised further; its X-Generalised says how."
+
+    def _counted(self) -> dict:
+        """The property of features that stand for several."""
+        if self.layer.dimension == 2:
+            return {}
+        return {tile_sql.COUNT: {"type": "integer", "title": "how many features this one stands for"}}
 
     def _label_layer(self, fields: dict) -> list[dict]:
         """The layer of label points, as TileJSON lists it; empty where there is none."""
@@ -256,7 +280,7 @@ def rungs(layer: Layer, z: int) -> Iterator[Rung]:
     """The ways to draw a tile of this zoom, each smaller than the one before; there is always one that fits.
 
     At the layer's largest zoom (points: from `thin_below` on) first everything, then everything without attributes; below it and after
-    that points are gathered in ever larger cells, lines merged on an ever coarser grid, and ever larger areas left out.
+    that points are gathered in ever larger cells, lines merged on an ever coarser grid, of areas the largest of ever larger cells drawn.
     """
     tiles = layer.tiles
     if z >= (tiles.thin_below or 0) if layer.dimension == 0 else z >= tiles.max_zoom:
@@ -267,7 +291,7 @@ def rungs(layer: Layer, z: int) -> Iterator[Rung]:
     if layer.dimension == 0:
         yield from (Rung("gathered", CELLS >> i) for i in range(CELLS.bit_length()))
         return
-    how, first = ("merged", GRID_PX) if layer.dimension == 1 else ("large areas", max(tiles.min_px, 0.5) * 2)
+    how, first = ("merged", GRID_PX) if layer.dimension == 1 else ("largest areas", AREA_PX)
     yield from (Rung(how, first * 2**i) for i in range(int(math.log2(4 * tile_grid.PIXELS / first)) + 1))
 
 
@@ -278,9 +302,10 @@ def statement_of(rung: Rung, wanted: select.Wanted, place: tile_grid.Tile, state
         return tile_sql.in_cells(wanted, place, statement, cells=int(rung.size), named=named)
     if rung.how == "merged":
         return tile_sql.merged(wanted, place, statement, grid_px=rung.size)
-    if rung.how in ("simplified", "large areas"):
-        coarse = rung.how == "large areas"
-        return tile_sql.plain(wanted, place, statement, bare=coarse, least_px=rung.size, simplify_px=simplify, most=rung.most)
+    if rung.how == "largest areas":
+        return tile_sql.plain(wanted, place, statement, bare=True, cell_px=rung.size, simplify_px=simplify)
+    if rung.how == "simplified":
+        return tile_sql.plain(wanted, place, statement, least_px=rung.size, simplify_px=simplify, most=rung.most)
     return tile_sql.plain(wanted, place, statement, bare=rung.how == "bare")
 
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "audit": ("audit",),
     "right": ("right",),
     "webhook": ("webhook",),
+    "tiles": ("tiles",),
     "serve": ("serve", "worker", "publish"),
     "qgis": ("qgis",),
     "doctor": ("doctor",),
