@@ -5,6 +5,8 @@ The rows go from PostgreSQL into the file in batches (COPY, Arrow, GDAL), so tha
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
 import tempfile
 import warnings
@@ -20,6 +22,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as parquet
 import pyogrio
 import shapely
+from ezdxf.lldxf.tagwriter import TagWriter
 from psycopg2 import sql
 
 from gis import crs as systems
@@ -228,24 +231,45 @@ def _cut(name: str, encoding: str, most: int) -> str:
 
 
 def _drawing(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
-    """A drawing (AutoCAD 2010): each feature lies on the drawing layer of its class, its properties are its extended data under ONEMAP."""
+    """A drawing (AutoCAD 2010): each feature lies on the drawing layer of its class, its properties are its extended data under ONEMAP.
+
+    The library keeps whole drawings in memory, so it writes one without entities, and they are put between, each gone once it is written.
+    """
     drawing = ezdxf.new("R2010")
     drawing.appids.add("ONEMAP")
     space, by = drawing.modelspace(), order.layer.style.by
     at = order.names.index(by) if by in order.names else None
-    for batch in rows:
-        shapes = shapely.from_wkb(batch.columns[-1].to_numpy(zero_copy_only=False))
-        values = zip(*(column.to_pylist() for column in batch.columns[:-1]), strict=True)
-        for shape, row in zip(shapes, values, strict=True):
-            lies_on = order.layer.id if at is None or row[at] is None else f"{order.layer.id}_{row[at]}"
-            said = [
-                (1000, " ".join(f"{name}={value}".split())[:250])
-                for name, value in zip(rows.schema.names, row, strict=False)
-                if value is not None
-            ]
-            for entity in _drawn(space, shape, {"layer": lies_on}):
-                entity.set_xdata("ONEMAP", said)
-    drawing.saveas(path)
+    head, tail = _without_entities(drawing)
+    with path.open("w", encoding="utf-8", errors="dxfreplace") as file:
+        file.write(head)
+        writer = TagWriter(file, drawing.dxfversion)
+        for batch in rows:
+            shapes = shapely.from_wkb(batch.columns[-1].to_numpy(zero_copy_only=False))
+            values = zip(*(column.to_pylist() for column in batch.columns[:-1]), strict=True)
+            for shape, row in zip(shapes, values, strict=True):
+                lies_on = order.layer.id if at is None or row[at] is None else f"{order.layer.id}_{row[at]}"
+                said = [
+                    (1000, " ".join(f"{name}={value}".split())[:250])
+                    for name, value in zip(rows.schema.names, row, strict=False)
+                    if value is not None
+                ]
+                for entity in _drawn(space, shape, {"layer": lies_on}):
+                    entity.set_xdata("ONEMAP", said)
+                    entity.export_dxf(writer)
+                    space.delete_entity(entity)
+            drawing.entitydb.purge()  # the vertices of lines stay behind
+        file.write(tail)
+
+
+_SEED = re.compile(r"(\$HANDSEED\n *5\n)[0-9A-F]+")
+
+
+def _without_entities(drawing: ezdxf.document.Drawing) -> tuple[str, str]:
+    """What stands in the file of an empty drawing before and behind its entities; no number of theirs is given again."""
+    text = io.StringIO()
+    drawing.write(text)
+    before, section, behind = text.getvalue().partition("  2\nENTITIES\n")
+    return _SEED.sub(r"\g<1>FFFFFFFF", before) + section, behind
 
 
 def _drawn(space, shape: shapely.Geometry, attributes: dict) -> Iterator[ezdxf.entities.DXFEntity]:

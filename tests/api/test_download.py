@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+import ezdxf
 import geopandas
 import pyogrio
 import pytest
@@ -85,6 +86,14 @@ def test_a_drawing_has_a_layer_per_class(anyone, roads, tmp_path):
     path.write_bytes(anyone.get(f"{ROADS}?f=dxf&crs={EPSG}4548").data)
     found = geopandas.read_file(path)
     assert len(found) == 4 and all(name.startswith("road_") for name in found["Layer"])
+    drawing = ezdxf.readfile(path)
+    assert not drawing.audit().errors and not drawing.audit().fixes, "a program that is strict about drawings opens it"
+    said = [{key: value for key, _, value in (text.partition("=") for _, text in line.get_xdata("ONEMAP"))} for line in drawing.modelspace()]
+    assert {one["road_id"]: one.get("name") for one in said}["R3"] == '甲"乙",丙 丁'
+    assert len({line.dxf.handle for line in drawing.modelspace()}) == 4
+    drawing.modelspace().add_point((0, 0))
+    drawing.saveas(tmp_path / "again.dxf")
+    assert not ezdxf.readfile(tmp_path / "again.dxf").audit().errors, "and goes on drawing"
 
 
 def test_what_the_parameters_leave(anyone, roads, tmp_path):
@@ -144,4 +153,4 @@ def test_nothing_stays_behind(anyone, roads, monkeypatch, tmp_path):
     response = anyone.get(f"{ROADS}?f=gpkg")
     assert response.data
     response.close()
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == []
