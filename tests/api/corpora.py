@@ -258,7 +258,9 @@ def asked(found: list[Place], part: slice, seed: int = 1) -> Iterator[tuple[Plac
 
 def told(body: str, text: str) -> str | None:
     """What an answer gives away that the caller did not say himself; None where it gives nothing away."""
-    for quoted in sorted({text, quote(text), quote_plus(text), quote(text, safe=""), repr(text)[1:-1], text.replace("<", "&lt;")}, key=len):
+    for quoted in sorted(
+        {text, text.lower(), quote(text), quote_plus(text), quote(text, safe=""), repr(text)[1:-1], text.replace("<", "&lt;")}, key=len
+    ):
         if len(quoted) > 2:
             body = body.replace(quoted, "")
     for length in (200, 80, 60, 40):

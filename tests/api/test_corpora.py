@@ -9,8 +9,8 @@ import pytest
 from corpora import TWINS, Place, asked, places, told
 
 SECONDS = 1.0
-PARTS = {"anonymous": slice(0, None, 2), "admin": slice(1, None, 4)}
-"""Half of the texts is asked by nobody, a quarter by who may see everything; with `--whole-corpora` each asks all, everywhere."""
+PARTS = {"anonymous": slice(0, None, 3), "admin": slice(1, None, 9)}
+"""A third of the texts is asked by nobody, a ninth by who may see everything; with `--whole-corpora` each asks all, everywhere."""
 
 
 def ask(caller, place: Place, text: str):
@@ -25,7 +25,8 @@ def ask(caller, place: Place, text: str):
 
 
 def readable(answer) -> bool:
-    return answer.mimetype.startswith("text/") or "json" in answer.mimetype or "xml" in answer.mimetype
+    kind = answer.mimetype or ""
+    return kind.startswith("text/") or "json" in kind or "xml" in kind
 
 
 @pytest.mark.parametrize("role", ["anonymous", "admin"])
@@ -62,7 +63,7 @@ def test_true_and_false_are_answered_alike(unthrottled, app, as_role):
     caller = as_role("planner")
     found = places(caller.get("/openapi?f=json").json)
     chosen = list({place.shape: place for place in reversed(found)}.values())
-    chosen += random.Random(2).sample(found, 100)
+    chosen += random.Random(2).sample(found, 40)
     told_apart = []
     for place in chosen:
         for true, false in TWINS:
