@@ -261,7 +261,10 @@ def _own_paths() -> dict:
     return {
         "/catalog": get("The layer tree of the map", "application/json"),
         "/styles/{styleId}": get("A style", "application/json", _path("styleId", "A layer, or onemap for the whole map.", _TEXT), style),
-        "/qgis/city.qgz": get("The map as a QGIS project", "application/x-qgis-project"),
+        "/qgis/city.qgz": get(
+            "The map as a QGIS project", "application/x-qgis-project",
+            _query("crs", "In what layers are asked for: EPSG:4490, or the working CRS for who edits them.", _TEXT),
+        ),
         "/d/{token}": get("A door plate", "text/html", _path("token", "What the plate's QR code says.", _TEXT)),
         "/health": get("Whether the platform is live and ready", "application/json"),
         "/metrics": get("Figures for Prometheus", "text/plain"),
