@@ -20,7 +20,22 @@ from serving import City, onemap
 from gis.db import cluster
 from gis.db.connection import owner
 
-DESKTOP = Path(__file__).with_name("desktop.py")
+DESK = (Path(__file__).with_name("desktop.py"), *Path(__file__).parent.glob("desk_*.py"))
+BOOT = """
+import json, os, sys, tempfile
+asked, home = json.load(sys.stdin), tempfile.mkdtemp(prefix="qgis-")
+for name, text in asked.pop("modules").items():
+    with open(os.path.join(home, name), "w", encoding="utf-8") as file:
+        file.write(text)
+os.environ.update(
+    QT_QPA_PLATFORM="offscreen", HOME=home, XDG_RUNTIME_DIR=home, QGIS_CUSTOM_CONFIG_PATH=home, QGIS_AUTH_DB_DIR_PATH=home,
+    PGSERVICEFILE=os.path.join(home, "pg_service.conf"),
+)
+sys.path.insert(0, home)
+from desktop import answer
+answer(asked)
+"""
+"""What the Python of QGIS runs: it writes the modules that it is sent into a folder of its own, and asks them."""
 
 
 @functools.cache
@@ -95,10 +110,10 @@ def seen(qgis, served_city: City, written: dict[str, bytes], database_login: str
     """What QGIS answered."""
     asked = question(served_city, written, database_login, rows)
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+    asked["modules"] = {path.name: path.read_text(encoding="utf-8") for path in DESK}
     done = subprocess.run(
-        [*qgis, "-c", DESKTOP.read_text(encoding="utf-8")], input=json.dumps(asked), env=environment | {"PYTHONUTF8": "1"},
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+        [*qgis, "-c", BOOT], input=json.dumps(asked), env=environment | {"PYTHONUTF8": "1"}, capture_output=True, text=True, timeout=240
+    )
     assert MARKER in done.stdout, done.stderr[-3000:]
     found = json.loads(done.stdout.split(MARKER)[1])
     broken = {name: part["failed"] for name, part in found.items() if isinstance(part, dict) and "failed" in part}

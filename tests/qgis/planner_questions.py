@@ -15,6 +15,7 @@ DATABASE_PASSWORD = "Qinglan-2026-desktop"
 FIELD_TYPES = {"int": "integer", "real": "double", "date": "date", "bool": "bool"}
 BOX = (116.993, 31.993, 117.007, 32.003)
 """In the middle of the town, where there are pipes."""
+GRIDS = {"WebMercatorQuad": "EPSG:3857", "WorldCRS84Quad": "OGC:CRS84", "CGCS2000Quad": "EPSG:4490"}
 PIPES = {"layer": "water_pipe", "key": ["network", "pipe_id"]}
 FILTERS: dict[str, tuple[str, str, str]] = {
     "equal": ("\"material\" = 'QM'", "material = 'QM'", "(material = 'QM')"),
@@ -64,6 +65,7 @@ def question(city: City, written: dict[str, bytes], services: str, rows) -> dict
             {"name": "api", "layers": ["onemap_layer_water_pipe"], "box": BOX},
             {"name": "then", "layers": ["onemap_layer_water_pipe"], "box": BOX, "day": "1985-06-01"},
             {"name": "raster", "layers": ["onemap_layer_dem"], "box": BOX},
+            *({"name": grid, "source": wmts(city.url, grid, crs), "box": BOX} for grid, crs in GRIDS.items()),
             {"name": "whole", "box": BOX, "size": [900, 640]},
         ],
         "database_picture": {"name": "postgis", "layers": ["onemap_layer_water_pipe"], "box": BOX},
@@ -83,6 +85,12 @@ def question(city: City, written: dict[str, bytes], services: str, rows) -> dict
             for number, (crs, point, moved) in enumerate(places(rows, lon, lat))
         ],
     }  # fmt: skip
+
+
+def wmts(url: str, grid: str, crs: str) -> str:
+    """The heights as a WMTS layer of QGIS."""
+    capabilities = f"{url}/wmts?service%3DWMTS%26request%3DGetCapabilities"
+    return f"authcfg=onemap1&crs={crs}&format=image/png&layers=dem&styles=default&tileMatrixSet={grid}&url={capabilities}"
 
 
 def places(rows, lon: float, lat: float) -> Iterator[tuple[str, str, str]]:

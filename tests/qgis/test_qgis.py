@@ -12,7 +12,7 @@ import urllib.request
 import numpy as np
 import pytest
 from PIL import Image
-from planner_questions import BOX, FILTERS
+from planner_questions import BOX, FILTERS, GRIDS
 from serving import City
 
 from gis.access.roles import visible_catalog
@@ -206,6 +206,14 @@ def test_tiles_lie_where_the_features_lie(seen):
     assert painted(pictures["raster"]["mask"]).all()
     asked = [url for _, url in pictures["tiles"]["requests"] if "/tiles/WebMercatorQuad/" in url]
     assert asked and all("f=mvt" in url for url in asked)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_rasters_come_over_wmts(seen, grid):
+    """In each grid the heights fill the view: a grid whose axes are taken the wrong way round would show nothing here."""
+    (found,) = (one for one in seen["pictures"] if one["name"] == grid)
+    assert found["valid"] and not found["errors"]
+    assert painted(found["mask"]).all()
 
 
 def test_the_whole_map_is_drawn_with_its_labels(seen):
