@@ -53,8 +53,7 @@ class Column(Strict):
     references: str | None = None
     """`layer.column` that must hold this value (within the same scope); checked after mapping as a finding."""
     dangling: dict = {}
-    """A row (columns that differ from the good row) whose reference leads nowhere, where the value alone would break
-    another check as well."""
+    """A row (columns that differ from the good row) whose reference leads nowhere, where the value alone breaks another check too."""
     index: Literal["btree", "trgm"] | None = None
     unique: bool = False
     """No two rows of a delivery may hold the same value."""
@@ -133,7 +132,7 @@ class Access(Strict):
 
 class Tiles(Strict):
     group: Name | None = None
-    """Layers that are asked for together (`water`): besides their folder's group, which always is one."""
+    """Layers asked for together (`water`), besides the group of their folder."""
     min_zoom: int = 10
     max_zoom: int = 16
     """Tiles above it are not made; clients over-zoom."""
@@ -298,9 +297,8 @@ class AcceptanceLimits(Strict):
     warnings: tuple[float, float] = (0.05, 0.30)
     """Rows with a warning, likewise."""
     filled: dict[str, float] = {}
-    """Field (`material`: in every layer that has it) or layer and field (`water_pipe.diameter_mm`) → the share of rows that must fill
-    it; less is a
-    condition."""
+    """Field (`material`: in every layer that has it) or layer and field (`water_pipe.diameter_mm`) → the share of rows that must
+    fill it; less is a condition."""
 
     def least(self, layer: str, field: str) -> float | None:
         """The share of a layer's rows that must fill a field; None where nothing is asked."""
@@ -308,9 +306,8 @@ class AcceptanceLimits(Strict):
 
 
 class DatumShift(Strict):
-    """How an older datum becomes CGCS2000: `seven` parameters (dx, dy, dz m; rx, ry, rz arc seconds, position vector; scale ppm) or
-    the path of an
-    NTv2 `grid`; `source` says who determined them."""
+    """How an older datum becomes CGCS2000: `seven` parameters (dx, dy, dz m; rx, ry, rz arc seconds, position vector; scale ppm)
+    or the path of an NTv2 `grid`; `source` says who determined them."""
 
     seven: tuple[float, float, float, float, float, float, float] | None = None
     grid: Path | None = None
