@@ -34,8 +34,8 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 class Ways:
     """How a project reaches the data. url: the address of the platform; authcfg: the id of QGIS's credentials for it (None: nobody logs
     in); database: where vector layers come straight from PostGIS, else None; crs: in what vector layers are asked for over the API, the
-    stored CRS or the city's working one. QGIS writes six decimals: 0.1 m in degrees, so who edits surveyed layers takes the working
-    CRS; a QGIS before 3.32 takes degrees for whatever it asked for, so the stored CRS is what everybody reads rightly."""
+    stored CRS or the city's working one. QGIS writes what it adds with six decimals: 0.1 m in degrees, so who edits surveyed layers
+    takes the working CRS; a QGIS before 3.32 takes degrees for whatever it asked for, so the stored CRS is what everybody reads rightly."""
 
     url: str
     authcfg: str | None = None

@@ -136,6 +136,8 @@ def edited(asked, one) -> dict:
     if "Add Features" not in can:
         return {"crs": one["crs"], "can": can, "steps": []}
     step("add", add)
+    if not steps[0]["committed"]:
+        return {"crs": one["crs"], "can": can, "steps": steps}
     step("change", lambda: layer.changeAttributeValue(wanted().id(), layer.fields().lookupField(one["changed"][0]), one["changed"][1]))
     step("move", lambda: layer.changeGeometry(wanted().id(), QgsGeometry.fromWkt(one["moved"])))
     step("delete", lambda: layer.deleteFeature(wanted().id()))
@@ -145,4 +147,4 @@ def edited(asked, one) -> dict:
 def now(asked, one):
     layer = api_layer(asked, one["layer"], authcfg=one["authcfg"])
     request = QgsFeatureRequest().setFilterExpression(f"\"{one['key']}\" = '{one['id']}'")
-    return [{**{field.name(): plain(f[field.name()]) for field in f.fields()}, "place": vertex(f)[:2]} for f in layer.getFeatures(request)]
+    return [{**{field.name(): plain(f[field.name()]) for field in f.fields()}, "place": vertex(f)} for f in layer.getFeatures(request)]

@@ -49,6 +49,7 @@ def answers(asked) -> dict:
         "postgis": lambda: opened(asked["postgis"]),
         "database_picture": lambda: drawn(asked["database_picture"]),
         "edits": lambda: [edited(asked, one) for one in asked["edits"]],
+        "surveyed": lambda: edited(asked, asked["surveyed"]) | {"place": asked["surveyed"]["place"]},
     }
     for name, part in parts.items():
         if name not in asked.get("parts", parts):

@@ -84,6 +84,22 @@ def question(city: City, written: dict[str, bytes], services: str, rows) -> dict
             }
             for number, (crs, point, moved) in enumerate(places(rows, lon, lat))
         ],
+        "surveyed": surveyed(rows),
+    }  # fmt: skip
+
+
+def surveyed(rows) -> dict:
+    """A pipe beside another, to the millimetre, in the city's working CRS."""
+    network, start, end, x, y = rows(
+        "SELECT network, from_node, to_node, ST_X(p), ST_Y(p) FROM (SELECT *, ST_Transform(ST_StartPoint(geom), 4548) p "
+        "FROM core.water_pipe ORDER BY pipe_id LIMIT 1) t"
+    )[0]
+    x, y = round(x, 3) + 0.007, round(y, 3) + 0.003
+    values = {"network": network, "pipe_id": "QGIS-1", "from_node": start, "to_node": end, "diameter_mm": 300, "status": "0"}
+    return {
+        "layer": "water_pipe", "key": "pipe_id", "id": "QGIS-1", "authcfg": "onemap1", "crs": "EPSG:4548", "values": values,
+        "wkt": f"LINESTRING Z({x:.3f} {y:.3f} 21.623, {x + 80:.3f} {y:.3f} 21.456)", "changed": ["material", "PE"],
+        "moved": f"LINESTRING Z({x + 1:.3f} {y:.3f} 21.624, {x + 80:.3f} {y:.3f} 21.456)", "place": [x, y, 21.623],
     }  # fmt: skip
 
 

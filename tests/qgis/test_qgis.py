@@ -260,9 +260,15 @@ def test_credentials_come_from_the_store_of_qgis(seen, rows):
         assert found["onemap3"] == whole
 
 
-def test_what_a_planner_changes_is_changed(seen, rows):
+@pytest.fixture
+def writing(seen) -> dict:
     if seen["version"] < PARTS_2_TO_4:
-        pytest.skip(f"QGIS {seen['version']} only reads OGC API Features; ONEMAP_TEST_QGIS names a newer one (docs/planner-qgis.md)")
+        pytest.skip(f"QGIS {seen['version']} only reads OGC API Features; ONEMAP_TEST_QGIS names a newer one (decision 0206)")
+    return seen
+
+
+def test_what_a_planner_changes_is_changed(writing, rows):
+    seen = writing
     for one in seen["edits"]:
         exact = {"EPSG:4490": 1e-6, "EPSG:4548": 1e-7}[one["crs"]]  # QGIS writes six decimals
         steps = {step["name"]: step for step in one["steps"]}
@@ -274,7 +280,21 @@ def test_what_a_planner_changes_is_changed(seen, rows):
         assert (changed["name"], moved["name"]) == ("改了名的诊所", "改了名的诊所")
         assert steps["delete"]["now"] == []
         lon, lat = rows("SELECT ST_X(geom), ST_Y(geom) FROM core.facility ORDER BY facility_id LIMIT 1")[0]
-        assert added["place"] == changed["place"] == pytest.approx([lon + 0.0001, lat + 0.0001], abs=exact)
-        assert moved["place"] == pytest.approx([lon + 0.0003, lat + 0.0003], abs=exact)
+        assert added["place"][:2] == changed["place"][:2] == pytest.approx([lon + 0.0001, lat + 0.0001], abs=exact)
+        assert moved["place"][:2] == pytest.approx([lon + 0.0003, lat + 0.0003], abs=exact)
     known = rows("SELECT count(*), count(DISTINCT batch) FROM history.facility WHERE facility_id LIKE 'QGIS-%%'")[0]
     assert known == (6, 6), "each state that was replaced is remembered: added, renamed, moved, in two CRSs"
+
+
+def test_a_surveyed_pipe_keeps_its_millimetres(writing, rows):
+    steps = {step["name"]: step for step in writing["surveyed"]["steps"]}
+    assert all(step["committed"] for step in steps.values()), [step["said"] for step in steps.values()]
+    (added,), (changed,), (moved,) = (steps[name]["now"] for name in ("add", "change", "move"))
+    x, y, z = writing["surveyed"]["place"]
+    for found, shift in ((added, 0), (changed, 0), (moved, 1)):
+        true = rows("SELECT ST_X(p), ST_Y(p) FROM ST_Transform(ST_SetSRID(ST_MakePoint(%s, %s), 4548), 4490) p", x + shift, y)[0]
+        assert found["place"][:2] == pytest.approx(true, abs=1e-9), "a tenth of a millimetre"
+        assert found["place"][2] == pytest.approx(z + shift / 1000, abs=1e-6)
+    assert changed["material"] == "PE" and changed["id"] == "city:QGIS-1"
+    who = rows("SELECT DISTINCT operator FROM meta.batch WHERE id IN (SELECT batch FROM history.water_pipe WHERE pipe_id = 'QGIS-1')")
+    assert who == [("water-officer",)]
