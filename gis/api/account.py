@@ -27,7 +27,7 @@ account = Blueprint("account", __name__)
 LARGEST_FORM = 8192
 LARGEST_PAGE = 10_000
 _FILTERS = ("user", "layer", "action", "since", "until", "bbox", "before", "limit", "f")
-_AREAS_TAKE = ("user", "layer", "since", "limit-km2", "f")
+_AREAS_TAKE = ("user", "layer", "since", "above", "f")
 _UNSAFE = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -159,9 +159,9 @@ def areas() -> Response:
     who = _auditor()
     _require_known(_AREAS_TAKE)
     try:
-        limit = float(request.args["limit-km2"]) if "limit-km2" in request.args else None
+        limit = float(request.args["above"]) if "above" in request.args else None
     except ValueError:
-        raise InputError("limit-km2 is a number", where="limit-km2") from None
+        raise InputError("above is a number", where="above") from None
     found = ledger.areas(
         catalog(), user=request.args.get("user"), layer=request.args.get("layer"), since=_moment("since"), limit_km2=limit, who=who
     )

@@ -80,7 +80,9 @@ def areas(
     user: User = None,
     layer: Layer = None,
     since: Since = None,
-    limit_km2: Annotated[float | None, typer.Option("--limit-km2", min=0, help="Warn above this; default: ONEMAP_AREA_LIMIT_KM2.")] = None,
+    limit_km2: Annotated[
+        float | None, typer.Option("--above", min=0, metavar="KM2", help="Warn above this; default: ONEMAP_AREA_LIMIT_KM2.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """What area of which layer went to whom, in square kilometres; warns where a sensitive layer is beyond the limit."""

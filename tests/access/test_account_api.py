@@ -113,8 +113,8 @@ def test_the_auditor_reads_the_audit_and_nobody_else(client):
     assert table[0][2] == "user" and table[1][2] == "'=1+1"
     area = {(one["user"], one["layer"]): one for one in client.get("/audit/areas", headers=auditor).json["areas"]}["water-1", "water_pipe"]
     assert area["over"] and 400 < area["area_km2"] < 450, "a fifth of a degree either way"
-    assert client.get("/audit/areas?limit-km2=500&user=water-1", headers=auditor).json["areas"][0]["over"] is False
-    assert client.get("/audit/areas?limit-km2=x", headers=auditor).status_code == 400
+    assert client.get("/audit/areas?above=500&user=water-1", headers=auditor).json["areas"][0]["over"] is False
+    assert client.get("/audit/areas?above=x", headers=auditor).status_code == 400
     assert client.get("/audit/areas?f=csv", headers=auditor).mimetype == "text/csv"
 
 
