@@ -12,7 +12,7 @@ from pathlib import Path
 from pmtiles.tile import Compression, TileType, zxy_to_tileid
 from pmtiles.writer import Writer
 
-from gis.access import audit
+from gis.access import audit, rights
 from gis.access.identity import Identity, caller
 from gis.api import tile_grid, tile_sets
 from gis.catalog.model import Layer
@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int | None], None]
 @contextmanager
 def as_caller(role: str, user: str) -> Iterator[Identity]:
     """Within it whatever asks who asks is told this role."""
-    identity = Identity(user, role)
+    identity = Identity(user, rights.role_of(user, role))
     token = caller.set(identity)
     try:
         yield identity
