@@ -10,7 +10,8 @@ from psycopg2 import sql
 
 from gis.access import accounts, rights
 from gis.api import process as served
-from gis.catalog import narrowing
+from gis.catalog import ddl, narrowing
+from gis.catalog.model import Access
 from gis.catalog.read import catalog
 from gis.db.connection import fetch, owner, reading, writing
 from gis.db.store import Store
@@ -241,3 +242,23 @@ def test_areas_by_code_and_by_file(pipes, tmp_path):
         file.write_text(json.dumps(bad))
         with pytest.raises(InputError):
             rights.add("user", "zhang", "water_pipe", area=str(file))
+
+
+def test_a_sensitive_layer_is_never_given_to_everybody():
+    with pytest.raises(ValueError, match="never given to anonymous"):
+        Access(label="敏感", read=("anonymous",))
+    assert Access(label="敏感", read=("water",)).read == ("water", "admin")
+
+
+def test_a_table_made_anew_is_protected_again(pipes):
+    """As a first delivery does: its table takes the place of core's, and the grants are written for it."""
+    rights.add("user", "zhang", "water_pipe", area=WEST)
+    layer = catalog().layer("water_pipe")
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE core.other (LIKE core.water_pipe INCLUDING ALL); INSERT INTO core.other SELECT * FROM core.water_pipe")
+        cursor.execute(
+            "DROP VIEW pub.water_pipe_history, pub.water_pipe; DROP TABLE core.water_pipe; ALTER TABLE core.other RENAME TO water_pipe"
+        )
+        for statement in (*ddl.views(layer), *ddl.grants(layer)):
+            cursor.execute(statement)
+    assert seen("zhang") == {"west", "middle"} and seen("li") == {"west", "east", "middle"}
