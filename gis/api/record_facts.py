@@ -1,4 +1,4 @@
-"""What the catalogue tells of the layers beyond their definition: how many features, where, when, how complete, since when, of which version.
+"""What the catalogue tells of the layers beyond their definition: how many features, where, when, how complete, of which version.
 
 Features are counted with the caller's own rights, so that a count says no more than he could count himself; the counts are kept until
 the layer changes.
@@ -17,6 +17,7 @@ from psycopg2 import sql
 from gis.access.identity import Identity
 from gis.catalog.model import Layer
 from gis.db.connection import fetch
+from gis.settings import settings
 
 KEPT_S = 600
 """How long a count is kept where the layer does not change: rights may."""
@@ -53,7 +54,8 @@ def facts(identity: Identity, layers: Iterable[str]) -> dict[str, Facts]:
 
 def counted(identity: Identity, layers: Iterable[Layer], known: dict[str, Facts]) -> dict[str, Counted]:
     """The counts of these layers (no rasters) for the caller; what did not change since it was counted is not counted again."""
-    keys = {layer.id: (identity, layer.id, known.get(layer.id, Facts()).version) for layer in layers if not layer.is_raster}
+    where = (settings().dsn, settings().home)
+    keys = {layer.id: (where, identity, layer.id, known.get(layer.id, Facts()).version) for layer in layers if not layer.is_raster}
     with _lock:
         found = {name: _counted[key] for name, key in keys.items() if key in _counted}
     missing = [name for name in keys if name not in found]
@@ -61,15 +63,16 @@ def counted(identity: Identity, layers: Iterable[Layer], known: dict[str, Facts]
         asked = sql.SQL(" UNION ALL ").join(_count(name) for name in missing)
         new = {row[0]: _read(row) for row in fetch(identity.role, identity.user, asked)}
         with _lock:
-            _counted.update({keys[name]: value for name, value in new.items()})
+            _counted.update({keys[name]: value for name, value in new.items() if name in known})
         found |= new
     return found
 
 
 def _count(layer: str) -> sql.Composable:
     return sql.SQL(
-        "(SELECT {}, n, ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box), first, last FROM (SELECT count(*) AS n, ST_Extent(geom) AS box,"
-        " min(coalesce(valid_from, '-infinity')) AS first, max(coalesce(valid_to, 'infinity')) AS last FROM {}) AS c)"
+        "(SELECT {}, n, ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box), first, last"
+        " FROM (SELECT count(*) AS n, ST_Extent(geom) AS box, min(coalesce(valid_from, '-infinity')) AS first,"
+        " max(coalesce(valid_to, 'infinity')) AS last FROM {}) AS c)"
     ).format(sql.Literal(layer), sql.Identifier("pub", layer))
 
 

@@ -115,7 +115,8 @@ SELECT 1000000000 - b.id, 'batch.' || b.id, 'batch', '入库批次 ' || b.id || 
        (SELECT ST_Envelope(ST_Collect(ST_MakeEnvelope(r.west, r.south, r.east, r.north, 4490)))
         FROM jsonb_to_recordset({rows}) AS r(type text, layer text, west float8, south float8, east float8, north float8)
         WHERE r.type = 'dataset' AND r.layer = ANY (b.layers) AND r.west IS NOT NULL),
-       true, (b.recorded_at AT TIME ZONE 'Asia/Shanghai')::date, (b.recorded_at AT TIME ZONE 'Asia/Shanghai')::date + 1, to_jsonb(b), b.layers
+       true, (b.recorded_at AT TIME ZONE 'Asia/Shanghai')::date, (b.recorded_at AT TIME ZONE 'Asia/Shanghai')::date + 1, to_jsonb(b),
+       b.layers
 FROM meta.deliveries({layers}, {patterns}, {named}, {since}, {until}, {numbers}, {most}) AS b
 """
 
@@ -130,8 +131,8 @@ def _statement(asked: Asked, rows: list[dict], layers: list[Layer], statement: S
     order = [sql.SQL("r.{} {} NULLS LAST").format(sql.Identifier(name), sql.SQL("DESC" if down else "ASC")) for name, down in asked.sort]
     page = sql.SQL(
         "WITH record AS ({union}), hit AS (SELECT * FROM record AS r WHERE {where})"
-        " SELECT (SELECT count(*) FROM hit), (SELECT count(delivery) FROM hit), p.id, p.delivery, p.layers, p.created, p.updated, ST_XMin(p.geom), ST_YMin(p.geom),"
-        " ST_XMax(p.geom), ST_YMax(p.geom), p.timed, p.begin_day, p.after_day"
+        " SELECT (SELECT count(*) FROM hit), (SELECT count(delivery) FROM hit), p.id, p.delivery, p.layers, p.created, p.updated,"
+        " ST_XMin(p.geom), ST_YMin(p.geom), ST_XMax(p.geom), ST_YMax(p.geom), p.timed, p.begin_day, p.after_day"
         " FROM (SELECT 1) AS one LEFT JOIN (SELECT r.*, row_number() OVER (ORDER BY {order}) AS at FROM hit AS r"
         " ORDER BY at LIMIT {limit} OFFSET {offset}) AS p ON true ORDER BY p.at"
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from api_rows import put
 
-from gis.access import accounts
+from gis.access import identity, rights
 from gis.api import records
 from gis.catalog.read import catalog
 from gis.db.connection import owner
@@ -162,3 +161,21 @@ def test_a_hundred_thousand_deliveries_are_searched_by_an_index(app, anyone):
     assert len(page["features"]) == 5 and "numberMatched" not in page, "counted only where that is cheap"
     assert len(anyone.get(f"{ITEMS}?q=测量队第777次").json["features"]) == 1
     assert anyone.get(f"{ITEMS}?type=batch&resultType=hits").json["numberMatched"] > 20000
+
+
+def test_who_sees_a_part_is_told_no_number_of_the_whole(app, as_role):
+    put("water_pipe", {"pipe_id": "EAST", "geometry": "LINESTRING Z(117.15 32.0 1, 117.16 32.0 1)"})
+    batch = deliver(["water_pipe"], "管线.gpkg", findings=3)
+    caller = as_role("water")
+    assert caller.get(f"{ITEMS}/water_pipe").json["properties"]["count"] == 2
+    assert caller.get(f"{ITEMS}/batch.{batch}").json["properties"]["rows"]["rows_read"] == 5
+    rights.add("user", "test-water", "water_pipe", area="116.9,31.9,117.1,32.1")
+    identity.forget()
+    answer = caller.get(f"{ITEMS}/water_pipe")
+    assert answer.status_code == 200, answer.text
+    told = answer.json
+    assert told["properties"]["count"] == 1 and "findings" not in told["properties"]
+    assert max(x for x, _ in told["geometry"]["coordinates"][0]) < 117.1
+    assert caller.get(f"{ITEMS}/batch.{batch}").status_code == 404 and caller.get(f"{ITEMS}?q=管线.gpkg").json["features"] == []
+    put("water_pipe", {"pipe_id": "WEST", "geometry": "LINESTRING Z(117.01 32.0 1, 117.02 32.0 1)"})
+    assert caller.get(f"{ITEMS}/water_pipe").json["properties"]["count"] == 2, "counted anew, though he is not told that it changed"
