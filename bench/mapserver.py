@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.serving import Server, _address
+from bench.serving import Server, address_of
 from gis.settings import settings
 
 PROCESSES = 4
@@ -62,7 +62,7 @@ def mapserver(dsn: str) -> Iterator[Server]:
         return
     home = settings().home / "bench"
     home.mkdir(parents=True, exist_ok=True)
-    (home / "address.map").write_text(_MAP.format(**_address(dsn)), encoding="utf-8")
+    (home / "address.map").write_text(_MAP.format(**address_of(dsn)), encoding="utf-8")
     (home / "address.map").chmod(0o600)
     (home / "mapserver.conf").write_text(_CONFIG.format(map=home / "address.map"), encoding="utf-8")
     at = home / "mapserver.sock"

@@ -199,7 +199,7 @@ def stock_pygeoapi(dsn: str) -> Iterator[Server]:
 
 
 def _stock_configuration(dsn: str, port: int) -> dict:
-    data = _address(dsn) | {"search_path": ["public"]}
+    data = address_of(dsn) | {"search_path": ["public"]}
     table_of = {"data": data, "id_field": "address_id", "table": "address84", "geom_field": "geom"}
     tiles = {"options": {"zoom": {"min": 0, "max": 20}}, "format": {"name": "pbf", "mimetype": "application/vnd.mapbox-vector-tile"}}
     features = {"type": "feature", "name": "PostgreSQL", **table_of}
@@ -238,7 +238,7 @@ def tipg(dsn: str) -> Iterator[Server]:
         yield server
 
 
-def _address(dsn: str) -> dict:
+def address_of(dsn: str) -> dict:
     """Where the database is, for drivers that know one host and one port: the last of both."""
     parts = psycopg2.extensions.parse_dsn(dsn)
     last = {name: parts.get(name, otherwise).rsplit(",", 1)[-1] for name, otherwise in (("host", "127.0.0.1"), ("port", "5432"))}
@@ -246,5 +246,5 @@ def _address(dsn: str) -> dict:
 
 
 def _uri(dsn: str) -> str:
-    at = _address(dsn)
+    at = address_of(dsn)
     return f"postgresql://{at['user']}:{at['password']}@{at['host']}:{at['port']}/{at['dbname']}"
