@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gis.errors import InputError
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -188,6 +190,54 @@ def served_at() -> str:
     served = settings().home / SERVED
     base = settings().public_url or (served.read_text().strip() if served.is_file() else f"http://{settings().host}:{settings().port}")
     return base.rstrip("/")
+
+
+class Overlay:
+    """What is said over the environment: by a file of NAME=value lines, and above it by the command line. It may be said anew."""
+
+    def __init__(self, file: Path | None, given: dict[str, str]):
+        self.file, self._given = file, given
+        self._before: dict[str, str | None] = {}
+
+    def apply(self) -> None:
+        """Put it over the environment; what the file said last time and does not say any more is as it was. Raises InputError."""
+        said = _lines(self.file) if self.file else {}
+        self._restore(os.environ)
+        self._before = {name: os.environ.get(name) for name in said}
+        os.environ.update(said | self._given)
+        settings.cache_clear()
+
+    def below(self) -> dict[str, str]:
+        """The environment without what the file said."""
+        environment = dict(os.environ)
+        self._restore(environment)
+        return environment | self._given
+
+    def _restore(self, environment) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                environment.pop(name, None)
+            else:
+                environment[name] = value
+
+
+def _lines(file: Path) -> dict[str, str]:
+    """The settings of a file as systemd reads it (EnvironmentFile=): NAME=value, comments, quotes. Raises InputError."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError("the file of settings cannot be read", where=str(file)) from None
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if not bare or bare[0] in "#;":
+            continue
+        name, equals, value = bare.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise InputError("the line is not NAME=value", where=f"{file}, line {number}")
+        value = value.strip()
+        found[name.strip()] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+    return found
 
 
 def library_environment() -> dict[str, str]:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from gis.cli.output import console, emit
 from gis.errors import InputError
-from gis.settings import ROOT, SERVED, settings
+from gis.settings import ROOT, SERVED, Overlay, settings
 
 TIMEOUT_S = 120
 """A worker process that answers nothing for so long is replaced."""
@@ -71,20 +71,11 @@ class Reload:
     """The settings as the file, the environment and the command line say them, and taking them anew at SIGHUP."""
 
     def __init__(self, file: Path | None, given: dict[str, str]):
-        self.file, self.given = file, given
-        self._before: dict[str, str | None] = {}
+        self._said = Overlay(file, given)
 
     def read(self) -> None:
-        """Put the file's lines, then the command line's options, over the environment. Raises InputError for a file that is none."""
-        for name, value in self._before.items():  # what the file said last time and may not say any more
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        said = _lines(self.file) if self.file else {}
-        self._before = {name: os.environ.get(name) for name in said}
-        os.environ.update(said | self.given)
-        settings.cache_clear()
+        """Settings from the files as they are now. Raises InputError for a file or a setting that cannot be understood."""
+        self._said.apply()
         try:
             settings()
         except ValidationError as error:
@@ -95,11 +86,9 @@ class Reload:
         """What is wrong with the files as they are now, found by a process of its own, so that nothing here changes; where nothing is
         wrong they are in force afterwards."""
         command = [sys.executable, "-m", "gis.cli.main", "serve", "--check"]
-        command += ["--settings", str(self.file.absolute())] if self.file else []
-        environment = {name: value for name, value in os.environ.items() if name not in self._before}
-        environment |= {name: value for name, value in self._before.items() if value is not None} | self.given
+        command += ["--settings", str(self._said.file.absolute())] if self._said.file else []
         try:
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=CHECK_S)
+            done = subprocess.run(command, cwd=ROOT, env=self._said.below(), capture_output=True, text=True, timeout=CHECK_S)
         except subprocess.TimeoutExpired:
             return f"the files were not read within {CHECK_S} s"
         if done.returncode != 0:
@@ -110,25 +99,6 @@ class Reload:
 
         logs.begin()
         return None
-
-
-def _lines(file: Path) -> dict[str, str]:
-    """The settings of a file as systemd reads it (EnvironmentFile=): NAME=value, comments, quotes. Raises InputError."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputError("the file of settings cannot be read", where=str(file)) from None
-    found = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        bare = line.strip()
-        if not bare or bare[0] in "#;":
-            continue
-        name, equals, value = bare.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise InputError("the line is not NAME=value", where=f"{file}, line {number}")
-        value = value.strip()
-        found[name.strip()] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
-    return found
 
 
 def _forget() -> None:
@@ -176,8 +146,8 @@ class JobProcess:
 def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden=True)] = False) -> None:
     """Run long work from the queue and scheduled loads until stopped (SIGTERM ends it; what it was doing is done again later)."""
     from etl.schedule import Scheduler
-    from gis.api.webhook_delivery import Deliverer
     from gis.api import logs
+    from gis.api.webhook_delivery import Deliverer
     from gis.api.worker import Worker
 
     logs.begin()
