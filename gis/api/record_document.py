@@ -8,6 +8,7 @@ from gis.access.identity import Identity
 from gis.api import records
 from gis.api.record_facts import completeness, findings
 from gis.api.record_search import Found
+from gis.catalog import observed
 from gis.catalog.model import Catalog, Text
 
 LANGUAGES = {
@@ -79,7 +80,8 @@ _KINDS = {"load": Text(zh="入库", en="Delivery"), "rollback": Text(zh="撤销"
 
 def _of_delivery(found: Found, seen: Catalog, language: str) -> dict:
     one = found.delivery
-    titles = [_in(seen.layers[name].title, language) if name in seen.layers else name for name in found.layers]
+    known = {name: layer.title for name, layer in seen.layers.items()} | {observed.ID: observed.DELIVERED.title}
+    titles = [_in(known[name], language) if name in known else name for name in found.layers]
     kind = _in(_KINDS[one["kind"]], language)
     colon = "：" if language == "zh" else ": "
     listed = ("、" if language == "zh" else ", ").join(titles)

@@ -14,6 +14,7 @@ from gis.api import process as served
 from gis.api import raster
 from gis.api.layer_file import FORMATS
 from gis.catalog.model import GROUPS, Access, Catalog, Column, Layer, Text
+from gis.catalog.observed import SENSORS
 from gis.catalog.read import catalog
 
 ID = "catalogue"
@@ -224,6 +225,7 @@ def _links_of_layer(one: Defined, link) -> list[dict]:
         link("items", f"{path}/items", "application/geo+json", "要素", "Features"),
         link("describedby", f"{path}/schema", "application/schema+json", "字段说明", "Schema"),
         link("monitor", f"{path}/changes", "application/json", "变更", "Changes"),
+        *([link("data", f"{path}/locations", "application/geo+json", "监测数据", "Observations")] if layer.id == SENSORS else []),
         tiles, *styles, *files,
     ]  # fmt: skip
 

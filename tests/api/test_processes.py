@@ -123,6 +123,9 @@ def test_a_job_goes_from_accepted_to_successful(water):
     state = water.get(f"/jobs/{job}").json
     assert (state["status"], state["progress"], state["processID"]) == ("successful", 100, "count-pipes")
     assert water.get(f"/jobs/{job}/results").json == {"pipes": 1, "network": "city"}
+    for language, title in (("zh", "任务结果（JSON）"), ("en", "Result of the job as JSON")):
+        assert title in {link["title"] for link in water.get(f"/jobs/{job}?lang={language}").json["links"]}
+        assert title in water.get(f"/jobs/{job}?f=html&lang={language}").text
     assert [one["jobID"] for one in water.get("/jobs").json["jobs"]] == [job]
     assert water.get(f"/jobs/{job}?f=html").status_code == 200
 

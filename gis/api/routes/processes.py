@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 from flask import Response, request
 
@@ -10,7 +12,7 @@ from gis.api import jobs, pages
 from gis.api import process as served
 from gis.api.adapt import processes
 from gis.api.forms import form_of
-from gis.api.routes.blueprint import ogc, run, served_api
+from gis.api.routes.blueprint import asked, ogc, run, served_api
 from gis.api.serialize import json_bytes
 from gis.errors import InputError, NotFound
 
@@ -69,12 +71,22 @@ def _queued(process_id: str, inputs, identity) -> Response:
 
 @ogc.get("/jobs")
 def job_list() -> Response:
-    return run(processes.get_jobs, formats=("json", "html"))
+    return _titled(run(processes.get_jobs, formats=("json", "html")))
 
 
 @ogc.get("/jobs/<job_id>")
 def job(job_id: str) -> Response:
-    return run(processes.get_jobs, job_id, formats=("json", "html"))
+    return _titled(run(processes.get_jobs, job_id, formats=("json", "html")))
+
+
+_TITLE = re.compile(rb"Results of job [0-9a-f-]{36} as application/json")
+
+
+def _titled(response: Response) -> Response:
+    """pygeoapi titles the link to a result in English whatever the language."""
+    title = "任务结果（JSON）" if pages.language_of(asked(("json", "html")).locale) == "zh" else "Result of the job as JSON"
+    response.set_data(_TITLE.sub(title.encode(), response.get_data()))
+    return response
 
 
 @ogc.delete("/jobs/<job_id>")
