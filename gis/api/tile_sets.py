@@ -29,6 +29,21 @@ NAMES: dict[str, Text] = {
 EVERYTHING = Text(zh="全部图层", en="All layers")
 
 
+def links(base_url: str) -> list[dict]:
+    """Where the landing page leads to: the tiles of the whole map, the groups, and the rasters by WMTS."""
+    return [
+        {
+            "rel": "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector", "type": "application/json", "title": "Vector tiles of the map",
+            "href": f"{base_url}/tiles?f=json",
+        },
+        {"rel": "related", "type": "application/json", "title": "Groups of layers", "href": f"{base_url}/groups?f=json"},
+        {
+            "rel": "service-meta", "type": "application/xml", "title": "WMTS 1.0.0",
+            "href": f"{base_url}/wmts/1.0.0/WMTSCapabilities.xml",
+        },
+    ]  # fmt: skip
+
+
 def groups() -> dict[str, tuple[Text, tuple[Layer, ...]]]:
     """The groups that exist for the caller, by name: title and vector layers. The folders of the layer files, and their `tiles.group`."""
     found: dict[str, list[Layer]] = {}

@@ -9,9 +9,11 @@ import morecantile
 import pytest
 from api_rows import put
 
-from gis.api import tile_grid
+from gis.api import tile_grid, tile_store, tiles
+from gis.api.tile_cache import cache
 from gis.catalog.read import catalog
 from gis.db.connection import owner
+from gis.settings import settings
 
 TILE = "/collections/{}/tiles/WebMercatorQuad/{}/{}/{}"
 
@@ -245,5 +247,27 @@ def test_the_whole_map_is_a_dataset_of_tiles(water, anyone):
     listed = anyone.get("/tiles").json["tilesets"]
     assert len(listed) == 3 and listed[2]["crs"].endswith("4490")
     assert anyone.get("/tiles/WorldCRS84Quad").json["layers"] and anyone.get("/tiles/Nowhere").status_code == 404
+    led = {link["href"] for link in anyone.get("/?f=json").json["links"]}
+    assert {"http://localhost/tiles?f=json", "http://localhost/groups?f=json"} <= led
+    assert "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/dataset-tilesets" in anyone.get("/conformance?f=json").json["conformsTo"]
     document = anyone.get("/openapi").json["paths"]
     assert "/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}" in document
+
+
+def test_slow_tiles_are_kept_for_all_processes_and_never_stale(water, anyone, monkeypatch):
+    monkeypatch.setattr(tile_store, "SLOW_S", 0.0)
+    path = TILE.format("water_pipe", *place(12))
+    first = water.get(path)
+    kept = list((settings().home / "tiles").rglob("water_pipe/*/*"))
+    assert len(kept) == 1 and kept[0].stat().st_mode & 0o077 == 0, "the platform's user alone reads it"
+    cache.clear()
+    made = []
+    monkeypatch.setattr(tiles, "made", lambda *asked: made.append(asked))
+    assert water.get(path).data == first.data and not made, "another process finds it"
+    monkeypatch.undo()
+    monkeypatch.setattr(tile_store, "SLOW_S", 0.0)
+    assert anyone.get(path).status_code == 404
+    put("water_pipe", {"pipe_id": "P2"})
+    second = water.get(path)
+    assert len(decoded(second.data)["water_pipe"]["ids"]) == 2 and second.headers["ETag"] != first.headers["ETag"]
+    assert not kept[0].exists() and len(list((settings().home / "tiles").rglob("water_pipe/*/*"))) == 1, "the old ones are gone"

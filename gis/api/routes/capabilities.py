@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import orjson
 from flask import Response, request
 
-from gis.api import pages, schema
+from gis.api import pages, schema, tile_sets
 from gis.api.adapt import core
 from gis.api.routes.blueprint import answered, asked, collection_of, ogc, provider_of, run, served_api
 from gis.api.serialize import json_bytes
@@ -20,7 +21,12 @@ def _require_known() -> None:
 @ogc.get("/")
 def landing() -> Response:
     _require_known()
-    return run(core.landing_page)
+    response = run(core.landing_page)
+    if response.mimetype == "application/json":
+        document = orjson.loads(response.get_data())
+        document["links"] += tile_sets.links(served_api().base_url)
+        response.set_data(json_bytes(document))
+    return response
 
 
 @ogc.get("/openapi")
