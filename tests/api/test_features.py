@@ -263,7 +263,9 @@ def test_what_the_standards_ask_of_every_answer(anyone):
         assert anyone.get(ROADS, headers={"Accept": accept}).mimetype == kind
         assert anyone.get(f"{ROADS}?f=json", headers={"Accept": accept}).mimetype == "application/geo+json", "f wins"
     wrong = [f"{path}?nothing=1" for path in ("/", "/conformance", "/collections", "/collections/road", "/collections/road/schema")]
-    wrong += [f"{ROADS}?{query}" for query in ("skipGeometry=maybe", "filter=lanes=1&filter-crs=nonsense", "filter=lanes=1&filter-crs=EPSG:1")]
+    wrong += [
+        f"{ROADS}?{query}" for query in ("skipGeometry=maybe", "filter=lanes=1&filter-crs=nonsense", "filter=lanes=1&filter-crs=EPSG:1")
+    ]
     assert {path: anyone.get(path).status_code for path in wrong} == dict.fromkeys(wrong, 400)
     schema = anyone.get("/collections/road/schema").json
     assert schema["additionalProperties"] is False and set(schema["properties"]) == {"geometry", *catalog().layers["road"].columns}

@@ -1,74 +1,15 @@
 """CQL2 filters on a real PostGIS: against brute force in Python, and against everything that should not get through."""
 
 import datetime as dt
-import itertools
 import operator
 
-import psycopg2.extras
+import psycopg2.sql
 import pytest
+from filtered import DAYS, ENDS, LAYER, MOMENTS, NAMES, ROWS, VISIBLE, ids, quoted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gis.catalog.model import Column, Layer, Text
-from gis.db import connection, cql2
-from gis.errors import InputError
-
-
-def titled(zh: str) -> Text:
-    return Text(zh=zh, en=zh)
-
-
-LAYER = Layer(
-    id="thing", group="base", title=titled("物"), description=titled("物"), geometry="Point", key=("id",),
-    fields={
-        "id": Column(type="int", title=titled("编号")),
-        "a": Column(type="int", title=titled("甲")),
-        "b": Column(type="real", title=titled("乙")),
-        "name": Column(type="text", title=titled("名称")),
-        "flag": Column(type="bool", title=titled("标志")),
-        "seen": Column(type="timestamp", title=titled("时刻")),
-        "tags": Column(type="texts", title=titled("标签")),
-        "secret": Column(type="text", title=titled("密")),
-    },
-)  # fmt: skip
-VISIBLE = set(LAYER.columns) - {"secret"}
-
-NAMES = ["府前街", "府前街81号", "O'Brien", "50%_a", "", "abc", "ABC", None]
-TAGS = [["x"], ["y", "x"], [], ["ü", "x", "x"], None]
-ENDS = [None, dt.date(2020, 1, 1), dt.date(2020, 12, 31)]
-DAYS = [dt.date(2019, 12, 31), dt.date(2020, 1, 1), dt.date(2020, 6, 1), None]
-MOMENTS = [dt.datetime(2020, 1, 1, hour, tzinfo=dt.UTC) for hour in (0, 12, 23)] + [None]
-ROWS = [
-    dict(id=i, a=a, b=b, name=NAMES[i % 8], flag=[True, False, None][i % 3], seen=MOMENTS[i % 4],
-         valid_from=DAYS[i % 4], valid_to=ENDS[i % 3], tags=TAGS[i % 5], secret="hush", lon=117 + i / 100, lat=32 + (i % 5) / 100)
-    for i, (a, b) in enumerate(itertools.product([None, 0, 1, 2], [None, -0.5, 1.0, 2.5, 7.0]))
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def table(template):
-    """A connection that holds the rows in a temporary table `thing`."""
-    with connection.owner() as conn, conn.cursor() as cursor:
-        cursor.execute("SET TIME ZONE 'Asia/Shanghai'")
-        cursor.execute(
-            "CREATE TEMP TABLE thing (id bigint, a bigint, b double precision, name text, flag boolean, seen"
-            " timestamptz, tags text[], secret text, valid_from date, valid_to date, geom geometry(Point,4490))"
-        )
-        psycopg2.extras.execute_batch(
-            cursor,
-            "INSERT INTO thing VALUES (%(id)s, %(a)s, %(b)s, %(name)s, %(flag)s, %(seen)s, %(tags)s, %(secret)s,"
-            " %(valid_from)s, %(valid_to)s, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))",
-            ROWS,
-        )
-        yield conn
-
-
-def ids(conn, text, **options) -> set[int]:
-    condition, params = cql2.where(text, LAYER, VISIBLE, **options)
-    with conn.cursor() as cursor:
-        cursor.execute(psycopg2.sql.SQL("SELECT id FROM thing WHERE {}").format(condition), params)
-        return {row[0] for row in cursor}
-
+from gis.db import cql2
 
 # --- against brute force ----------------------------------------------------------------------------------------------
 # An expression is (text, precedence, function of a row -> True, False or None). The text has parentheses only where the
@@ -84,10 +25,6 @@ OPERATORS = {
 }
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _compared(column, sign, value, written):
     def test(row):
         return None if row[column] is None else OPERATORS[sign](row[column], value)
@@ -100,7 +37,7 @@ def _between(low, high):
 
 
 def _among(values):
-    text = f"name IN ({', '.join(map(_quoted, values))})"
+    text = f"name IN ({', '.join(map(quoted, values))})"
     return text, 3, lambda row: None if row["name"] is None else row["name"] in values
 
 
@@ -130,7 +67,7 @@ def _arrays(function, values, turned):
         pair = (set(row["tags"]), set(values))
         return sets[function](*(reversed(pair) if turned else pair))
 
-    written = f"({', '.join(map(_quoted, values))})"
+    written = f"({', '.join(map(quoted, values))})"
     return f"{function}({', '.join([written, 'tags'] if turned else ['tags', written])})", 3, test
 
 
@@ -144,7 +81,7 @@ RELATIONS = {
     "t_equals": lambda s, e, first, last: (s, e) == (first, last),
     "t_finishedBy": lambda s, e, first, last: s < first and e == last,
     "t_finishes": lambda s, e, first, last: s > first and e == last,
-    "t_intersects": lambda s, e, first, last: max(s, first) <= min(e, last),
+    "t_intersects": lambda s, e, first, last: s <= last and e >= first,
     "t_meets": lambda s, e, first, last: e == first,
     "t_metBy": lambda s, e, first, last: s == last,
     "t_overlappedBy": lambda s, e, first, last: first < s < last < e,
@@ -200,7 +137,7 @@ leaves = st.one_of(
     ),
     st.builds(lambda s, v: _compared("a", s, v, str(v)), st.sampled_from(list(OPERATORS)), st.integers(-1, 3)),
     st.builds(lambda s, v: _compared("b", s, v, repr(v)), st.sampled_from(list(OPERATORS)), st.sampled_from([-0.5, 1.0, 2.6])),
-    st.builds(lambda s, v: _compared("name", s, v, _quoted(v)), st.sampled_from(["=", "<>"]), st.sampled_from(NAMES[:-1])),
+    st.builds(lambda s, v: _compared("name", s, v, quoted(v)), st.sampled_from(["=", "<>"]), st.sampled_from(NAMES[:-1])),
     st.builds(
         lambda s, v: _compared("valid_from", s, v, f"DATE('{v}')"),
         st.sampled_from(list(OPERATORS)),
@@ -378,104 +315,3 @@ def test_the_index_serves_every_spatial_operator(table):
             condition, params = cql2.where(text, LAYER, VISIBLE)
             cursor.execute(psycopg2.sql.SQL("EXPLAIN SELECT * FROM many WHERE {}").format(condition), params)
             assert "many_geom_idx" in " ".join(row[0] for row in cursor)
-
-
-# --- what must not get through ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "   ", "a", "a =", "a == 1", "a = 1; DROP TABLE thing", "a = 1 -- x", "a = 1 UNION SELECT 1", "1 = 1",
-        "'x' = 'x'", "pg_sleep(5) = 1", "pg_sleep(5)", "lower(name) = 'x'", "a + 1 = 2", "a = 2 ^ 2", "a = --1",
-        "nosuch = 1", "secret = 'hush'", "\"密\" = 'hush'", "secret IS NULL", "t_after(secret, DATE('2020-01-01'))",
-        "casei(secret) = 'x'", "name IN (secret)", "a = secret", "geom = 1", "a = 'x'", "name = 1", "flag = 1",
-        "tags = 'x'", "name = NULL", "a = 1e400", "a = 99999999999999999999", "valid_from = DATE('2024-13-01')",
-        "valid_from = DATE('2024-02-30')", "valid_from = '2024'", "seen > '2020-01-01T00:00:00'",
-        "t_during(valid_from, DATE('2020-01-01'))", "t_during(valid_from, INTERVAL('2021-01-01','2020-01-01'))",
-        "t_after(name, DATE('2020-01-01'))", "name LIKE 'x\\'", "a LIKE 'x'", "s_intersects(geom, POINT(500 1))",
-        "s_intersects(geom, POLYGON EMPTY)", "s_intersects(geom, geom)",
-        "s_intersects(geom, POLYGON((0 0, 1 1, 0 1, 1 0, 0 0)))", "s_intersects(name, POINT(1 1))",
-        "s_dwithin(geom, POINT(1 1), 5)", "s_intersects(geom, BBOX(3,1,2,2))",
-        "s_within(geom, GEOMETRYCOLLECTION(POINT(1 1), LINESTRING(2 2, 3 3)))", "t_overlaps(valid_from, INTERVAL('2020-01-01','..'))",
-        "t_during(INTERVAL('2020-01-01','..'), INTERVAL('2020-01-01','..'))", "t_meets(INTERVAL(name, '..'), INTERVAL('2020-01-01','..'))",
-        "a_contains(name, ('x'))", "a_contains(('x'), ('x'))", "a_contains(tags, (1))", "tags = ('x')",
-        "a IN ()", "name = 'a\0b'", "(" * 5000 + "a = 1" + ")" * 5000, "NOT " * 5000 + "a = 1",
-        "a = " + "-" * 5000 + "1", "x" * 70_000, "a IN (" + ",".join(["1"] * 1001) + ")",
-        " AND ".join(["a = 1"] * 3000), "accenti(a) = 'x'",
-    ],
-)  # fmt: skip
-def test_refused_with_a_reason(text):
-    with pytest.raises(InputError) as error:
-        cql2.where(text, LAYER, VISIBLE)
-    assert str(error.value)
-    assert "hush" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "tree",
-    [
-        None,
-        [],
-        {},
-        {"op": "="},
-        {"op": "=", "args": 1},
-        {"op": "=", "args": [{"property": "a"}]},
-        {"op": ["and"], "args": []},
-        {"op": "=", "args": [{"property": ["a"]}, 1]},
-        {"op": "=", "args": [{"property": "a"}, {"op": "x"}]},
-        {"op": "=", "args": [{"property": "a", "x": 1}, 1]},
-        {"op": "and", "args": [True]},
-        {"op": "in", "args": [{"property": "a"}, "x"]},
-        {"op": "s_intersects", "args": [{"property": "geom"}, {"type": "Point", "coordinates": ["x", 1]}]},
-        {"op": "s_intersects", "args": [{"property": "geom"}, {"type": "Point"}]},
-        {"op": "s_intersects", "args": [{"property": "geom"}, {"bbox": [1, 2, 3, float("nan")]}]},
-        {"op": "=", "args": [{"property": "a"}, {"date": 5}]},
-        {"op": "=", "args": [{"property": "name"}, "\ud800"]},
-        {"op": "like", "args": [{"property": "name"}, {"op": "casei", "args": []}]},
-        {"op": "=", "args": [{"op": "casei"}, 1]},
-        {"op": "=", "args": [{"property": "a"}, 1], "extra": 1},
-    ],
-)
-def test_strange_json_is_refused(tree):
-    with pytest.raises(InputError):
-        cql2.where(tree, LAYER, VISIBLE)
-
-
-@pytest.mark.parametrize("crs", ["EPSG:999999", "x", "EPSG:4548); DROP", "urn:ogc:def:crs:EPSG::4490", ""])
-def test_unknown_filter_crs_is_refused(crs):
-    with pytest.raises(InputError):
-        cql2.where("s_intersects(geom, POINT(1 1))", LAYER, VISIBLE, filter_crs=crs)
-
-
-NASTY = [
-    "' OR 1=1 --",
-    "'; DROP TABLE thing; --",
-    "%s",
-    "%(cql0)s",
-    "\\",
-    "\\'",
-    "{}",
-    "$$",
-    "\u02bc",
-    "x' || pg_sleep(5) || '",
-    "%",
-    '"',
-    "$1",
-]
-
-
-@pytest.mark.parametrize("text", NASTY)
-def test_hostile_texts_stay_texts(table, text):
-    with table.cursor() as cursor:
-        cursor.execute("SAVEPOINT before")
-        cursor.execute("INSERT INTO thing (id, name) VALUES (1000, %s)", (text,))
-        assert ids(table, f"name = {_quoted(text)}") == {1000}
-        assert ids(table, f"name IN ({_quoted(text)})") == {1000}
-        cursor.execute("ROLLBACK TO before")
-
-
-@pytest.mark.parametrize("name", NASTY)
-def test_hostile_names_are_unknown_properties(name):
-    with pytest.raises(InputError, match="no property"):
-        cql2.where({"op": "=", "args": [{"property": name}, 1]}, LAYER, VISIBLE)
