@@ -78,6 +78,11 @@ def columns_of(layer_id: str, language: str) -> dict[str, dict]:
     }
 
 
+def is_layer(name: str) -> bool:
+    """Whether a collection is a layer, and so on the map; the catalogue is one that is none."""
+    return name in catalog().layers
+
+
 def by_group(collections: list[dict], language: str) -> list[tuple[str, list[dict]]]:
     """Collections under the title of their group, groups in their order; what is no layer comes last, under no title."""
     groups: dict[str, list[dict]] = {group: [] for group in GROUPS} | {"": []}
@@ -144,7 +149,13 @@ def _environment(language: str) -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         lambda text: phrase(text, language), lambda one, many, n: phrase(one if n == 1 else many, language), newstyle=False
     )
-    environment.globals |= {"columns_of": columns_of, "by_group": by_group, "map_is_built": map_is_built, "elsewhere": elsewhere}
+    environment.globals |= {
+        "columns_of": columns_of,
+        "by_group": by_group,
+        "map_is_built": map_is_built,
+        "elsewhere": elsewhere,
+        "is_layer": is_layer,
+    }
     environment.globals |= {"asked_for": asked_for, "examples_of": examples.examples_of, "example_filter": examples.filter_of} | MORE
     environment.filters |= {
         "shown": _shown,

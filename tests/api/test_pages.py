@@ -168,3 +168,11 @@ def test_every_example_works(app, as_role, role):
     ]
     assert len(samples) > 50 and all(sample["source"].startswith("curl ") for sample in samples)
     assert ("water_pipe" in str(samples)) == (role == "admin")
+
+
+def test_what_has_no_page_of_its_own_has_one_all_the_same(anyone):
+    for path in ("/groups", "/tiles", "/tiles/WebMercatorQuad", "/groups/base/tiles"):
+        page = anyone.get(f"{path}?f=html&lang=zh")
+        assert page.status_code == 200 and page.mimetype == "text/html" and page.text.count("<h1") == 1 and not scripts(page.text), path
+        assert anyone.get(path).mimetype == "application/json"
+    assert "<iframe" not in anyone.get("/collections/catalogue?f=html").text

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, request
 
-from gis.api import reading
+from gis.api import pages, reading
 from gis.api.reading import FORMATS, Answer, cache_control
+from gis.api.serialize import json_bytes
 from gis.api.visit import here
 
 __all__ = [
     "FORMATS",
     "answered",
+    "as_document",
     "asked",
     "cache_control",
     "collection_of",
@@ -68,3 +70,15 @@ def provider_of(name: str, kind: str):
 def definition_of(name: str, kind: str) -> dict:
     """How the collection's provider of this kind is defined. Raises NotFound where it has none."""
     return reading.definition_of(served_api(), name, kind)
+
+
+def as_document(document: dict, title: str, made) -> Response:
+    """A document that has no page of its own: as JSON, or for a browser on a page that shows whatever is in it."""
+    language = pages.language_of(made.locale)
+    if made.format == "html":
+        api = served_api()
+        content = pages.render("document.html", language, site=api.config["metadata"], base_url=api.base_url, title=title, data=document)
+        return Response(content, mimetype="text/html")
+    return Response(
+        json_bytes(document), content_type="application/json", headers={"Cache-Control": "private, no-cache", "Content-Language": language}
+    )

@@ -9,8 +9,7 @@ from flask import Response, request
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, is_restricted
 from gis.api import pages, temporal, tile_grid, tile_sets
-from gis.api.routes.blueprint import asked, ogc, served_api
-from gis.api.serialize import json_bytes
+from gis.api.routes.blueprint import as_document, asked, ogc, served_api
 from gis.catalog.model import Layer, Text
 from gis.errors import InputError
 
@@ -22,24 +21,20 @@ def _known_only(*names: str) -> None:
         raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of " + ", ".join(names))
 
 
-def _json(document: dict) -> Response:
-    return Response(json_bytes(document), content_type="application/json", headers={"Cache-Control": "private, no-cache"})
-
-
 def _path(group: str | None) -> str:
     return f"groups/{group}/tiles" if group else "tiles"
 
 
 def _title(group: str | None) -> str:
     title: Text = tile_sets.groups()[group][0] if group else tile_sets.EVERYTHING
-    return getattr(title, pages.language_of(asked(("json", "tilejson")).locale))
+    return getattr(title, pages.language_of(asked(("json", "tilejson", "html")).locale))
 
 
 @ogc.get("/groups")
 def groups() -> Response:
     """The groups of layers that exist for the caller."""
     _known_only("f", "lang")
-    made, base = asked(("json",)), served_api().base_url
+    made, base = asked(("json", "html")), served_api().base_url
     language = pages.language_of(made.locale)
     listed = [
         {
@@ -49,7 +44,8 @@ def groups() -> Response:
         }
         for name, (title, layers) in tile_sets.groups().items()
     ]  # fmt: skip
-    return _json({"groups": listed, "links": [{"rel": "self", "type": "application/json", "href": f"{base}/groups"}]})
+    document = {"groups": listed, "links": [{"rel": "self", "type": "application/json", "href": f"{base}/groups"}]}
+    return as_document(document, "图层组" if language == "zh" else "Groups of layers", made)
 
 
 @ogc.get("/tiles", endpoint="dataset_tilesets")
@@ -57,7 +53,7 @@ def groups() -> Response:
 def tilesets(group: str | None = None) -> Response:
     """The tilesets of the whole map, or of a group: one per grid."""
     _known_only("f", "lang", "collections")
-    asked(("json",))
+    made = asked(("json", "html"))
     collections = request.args.get("collections")
     tile_sets.layers_of(group, collections)
     base, path = served_api().base_url, _path(group)
@@ -73,7 +69,8 @@ def tilesets(group: str | None = None) -> Response:
         }
         for name, grid in tile_grid.GRIDS.items()
     ]  # fmt: skip
-    return _json({"tilesets": listed, "links": [{"rel": "self", "type": "application/json", "href": f"{base}/{path}"}]})
+    document = {"tilesets": listed, "links": [{"rel": "self", "type": "application/json", "href": f"{base}/{path}"}]}
+    return as_document(document, _title(group), made)
 
 
 @ogc.get("/tiles/<matrix_set>", endpoint="dataset_tileset")
@@ -81,11 +78,11 @@ def tilesets(group: str | None = None) -> Response:
 def tileset(matrix_set: str, group: str | None = None) -> Response:
     """The metadata of a tileset; TileJSON by f=tilejson."""
     _known_only("f", "lang", "collections")
-    made, collections = asked(("json", "tilejson"), "json"), request.args.get("collections")
+    made, collections = asked(("json", "tilejson", "html"), "json"), request.args.get("collections")
     layers = tile_sets.layers_of(group, collections)
     place = _path(group) + ("?" + urlencode({"collections": collections}, safe=",") if collections else "")
     describe = tile_sets.tilejson if made.format == "tilejson" else tile_sets.metadata
-    return _json(describe(layers, matrix_set, _title(group), place, served_api().base_url))
+    return as_document(describe(layers, matrix_set, _title(group), place, served_api().base_url), _title(group), made)
 
 
 @ogc.get("/tiles/<matrix_set>/<z>/<y>/<x>", endpoint="dataset_tile")
