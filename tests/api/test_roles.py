@@ -158,6 +158,9 @@ def test_rows_beside_a_right_are_never_there(matrix):
     ):
         assert west.get(f"/collections/water_pipe/items?{query}").json["features"] == [], query
         assert west.get(f"/collections/water_pipe/items?resultType=hits&{query}").json["numberMatched"] == 0, query
+    for name, rows in (("water", 2), ("west", 1), ("water", 2)):
+        told = matrix[name][0].get("/collections/catalogue/items/water_pipe").json["properties"]
+        assert told["count"] == rows and ("batch" in told) == (rows == 2), "what is told of a delivery counts all of its rows"
     fed = west.get("/collections/water_pipe/changes")
     went = {(layer.id, column, "p") for column in layer.key}
     assert tokens(fed.get_data()) == seen.tokens(layer, "w") | went and len(fed.json["changes"]) == 2, (
