@@ -1,8 +1,8 @@
-"""What rights leave of the layers for a caller whom they narrow (`gis.access.rights`), told by his role: `water~1f0c…` is the role water with
-the rights of that digest.
+"""What rights leave of the layers for a caller whom they narrow (`gis.access.rights`), told by his role: `water~1f0c…` is the role water
+with the rights of that digest.
 
-Whatever asks a layer who may read it, which columns, who may write, and whatever is kept by role, so asks for exactly this caller; where the
-digest is not known (another process, an outdated one) nothing exists.
+Whatever asks a layer who may read it, which columns, who may write, and whatever is kept by role, so asks for exactly this caller; where
+the digest is not known (another process, an outdated one) nothing exists.
 """
 
 from __future__ import annotations
