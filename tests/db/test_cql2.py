@@ -101,15 +101,14 @@ def _moment(value, *, is_end):
 
 
 def _temporal(function, first, last):
-    """The valid time of a row against an interval; empty means endless in both."""
+    """The valid time of a row against an interval, in days; empty means endless in both."""
     if first is not None and last is not None and first > last:
         first, last = last, first
     ends = [".." if one is None else str(one) for one in (first, last)]
 
     def test(row):
         return RELATIONS[function](
-            _moment(row["valid_from"], is_end=False), _moment(row["valid_to"], is_end=True),
-            _moment(first, is_end=False), _moment(last, is_end=True),
+            row["valid_from"] or dt.date.min, row["valid_to"] or dt.date.max, first or dt.date.min, last or dt.date.max
         )  # fmt: skip
 
     return f"{function}(INTERVAL(valid_from, valid_to), INTERVAL('{ends[0]}', '{ends[1]}'))", 3, test
