@@ -38,10 +38,8 @@ def qgis(
         raise InputError(f"the folder of {out.name} does not exist", where="--out")
     whose = _role(role, user)
     if postgis and narrowing.base(whose) != whose:
-        raise InputError(
-            f"rights narrow what {user or role} sees", where="--postgis", remedy="Leave it out: the platform judges his rows, a login of the "
-            "database knows his role only",
-        )  # fmt: skip
+        remedy = "Leave it out: the platform judges his rows, a login of the database knows his role only"
+        raise InputError(f"rights narrow what {user or role} sees", where="--postgis", remedy=remedy)
     seen = _loaded(visible_catalog(read.catalog(), whose))
     database = qgis_project.Database(service, database_authcfg) if postgis else None
     ways = qgis_project.Ways(url or served_at(), None if whose == ANONYMOUS else authcfg, database, crs)
