@@ -66,6 +66,7 @@ def _begin() -> Response | None:
 def _finish(response: Response) -> Response:
     """After everything: headers that protect, compression, one line in the log, the figures."""
     visit, headers = here(), response.headers
+    envelope.note_refusal(visit, response.status_code)
     envelope.protect(visit, headers, is_page=response.mimetype == "text/html", is_file=request.endpoint in _STATIC)
     if envelope.is_compressed(visit, response.status_code, headers):
         response.direct_passthrough = False

@@ -6,19 +6,27 @@ Both ways to an answer use these functions: the short one (gis/api/front.py) and
 from __future__ import annotations
 
 import gzip
+import logging
 import re
+import threading
 import time
 from collections.abc import MutableMapping
 from functools import lru_cache
 
+from cachetools import TTLCache
 from werkzeug.http import parse_accept_header
 
 from gis.access import address, audit, limits, oidc
 from gis.access.identity import NOBODY, caller, identify
+from gis.access.roles import is_restricted
 from gis.api import cors, logs, metrics
 from gis.api.visit import Visit
 from gis.catalog.narrowing import base
+from gis.catalog.read import catalog
+from gis.errors import OneMapError
 from gis.settings import settings
+
+log = logging.getLogger("onemap.api")
 
 SMALLEST_GZIPPED = 1024
 GZIP_LEVEL = 1
@@ -82,6 +90,30 @@ def dismiss(visit: Visit) -> None:
     """The answer has been given: the request counts no more among those of its caller at the same time."""
     ticket, visit.ticket = visit.ticket, -1
     limits.leave(ticket)
+
+
+_LAYER = re.compile(r"^/(?:collections|styles)/([A-Za-z0-9_]+)")
+_refused: TTLCache[tuple[str, str], bool] = TTLCache(4096, 60)
+_refusing = threading.Lock()
+
+
+def note_refusal(visit: Visit, status: int) -> None:
+    """A row in the audit for a user who asks for a restricted layer that does not exist for him: once a minute for a user and a layer.
+
+    What nobody in particular tries stands in the log: everybody could fill the audit with it.
+    """
+    match, who = _LAYER.match(visit.path) if status in (403, 404) else None, caller.get()
+    layer = catalog().layers.get(match[1]) if match and not who.is_anonymous else None
+    if layer is None or not is_restricted(layer) or layer.readable_by(who.role):
+        return
+    with _refusing:
+        if (who.user, layer.id) in _refused:
+            return
+        _refused[who.user, layer.id] = True
+    try:
+        audit.record(who, "refused", layer.id, path=visit.path[:200])
+    except OneMapError as error:  # it is refused all the same
+        log.warning("a refusal is not in the audit: %s", error.what)
 
 
 def protect(visit: Visit, headers: MutableMapping[str, str], *, is_page: bool = False, is_file: bool = False) -> None:

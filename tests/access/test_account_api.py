@@ -99,7 +99,7 @@ def test_the_auditor_reads_the_audit_and_nobody_else(client):
         and one["detail"]["bbox"] == [116.9, 31.9, 117.1, 32.1]
     )
     for query, found in (
-        ("user=water-1", 1), ("user=nobody", 0), ("layer=water_pipe", 1), ("since=2020-01-01&action=items", 1), ("until=2020-01-01", 0),
+        ("user=water-1", 1), ("user=nobody", 0), ("layer=water_pipe&action=items", 1), ("since=2020-01-01&action=items", 1), ("until=2020-01-01", 0),
         ("bbox=117,32,117.01,32.01", 1), ("bbox=118,32,119,33", 0), ("since=2020-01-01T00:00:00Z&user=water-1&until=2999-01-01", 1),
     ):  # fmt: skip
         assert len(client.get(f"/audit?{query}", headers=auditor).json["entries"]) == found, query
@@ -116,6 +116,15 @@ def test_the_auditor_reads_the_audit_and_nobody_else(client):
     assert client.get("/audit/areas?above=500&user=water-1", headers=auditor).json["areas"][0]["over"] is False
     assert client.get("/audit/areas?above=x", headers=auditor).status_code == 400
     assert client.get("/audit/areas?f=csv", headers=auditor).mimetype == "text/csv"
+
+
+def test_who_tries_what_is_not_for_him_is_in_the_audit(client):
+    gas = keyed("gas-1", "gas")
+    for path in ("/collections/water_pipe/items", "/collections/water_pipe", "/styles/water_pipe", "/collections/address/items/none"):
+        assert client.get(path, headers=gas).status_code == 404
+        assert client.get(path).status_code == 404
+    found = rows("SELECT user_name, layer, detail ->> 'path' FROM access.audit WHERE action = 'refused'")
+    assert found == [("gas-1", "water_pipe", "/collections/water_pipe/items")], "once a minute; nobody's tries stand in the log"
 
 
 def test_what_cannot_be_recorded_is_not_answered(client, chosen):
