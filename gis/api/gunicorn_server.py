@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,6 +20,10 @@ from gis.settings import settings
 log = logging.getLogger("onemap.server")
 DRAIN_S = 5
 """Beyond the longest statement: how long requests in flight may take after the server was told to stop or to reload."""
+
+SWITCH_S = 0.002
+"""After which a thread that computes lets another on. With Python's five milliseconds who has heard from the database waits behind each of
+them in turn: the slowest of a hundred answers among 32 callers takes up to twice as long, at a twentieth less processor time."""
 
 
 class Server(BaseApplication):
@@ -118,6 +123,7 @@ def _count_worker(server, worker) -> None:
 
 def _begin_worker(server, worker) -> None:
     """A forked worker makes connections of its own, and counts and records for itself."""
+    sys.setswitchinterval(SWITCH_S)
     connection.close_pool()
     limits.take_row(worker.row_of_limits)
     audit.renew()
