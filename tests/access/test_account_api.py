@@ -99,7 +99,8 @@ def test_the_auditor_reads_the_audit_and_nobody_else(client):
         and one["detail"]["bbox"] == [116.9, 31.9, 117.1, 32.1]
     )
     for query, found in (
-        ("user=water-1", 1), ("user=nobody", 0), ("layer=water_pipe&action=items", 1), ("since=2020-01-01&action=items", 1), ("until=2020-01-01", 0),
+        ("user=water-1", 1), ("user=nobody", 0), ("layer=water_pipe&action=items", 1), ("since=2020-01-01&action=items", 1),
+        ("until=2020-01-01", 0),
         ("bbox=117,32,117.01,32.01", 1), ("bbox=118,32,119,33", 0), ("since=2020-01-01T00:00:00Z&user=water-1&until=2999-01-01", 1),
     ):  # fmt: skip
         assert len(client.get(f"/audit?{query}", headers=auditor).json["entries"]) == found, query

@@ -193,7 +193,8 @@ def test_old_rows_go_into_a_file_and_the_chain_goes_on(tmp_path, chosen):
     tampered("UPDATE access.audit_seal s SET hash = x.hash FROM (WITH RECURSIVE link AS ("
              " SELECT s.seq, sha256(convert_to(access.audit_text(a), 'UTF8')) AS hash FROM access.audit_seal s"
              " JOIN access.audit a ON a.id = s.audit_id WHERE s.seq = 1 UNION ALL"
-             " SELECT s.seq, sha256(l.hash || convert_to(access.audit_text(a), 'UTF8')) FROM link l JOIN access.audit_seal s ON s.seq = l.seq + 1"
+             " SELECT s.seq, sha256(l.hash || convert_to(access.audit_text(a), 'UTF8'))"
+             " FROM link l JOIN access.audit_seal s ON s.seq = l.seq + 1"
              " JOIN access.audit a ON a.id = s.audit_id) SELECT * FROM link) x WHERE x.seq = s.seq")  # fmt: skip
     record(9)
     head = chain.verify()["head"]

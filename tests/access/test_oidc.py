@@ -253,7 +253,8 @@ def test_a_remembered_token_ends_when_it_expires(issuer, keys, monkeypatch):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"oidc_algorithms": "HS256"}, {"oidc_algorithms": "RS256,none"}, {"oidc_algorithms": ","}, {"oidc_audience": ""}, {"oidc_roles": "{}"},
+        {"oidc_algorithms": "HS256"}, {"oidc_algorithms": "RS256,none"}, {"oidc_algorithms": ","}, {"oidc_audience": ""},
+        {"oidc_roles": "{}"},
         {"oidc_roles": '{"x": "root"}'}, {"oidc_roles": '{"x": "anonymous"}'}, {"oidc_keys": "http://elsewhere.example/keys"},
         {"oidc_issuer": "the-bureau"},
     ],
