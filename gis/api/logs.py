@@ -6,7 +6,10 @@ is guarded; here stands the role. What the database said of a value is not repea
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import logging
+import os
 import sys
 import traceback
 
@@ -38,33 +41,33 @@ def begin() -> None:
     for name in ("onemap", "gis", "gunicorn"):
         logging.getLogger(name).setLevel(level)
     global _requests
-    _requests = (
-        structlog.wrap_logger(structlog.BytesLogger(sys.stderr.buffer), processors=[_time, _bytes]) if level <= logging.INFO else None
-    )
+    _requests = settings().log_format if level <= logging.INFO else None
 
 
-_requests = None
-"""Writes the lines of requests; None where nobody wants them."""
+_requests: str | None = None
+"""The form of the lines of requests; None where nobody wants them."""
 
 
 def of_request(request_id: str, method: str, route: str, status: int, seconds: float, role: str) -> None:
-    """The line of an answered request. route: the pattern of its path."""
-    if _requests is not None:
-        _requests.info(
-            f"{method} {route} {status}",
-            level="info",
-            logger="onemap.request",
-            request_id=request_id,
-            method=method,
-            route=route,
-            status=status,
-            ms=round(seconds * 1000, 1),
-            role=role,
-        )
-
-
-def _bytes(logger, name: str, event: dict) -> bytes:
-    return _text(logger, name, event).encode()
+    """The line of an answered request. route: the pattern of its path. Written past the loggers, which would take five times as long;
+    a line is shorter than what the system writes in one piece, so that processes and threads do not get mixed up."""
+    if _requests is None:
+        return
+    at = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+    ms = round(seconds * 1000, 1)
+    if _requests == "json":
+        said = {
+            "timestamp": at,
+            "level": "info",
+            "logger": "onemap.request",
+            "event": f"{method} {route} {status}",
+            "request_id": request_id,
+        }
+        line = orjson.dumps(said | {"method": method, "route": route, "status": status, "ms": ms, "role": role})
+    else:
+        line = f"{at} info    onemap.request: {method} {route} {status} request_id={request_id} ms={ms} role={role}".encode()
+    with contextlib.suppress(OSError):  # a reader of the log that went away stops no answer
+        os.write(sys.stderr.fileno(), line + b"\n")
 
 
 def _text(_logger, _name: str, event: dict) -> str:
@@ -73,8 +76,6 @@ def _text(_logger, _name: str, event: dict) -> str:
         return orjson.dumps(event, default=str).decode()
     event = dict(event)
     fault = event.pop("fault", "")
-    for derived in ("method", "route", "status"):
-        event.pop(derived, None)
     head = f"{event.pop('timestamp')} {event.pop('level'):<7} {event.pop('logger')}: {event.pop('event')}"
     rest = " ".join(f"{name}={value}" for name, value in event.items() if value not in (None, ""))
     return "\n".join(filter(None, (f"{head} {rest}".rstrip(), fault)))
