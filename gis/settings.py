@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     """Addresses or networks (comma-separated) of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
     cors_origins: str = ""
-    """Origins (comma-separated, such as https://desk.example.org) whose pages may ask; `*` for what anybody may see, without credentials."""
+    """Origins (comma-separated, such as https://desk.example.org) whose pages may ask; `*`: what anybody may see, without credentials."""
 
     webhook_hosts: str = ""
     """Hosts (comma-separated, `host` or `host:port`) that the platform may tell of changes; addresses that are not public are listed

@@ -280,7 +280,8 @@ def reading(role: str, user: str = "", *, timeout_s: float | None = None):
 
 
 _ALONE = sql.SQL(
-    "SET LOCAL role = %(_role)s; SET LOCAL app.\"user\" = %(_user)s; SET LOCAL statement_timeout = %(_timeout)s; SET TRANSACTION READ ONLY; "
+    "SET LOCAL role = %(_role)s; SET LOCAL app.\"user\" = %(_user)s; SET LOCAL statement_timeout = %(_timeout)s; "
+    "SET TRANSACTION READ ONLY; "
 )
 
 

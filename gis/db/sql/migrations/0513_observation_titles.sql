@@ -1,0 +1,10 @@
+COMMENT ON VIEW pub.observation IS '监测数据 / observations';
+COMMENT ON COLUMN pub.observation.at IS '时间 / time';
+COMMENT ON COLUMN pub.observation.value IS '观测值 / value';
+COMMENT ON COLUMN pub.observation.batch IS '批次 / batch';
+COMMENT ON COLUMN pub.observation.series IS '序列 / series';
+COMMENT ON COLUMN pub.observation.quality IS '质量：0 正常，1 可疑，2 估算，3 错误 / quality: 0 good, 1 suspect, 2 estimated, 3 bad';
+COMMENT ON VIEW pub.observation_series IS '监测序列：设备的一个监测项 / series: a parameter of a sensor';
+COMMENT ON COLUMN pub.observation_series.series IS '序列 / series';
+COMMENT ON COLUMN pub.observation_series.sensor_id IS '设备编号 / sensor';
+COMMENT ON COLUMN pub.observation_series.parameter IS '监测项 / parameter';
