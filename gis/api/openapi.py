@@ -49,8 +49,8 @@ PARAMETERS = {
 }
 
 MISTAKES = (
-    "InputError", "OutsideExtent", "NotOnNetwork", "Ambiguous", "Conflict", "Stale", "Refused", "WrongMediaType", "NotFound", "AccessDenied",
-    "StoreError", "Unexpected",
+    "InputError", "OutsideExtent", "NotOnNetwork", "Ambiguous", "Conflict", "Stale", "Refused", "WrongMediaType", "NotFound",
+    "AccessDenied", "StoreError", "Unexpected",
 )  # fmt: skip
 """The classes of mistakes that answers carry (`gis.errors`)."""
 
