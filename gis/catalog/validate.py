@@ -135,6 +135,8 @@ def _access(layer: Layer) -> Iterator[Fault]:
             yield Fault(("access", "columns", name), f"no column `{name}`", _near(name, layer.columns))
         elif name in layer.key:
             yield Fault(("access", "columns", name), f"the key column `{name}` cannot be hidden", "Restrict the layer instead")
+    if layer.access.label == "敏感" and "anonymous" in layer.access.read:
+        yield Fault(("access", "read"), "a layer labelled 敏感 is never given to anonymous", "Remove anonymous, or lower the label")
     if layer.group == "pipe" and "anonymous" in layer.access.read:
         yield Fault(("access", "read"), "pipelines are not public", "Remove anonymous (自然资发〔2020〕95号)")
 

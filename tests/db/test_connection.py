@@ -58,7 +58,7 @@ def test_writing_commits_and_a_failure_undoes_all_of_it():
     with pytest.raises(ZeroDivisionError), writing("water") as link, link.cursor() as cursor:
         cursor.execute("INSERT INTO access.audit (action) VALUES ('half')")
         raise ZeroDivisionError
-    with reading("admin") as link:
+    with reading("auditor") as link:
         assert _one(link, "SELECT array_agg(action), min(user_name), min(role) FROM access.audit") == (["seen"], "me", "onemap_water")
 
 

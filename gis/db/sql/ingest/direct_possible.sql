@@ -1,5 +1,5 @@
 -- Whether a layer's table can be exchanged for another one: it is empty, has the columns of its definition, and nothing hangs on it but
--- its two views and its own keys.
+-- its two views, its own keys, and the policies that come with the grants.
 SELECT NOT EXISTS (SELECT FROM {core})
    AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = r.oid)
    AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND r.oid IN (f.conrelid, f.confrelid))
@@ -9,6 +9,7 @@ SELECT NOT EXISTS (SELECT FROM {core})
                    JOIN pg_class v ON v.oid = w.ev_class JOIN pg_namespace n ON n.oid = v.relnamespace
                    WHERE d.refobjid = r.oid AND v.oid <> r.oid
                      AND NOT (n.nspname = 'pub' AND v.relname = ANY (ARRAY[%(layer)s, %(layer)s || '_history'])))
-   AND r.reloptions IS NULL AND NOT r.relrowsecurity AND r.relkind = 'r'
+   AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = r.oid AND p.polname NOT IN ('whole', 'part'))
+   AND r.reloptions IS NULL AND r.relkind = 'r'
    AND %(columns)s::text[] = ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1)
 FROM pg_class r WHERE r.oid = %(core)s::regclass
