@@ -26,6 +26,8 @@ Cast = tuple[pa.Array, np.ndarray]
 
 _EMPTY = frozenset({"", "-", "--", "—", "/", "\\", "无", "不详", "未知", "空", "<空>", "null", "<null>", "(null)", "none", "n/a"})
 """What surveyors write into a number or date that they do not know. Texts are kept as they are."""
+_SMALLEST, _LARGEST = 1e-100, 1e100
+"""What no measure of a city falls below or exceeds; the square of either is still a number for the database."""
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
 _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("mm", "毫米"), ("length", 0.001)), **dict.fromkeys(("cm", "厘米", "公分"), ("length", 0.01)),
@@ -62,7 +64,7 @@ def cast(column: pa.Array, field: Column) -> Cast:
     """A delivered column as the field's type. Codes that no list knows stay as they are written: their check reports them."""
     match field.type:
         case "real":
-            return numbers(column, field.unit)
+            return measures(*numbers(column, field.unit))
         case "int":
             return integers(column, field.unit)
         case "bool":
@@ -124,6 +126,18 @@ def _by_value(column: pa.Array, parse: Callable[[str], object], type_: pa.DataTy
     indices = coded_.indices
     where = indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
     return pa.array([*values, None], type_).take(pa.array(where)), bad[where]
+
+
+def measures(values: pa.Array, bad: np.ndarray) -> Cast:
+    """Numbers that rules may calculate with: what is next to nothing is nothing (in the database a product that vanishes is an error, of
+    the whole delivery), what is beyond all measure is bad."""
+    sizes = pc.abs(values)
+    tiny, huge = (pc.fill_null(found, False) for found in (pc.less(sizes, _SMALLEST), pc.greater(sizes, _LARGEST)))
+    if pc.any(tiny).as_py():
+        values = pc.if_else(tiny, 0.0, values)
+    if pc.any(huge).as_py():
+        values, bad = pc.if_else(huge, pa.scalar(None, pa.float64()), values), bad | huge.to_numpy(zero_copy_only=False)
+    return values, bad
 
 
 def numbers(column: pa.Array, unit: str | None = None) -> Cast:

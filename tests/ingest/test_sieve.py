@@ -36,7 +36,9 @@ def value_of(column):
         "code": st.one_of(st.sampled_from(codes(column.codes).codes), short) if column.codes else short,
         "int": st.one_of(st.integers(-5, 300), *(st.sampled_from([int(v) - 1, int(v), int(v) + 1]) for v in near)),
         "real": st.one_of(
-            st.floats(-1e6, 1e6), st.sampled_from([0.0, 2.2, 6.6, 0.05]), *(st.sampled_from([v, np.nextafter(v, 1e9)]) for v in near)
+            st.floats(-1e6, 1e6).map(lambda v: v if abs(v) >= 1e-100 else 0.0),
+            st.sampled_from([0.0, 2.2, 6.6, 0.05]),
+            *(st.sampled_from([v, np.nextafter(v, 1e9) if v else 1e-100]) for v in near),
         ),
         "bool": st.booleans(),
         "date": st.dates(dt.date(1900, 1, 1), dt.date(2100, 1, 1)),

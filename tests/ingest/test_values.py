@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gis.catalog.read import catalog
 from gis.ingest import values
 from gis.standards import codes
 
@@ -153,3 +154,11 @@ def test_no_text_makes_a_cast_fail(texts):
         result, bad = function(column)
         assert len(result) == len(texts) and bad.dtype == np.bool_
         assert all(v is None for v, wrong in zip(result.to_pylist(), bad, strict=True) if wrong)
+
+
+def test_a_measure_next_to_nothing_is_nothing_and_one_beyond_all_measure_is_bad():
+    """The rule of a parcel's area multiplies: a product that vanishes would stop the whole load."""
+    area = catalog().layer("parcel").columns["area_m2"]
+    found, bad = values.cast(pa.array([5e-324, -1e-101, 1e-100, 12.5, None, 1e101, -1e300]), area)
+    assert found.to_pylist() == [0.0, 0.0, 1e-100, 12.5, None, None, None]
+    assert bad.tolist() == [False, False, False, False, False, True, True]
