@@ -3,6 +3,7 @@
 import functools
 import operator
 
+import distributed
 import geopandas
 import pytest
 import shapely
@@ -14,7 +15,6 @@ from gis.ingest import read, sources
 from gis.ingest.load import load_files
 from gis.ingest.rollback import rollback
 
-distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.usefixtures("store_db")
 
 SAID = "SELECT code, level, src_row, key, field, value FROM meta.finding WHERE batch = %s ORDER BY 1, 3, 5"

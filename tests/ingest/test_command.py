@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import wntr
 
 from gis.settings import ROOT
 
@@ -82,7 +83,6 @@ def test_a_refused_delivery_leaves_its_report(delivery, tmp_path, query):
 
 
 def test_an_epanet_network(tmp_path):
-    wntr = pytest.importorskip("wntr")
     path = os.path.join(os.path.dirname(wntr.__file__), "library", "networks", "Net3.inp")
     code, out, err = onemap("load", "epanet", path, "--network", "Net3", "--json")
     answer = json.loads(out)

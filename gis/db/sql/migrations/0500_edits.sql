@@ -10,15 +10,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
   SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute WHERE attrelid = target AND attnum > 0 AND NOT attisdropped
 $$;
 
+-- Whoever rights narrow on other layers edits this one as his role may; whom they narrow on this one edits nothing of it: what he does not see
+-- he could not judge.
 CREATE FUNCTION meta.require_right(in_layer text, in_operation text, in_columns text[]) RETURNS regclass
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
-  caller text := current_setting('role');
+  caller text := 'onemap_' || access.base_role();
   target regclass := to_regclass(format('core.%I', in_layer));
   seen regclass := to_regclass(format('pub.%I', in_layer));
 BEGIN
-  IF caller = 'none' OR target IS NULL OR seen IS NULL OR in_operation NOT IN ('insert', 'update', 'delete')
-     OR NOT has_table_privilege(caller, target, in_operation) THEN
+  IF target IS NULL OR seen IS NULL OR in_operation NOT IN ('insert', 'update', 'delete') OR to_regrole(caller) IS NULL
+     OR NOT has_table_privilege(caller, target, in_operation) OR NOT access.is_whole(in_layer) THEN
     RAISE EXCEPTION 'the role may not edit this layer' USING ERRCODE = 'insufficient_privilege';
   END IF;
   IF EXISTS (SELECT FROM unnest(in_columns) c
@@ -112,12 +114,13 @@ BEGIN
       EXECUTE format('DELETE FROM %s WHERE fid = $1', target) USING in_fid;
   END CASE;
   INSERT INTO access.audit (user_name, role, action, layer, detail, n)
-  VALUES (current_setting('app.user'), replace(current_setting('role'), 'onemap_', ''), 'edit', in_layer,
+  VALUES (current_setting('app.user'), access.base_role(), 'edit', in_layer,
           jsonb_build_object('operation', in_operation, 'id', in_id, 'batch', edit.batch), 1);
   RETURN NEXT;
 END $$;
 
 REVOKE ALL ON FUNCTION meta.columns_of, meta.require_right, meta.referrers, meta.edit FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meta.edit TO onemap_planner, onemap_water, onemap_drainage, onemap_gas, onemap_heat, onemap_power,
-      onemap_telecom, onemap_address, onemap_admin;
+-- Everybody may ask; the layer's own grants answer.
+GRANT EXECUTE ON FUNCTION meta.edit TO onemap_anonymous, onemap_planner, onemap_water, onemap_drainage, onemap_gas, onemap_heat,
+      onemap_power, onemap_telecom, onemap_address, onemap_admin;
 COMMENT ON FUNCTION meta.edit IS 'Edits one feature as the caller''s role may: a batch of kind edit, with history and audit';

@@ -1,4 +1,5 @@
--- The roles of 0520 once more, in a file that a restore runs too: roles and their memberships belong to the server, not to the dump.
+-- Three administrators with one duty each (GB/T 22239-2019, 8.1.4.2 d and 8.1.5): admin keeps the system, security the users, auditor reads the
+-- audit. Security and auditor see what anybody sees: they are members of onemap_anonymous and of nothing else.
 DO $$
 DECLARE r text;
 BEGIN
