@@ -13,9 +13,13 @@ CITY_TIME = dt.timezone(dt.timedelta(hours=8))
 
 _PARTIAL = re.compile(
     r"^(?P<year>\d{4})(-(?P<month>\d{2})(-(?P<day>\d{2})"
-    r"([Tt ](?P<time>\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)(?P<zone>[Zz]|[+-]\d{2}:?\d{2})?)?)?)?$",
+    r"([Tt ]((?P<time>\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)(?P<zone>[Zz]|[+-]\d{2}:?\d{2})?)?)?)?)?$",
     re.ASCII,
 )
+"""GDAL writes a day as `2024-05-01T`, without a time."""
+_LEAP = re.compile(r"([Tt ]\d{2}:59):60(?:\.\d{1,9})?")
+_PLUS = re.compile(r"([Tt]\d{2}:\d{2}[:.\d]*) (?=\d{2}:?\d{2})")
+"""A + that nobody escaped is a blank when it arrives."""
 _DAY = dt.timedelta(days=1)
 
 
@@ -49,7 +53,7 @@ def _days(text: str, name: str) -> Span:
     year, month, day = (int(match[part]) if match[part] else None for part in ("year", "month", "day"))
     try:
         if match["time"]:
-            dt.time.fromisoformat(match["time"][:15])
+            _instant(text if year else "0004" + text[4:])
         if year == 0:
             dt.date(4, month or 1, day or 1)
             return Span(None, None)
@@ -63,12 +67,26 @@ def _days(text: str, name: str) -> Span:
         raise _wrong(text, name) from None
 
 
+def _instant(text: str) -> dt.datetime:
+    """The instant of a text with a time; without a zone in the city's time. A leap second is the last before the next minute (RFC 3339,
+    5.6; 5.7). Raises ValueError."""
+    given = dt.datetime.fromisoformat(_LEAP.sub(r"\1:59.999999", text.upper()))
+    return given if given.tzinfo else given.replace(tzinfo=CITY_TIME)
+
+
+def _is_turned(first: str, last: str) -> bool:
+    """Whether both ends say a time of day, and the last one is the earlier."""
+    if not all(":" in end and not end.startswith("0000") for end in (first, last)):
+        return False
+    return _instant(first) > _instant(last)
+
+
 def span(text: str, name: str = "datetime") -> Span:
     """The days meant by an OGC API `datetime` (Features part 1, 7.15.4; RFC 3339 5.6): an instant, a partial date or an interval
     whose ends may be `..` or empty. Both ends of an interval belong to it. A time of day is cut to its day as written: valid time
     is kept in whole civil days. Raises InputError for anything else, a thirteenth month and an end before its beginning included.
     """
-    text = text.strip()
+    text = _PLUS.sub(r"\1+", text.strip())
     if "/" not in text:
         if text in ("", ".."):
             raise _wrong(text, name)
@@ -78,7 +96,7 @@ def span(text: str, name: str = "datetime") -> Span:
         raise _wrong(text, name)
     first = None if ends[0] in ("", "..") else _days(ends[0], name).first
     after = None if ends[1] in ("", "..") else _days(ends[1], name).after
-    if first and after and first >= after:
+    if (first and after and first >= after) or _is_turned(*ends):
         raise InputError(f"the interval {text[:60]!r} ends before it begins", where=name, remedy="Write the earlier date first")
     return Span(first, after)
 
@@ -86,16 +104,15 @@ def span(text: str, name: str = "datetime") -> Span:
 def moment(text: str, name: str = "as-of") -> dt.datetime:
     """The instant meant by `as-of`: an RFC 3339 date-time, or a (partial) date, which means the end of that day, month or year
     in the city's time: all that was recorded by then. Without a zone the city's time is meant. Raises InputError."""
-    text = text.strip().replace(" ", "+", 1) if re.search(r"[Tt].* \d", text) else text.strip()
+    text = _PLUS.sub(r"\1+", text.strip())
     match = _PARTIAL.match(text)
     if not match or "/" in text:
         raise _wrong(text, name)
     if match["time"]:
         try:
-            instant = dt.datetime.fromisoformat(text.upper())
+            return _instant(text)
         except ValueError:
             raise _wrong(text, name) from None
-        return instant if instant.tzinfo else instant.replace(tzinfo=CITY_TIME)
     after = _days(text, name).after
     if after is None:
         raise _wrong(text, name)

@@ -31,6 +31,10 @@ D = dt.date
         ("../..", None, None),
         ("0000-01-01T00:00:00Z/2020-01-01T00:00:00Z", None, D(2020, 1, 2)),
         ("9999", D(9999, 1, 1), None),
+        ("2016-12-31T23:59:60Z", D(2016, 12, 31), D(2017, 1, 1)),
+        ("2020-01-31T23:00:00 08:00/2020-02-01T23:00:00 08:00", D(2020, 1, 31), D(2020, 2, 2)),
+        ("2020-01-31T10:00:00Z/2020-01-31T18:00:00+08:00", D(2020, 1, 31), D(2020, 2, 1)),
+        ("2020-01-31T/..", D(2020, 1, 31), None),
     ],
 )
 def test_datetime_covers_whole_days(text, first, after):
@@ -52,6 +56,10 @@ def test_datetime_covers_whole_days(text, first, after):
         "2020/2021/2022",
         "2020-01-01T25:00:00Z",
         "2020-01-01T00:00:00+99",
+        "2020-01-01T00:00:00+99:00",
+        "2020-01-01T12:30:60Z",
+        "2020-01-01T10:00:00Z/2020-01-01T09:00:00Z",
+        "2020-01-01T10:00:00Z/2020-01-01T17:00:00+08:00",
         "２０２０",
         "2020-01-01;DROP",
         "-2020",
@@ -67,6 +75,10 @@ def test_as_of_a_day_means_its_end_in_the_city():
     assert temporal.moment("2024-05-01") == dt.datetime(2024, 5, 1, 15, 59, 59, 999999, tzinfo=dt.UTC)
     assert temporal.moment("2024-05-01T12:00:00Z") == dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
     assert temporal.moment("2024-05-01T20:00:00") == dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
+    assert (
+        temporal.moment("2024-05-01T20:00:00 08:00") == temporal.moment("2024-05-01T20:00:00+08:00") == temporal.moment("2024-05-01T12:00Z")
+    )
+    assert temporal.moment("2016-12-31T23:59:60Z") == dt.datetime(2016, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC)
     for wrong in ("2024-13", "2024/2025", "now", ""):
         with pytest.raises(InputError):
             temporal.moment(wrong)
