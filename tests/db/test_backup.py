@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import room
 from rasterio.transform import from_bounds
 
 from etl import raster
@@ -36,8 +36,7 @@ def homes(monkeypatch: pytest.MonkeyPatch):
         settings.cache_clear()
 
     def new() -> Path:
-        home = Path(tempfile.mkdtemp(prefix="onemap-home-"))
-        home.chmod(0o755)
+        home = room.new_home("onemap-home-")
         made.append(home)
         turn_to(home)
         cluster.start()

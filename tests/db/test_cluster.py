@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import room
 
 from gis.db import cluster, connection, migrations
 from gis.errors import StoreError
@@ -25,8 +26,7 @@ from gis.settings import settings
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty home without a cluster; whatever runs there afterwards is removed."""
-    folder = Path(tempfile.mkdtemp(prefix="onemap-home-"))
-    folder.chmod(0o755)
+    folder = room.new_home("onemap-home-")
     yield from _used(folder, monkeypatch)
 
 

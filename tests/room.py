@@ -1,0 +1,26 @@
+"""Where the tests keep the databases that they throw away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from gis.db.tuning import machine_memory
+
+CLUSTER = 1_500_000_000
+"""What the clusters of one process take at most, in bytes."""
+
+
+def new_home(prefix: str) -> Path:
+    """An empty folder for a cluster: in memory where the clusters of all processes that test have room, else among the temporary files.
+
+    A database is copied for every other test; its 1,300 files are copied in memory in a sixth of the time.
+    """
+    memory, processes = Path("/dev/shm"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    is_usable = memory.is_dir() and os.access(memory, os.W_OK | os.X_OK)
+    is_roomy = is_usable and shutil.disk_usage(memory).free >= processes * CLUSTER and machine_memory() >= 2 * processes * CLUSTER
+    home = Path(tempfile.mkdtemp(prefix=prefix, dir=memory if is_roomy else None))
+    home.chmod(0o755)  # the server's account passes through
+    return home
