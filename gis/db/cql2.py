@@ -43,7 +43,6 @@ _SPATIAL = {
     "s_crosses": "ST_Crosses",
     "s_overlaps": "ST_Overlaps",
 }
-_SPATIAL_TURNED = {"s_within": "s_contains", "s_contains": "s_within"}
 _ARRAYS = {
     "a_equals": "({0} @> {1} AND {0} <@ {1})",
     "a_contains": "({0} @> {1})",
@@ -54,6 +53,10 @@ _ARRAYS = {
 _FOLDS = {"casei": "lower({})", "accenti": "regexp_replace(normalize({}, NFD), U&'[\\0300-\\036F]', '', 'g')"}
 """Case, and the marks that stand for themselves once a letter is taken apart (tones of Pinyin, accents)."""
 GEOMETRY_NAMES = ("geom", "geometry")
+_LITERAL = re.compile(r"('(?:[^']|'')*')")
+_CONTROLS = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
+_ESCAPE = re.compile(r"\\(?:\\|([abtnvfr]))")
+_ILIKE = re.compile(r'("(?:[^"]|"")+"|[^\W\d][\w.:]*)\s+(not\s+)?ilike\s*$', re.IGNORECASE)
 
 
 def where(
@@ -90,11 +93,28 @@ def parsed(text_or_json: str | dict) -> dict | bool:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
             raise InputError("the filter is not JSON") from None
+    text = _respelt(text)
     _refuse_deep(text)
     try:
         return cql2_parser.parse_text(text).to_json()
     except (cql2_parser.ParseError, ValueError, TypeError, RecursionError) as error:
         raise InputError("the filter is not CQL2", where=_place(str(error)), remedy=_hint(text)) from None
+
+
+def _respelt(text: str) -> str:
+    """The text as the parser reads it: control characters within literals that are written as \\t and the like, and \\' for a quote
+    (/req/cql2-text/escaping); ILIKE, which GDAL writes, as LIKE of both in one case."""
+    parts = _LITERAL.split(text)
+    if len(parts) == 1:
+        return text
+    if "\\'" in text and "'" in parts[-1]:  # a literal does not end where it seems to: \' stands for a quote
+        parts = _LITERAL.split(re.sub(r"(?<!\\)\\'", "''", text))
+    for i in range(0, len(parts) - 1, 2):
+        parts[i + 1] = _ESCAPE.sub(lambda found: _CONTROLS.get(found[1], found[0]), parts[i + 1])
+        if found := _ILIKE.search(parts[i]):
+            parts[i] = f"{parts[i][: found.start()]}CASEI({found[1]}) {found[2] or ''}LIKE "
+            parts[i + 1] = f"CASEI({parts[i + 1]})"
+    return "".join(parts)
 
 
 def _refuse_deep(text: str) -> None:
@@ -214,10 +234,8 @@ class _Writer:
         raise InputError(f"operator {op[:40]!r} is not understood", remedy="See the conformance classes of this server")
 
     def sides(self, nodes: list) -> list[sql.Composable]:
-        """Values that are compared with each other, all of one kind, at least one of them a property."""
-        types = [found for node in nodes if (found := self.type_of(node))]
-        if not types:
-            raise InputError("a comparison needs a property", where=_shown(nodes[0]))
+        """Values that are compared with each other, all of one kind: that of the first property among them, or of the first value."""
+        types = [found for node in nodes if (found := self.type_of(node))] or [_type_of_value(nodes[0])]
         sides = [self.side(node, types[0]) for node in nodes]
         if {side.kind for side in sides} == {"day", "moment"}:
             sides = [side.at_midnight() for side in sides]
@@ -263,16 +281,16 @@ class _Writer:
         return sql.SQL("({} IN ({}))").format(first, sql.SQL(", ").join(rest))
 
     def like(self, node, pattern) -> sql.Composable:
-        text = pattern
-        while isinstance(text, dict) and text.get("op") in _FOLDS:
-            text = _exactly(text["op"], text.get("args"), 1)[0]
-        if not isinstance(text, str) or self.type_of(node) not in ("text", "code"):
+        text = _unfolded(pattern)
+        if not isinstance(text, str) or (self.type_of(node) or _type_of_value(node)) not in ("text", "code"):
             raise InputError("LIKE compares a text property with a 'pattern'", where=_shown(node))
         if (len(text) - len(text.rstrip("\\"))) % 2:
             raise InputError("a LIKE pattern ends with a single backslash", remedy="Double it")
         return sql.SQL("({} LIKE {})").format(*self.sides([node, pattern]))
 
     def is_null(self, node) -> sql.Composable:
+        if self.is_geometry(node) and not self.layer.is_raster:
+            return sql.SQL("({} IS NULL)").format(self.identifier("geom"))
         name = self.column(node)
         if name is None:
             raise InputError("IS NULL asks about a property", where=_shown(node))
@@ -280,16 +298,19 @@ class _Writer:
 
     def spatial(self, op: str, left, right) -> sql.Composable:
         """Always with && so that the index serves under row security too (&& is not leak-proof inside the function)."""
-        if self.is_geometry(right):
-            op, left, right = _SPATIAL_TURNED.get(op, op), right, left
-        if self.layer.is_raster or not self.is_geometry(left):
+        if self.layer.is_raster:
             raise InputError(f"{op} compares the geometry of the layer with a given one", remedy=f"{op}(geom, POINT(117 32))")
-        literal = self.bind(values.ewkb_hex(values.of_one_kind(op, values.geometry(right, self.filter_crs))), "geometry")
-        geom = self.identifier("geom")
-        test = sql.SQL("({geom} && {literal} AND {function}({geom}, {literal}))").format(
-            geom=geom, literal=literal, function=sql.SQL(_SPATIAL[op])
-        )
+        one, other = self.shape(op, left), self.shape(op, right)
+        test = sql.SQL("({one} && {other} AND {function}({one}, {other}))").format(one=one, other=other, function=sql.SQL(_SPATIAL[op]))
         return sql.SQL("(NOT {})").format(test) if op == "s_disjoint" else test
+
+    def shape(self, op: str, node) -> sql.Composable:
+        """The geometry of the layer, or a given one. Raises InputError for anything else."""
+        if self.is_geometry(node):
+            return self.identifier("geom")
+        if self.column(node) is not None:
+            raise InputError(f"{op} compares the geometry of the layer with a given one", remedy=f"{op}(geom, POINT(117 32))")
+        return self.bind(values.ewkb_hex(values.of_one_kind(op, values.geometry(node, self.filter_crs))), "geometry")
 
     def is_geometry(self, node) -> bool:
         return isinstance(node, dict) and len(node) == 1 and node.get("property") in GEOMETRY_NAMES
@@ -307,8 +328,6 @@ class _Writer:
 
     def arrays(self, op: str, left, right) -> sql.Composable:
         """A list of texts against another, as sets."""
-        if self.column(left) is None and self.column(right) is None:
-            raise InputError(f"{op} compares a property that is a list", where=_shown(left))
         return sql.SQL(_ARRAYS[op]).format(*(self.list_of(op, node) for node in (left, right)))
 
     def list_of(self, op: str, node) -> sql.Composable:
@@ -319,6 +338,29 @@ class _Writer:
         if not isinstance(node, list) or len(node) > MAX_LIST or not all(isinstance(one, str) for one in node):
             raise InputError(f"{op} takes a list of at most {MAX_LIST:,} texts", where=_shown(node), remedy="('a', 'b')")
         return self.bind([_clean(one) for one in node], "text[]")
+
+
+def _unfolded(node):
+    """What stands within casei and accenti."""
+    while isinstance(node, dict) and node.get("op") in _FOLDS:
+        node = _exactly(node["op"], node.get("args"), 1)[0]
+    return node
+
+
+def _type_of_value(node) -> str:
+    """The type of a column that a literal could stand in. Raises InputError for what is no plain value."""
+    match _unfolded(node):
+        case bool():
+            return "bool"
+        case int() | float():
+            return "real"
+        case str():
+            return "text"
+        case {"date": _}:
+            return "date"
+        case {"timestamp": _}:
+            return "timestamp"
+    raise InputError("a comparison needs a property or a plain value", where=_shown(node))
 
 
 def _exactly(op: str, args, count: int) -> list:

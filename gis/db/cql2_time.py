@@ -63,8 +63,6 @@ def condition(op: str, left, right, *, column: Callable, kind: Callable, identif
     identifier: name → SQL; bind: (value, SQL type) → SQL. Raises InputError."""
     first, second = (_argument(op, node, column, kind) for node in (left, right))
     ends = (first.start, first.end, second.start, second.end)
-    if not any(end.column for end in ends):
-        raise InputError(f"{op} compares a date or timestamp property", where=str(left)[:60])
     _require_shape(op, first, second)
     by_day = all(end.literal is None or not isinstance(end.literal, dt.datetime) for end in ends)
     by_day = by_day and all(end.column is None or kind(end.column) == "day" for end in ends)

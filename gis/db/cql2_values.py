@@ -56,6 +56,7 @@ def moment(value) -> Moment:
         case {"timestamp": text}:
             return _parsed_timestamp(text)
         case str() as text:
+            text = text.removesuffix("T")  # so GDAL writes a day
             return _parsed_timestamp(text) if "T" in text else _parsed_date(text)
     raise InputError("a date or timestamp is wanted here", remedy="Write DATE('2024-05-31')")
 
@@ -108,12 +109,22 @@ def _numbers(values, count: tuple[int, ...]) -> list[float]:
     return [float(value) for value in values]
 
 
-def _bbox(values) -> shapely.Geometry:
+def _bbox(values, name: str | None) -> shapely.Geometry:
+    """The box in the CRS of this name (None: CRS84), axes as they came. A box of degrees whose west lies east of its east crosses the
+    antimeridian; the edges of one in metres are followed closely, as those of `bbox` are."""
     numbers = _numbers(values, (4, 6))
-    west, south, east, north = numbers if len(numbers) == 4 else (numbers[0], numbers[1], numbers[3], numbers[4])
-    if west > east or south > north:
+    low, high = numbers[:2], numbers[len(numbers) // 2 :][:2]
+    lon = 1 if name is not None and crs.is_northing_easting(name) else 0
+    crosses = low[lon] > high[lon] and (name is None or crs.is_geographic(name))
+    if low[1 - lon] > high[1 - lon] or (low[lon] > high[lon] and not crosses):
         raise InputError("a bbox is west, south, east, north", where=str(values)[:80])
-    return shapely.box(west, south, east, north)
+    if crosses:
+        ends = [[*low], [*high]]
+        ends[0][lon], ends[1][lon] = -180.0, 180.0
+        return shapely.multipolygons([shapely.box(*low, *ends[1]), shapely.box(*ends[0], *high)])
+    box = shapely.box(*low, *high)
+    longest = max(high[0] - low[0], high[1] - low[1])
+    return box if name is None or crs.is_geographic(name) or not longest else shapely.segmentize(box, longest / 16)
 
 
 def _geojson(value: dict) -> shapely.Geometry:
@@ -133,7 +144,7 @@ def geometry(value, filter_crs: str = "CRS84") -> shapely.Geometry:
     """
     match value:
         case {"bbox": numbers}:
-            found = _bbox(numbers)
+            found = _bbox(numbers, require_system(filter_crs))
         case {"type": str()}:
             found = _geojson(value)
         case _:
