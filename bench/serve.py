@@ -23,7 +23,7 @@ from bench.callers import called, called_times, measured, over, report
 from bench.serving import Server, bare, ours, stock_pygeoapi, table, tipg
 from gis.access import accounts
 from gis.api import cursor
-from gis.api.provider import ordered
+from gis.api.listing import ordered
 from gis.catalog.model import ROLES
 from gis.catalog.read import catalog
 

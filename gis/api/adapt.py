@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from importlib import import_module
@@ -18,6 +17,7 @@ from pygeoapi import l10n
 from pygeoapi.plugin import PLUGINS
 
 from gis.api import boxes, environment, pages, records, tile_grid
+from gis.api.listing import Filter
 from gis.api.serialize import to_json
 from gis.catalog.observed import SENSORS
 from gis.catalog.read import catalog
@@ -89,14 +89,6 @@ tiles.TileMatrixSetEnum = Enum(
         for grid in tile_grid.GRIDS.values()
     },
 )
-
-
-@dataclass(frozen=True)
-class Filter:
-    """A CQL2 filter as it came: text or JSON, and the CRS of its coordinates. The provider knows the columns and judges it."""
-
-    text: str
-    crs: str = "CRS84"
 
 
 def _with_crs(found: Filter, *, filter_crs_uri: str, **_) -> Filter:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import orjson
 from psycopg2 import sql
@@ -35,7 +36,17 @@ class Sort:
     required: frozenset[str]
     """Columns that are never null: the key's."""
 
-    @property
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The columns, from the most significant on."""
+        return tuple(name for name, _ in self.by)
+
+    @cached_property
+    def is_by_required(self) -> bool:
+        """Whether it goes upwards by columns that are never null: an order that the key's index has."""
+        return all(name in self.required and not descending for name, descending in self.by)
+
+    @cached_property
     def fingerprint(self) -> str:
         """What binds a cursor to its order: a cursor of another one is refused."""
         return hashlib.sha256(orjson.dumps([self.layer, self.by])).hexdigest()[:12]
@@ -80,7 +91,7 @@ def behind(sort: Sort, position: list[str | None], columns: dict[str, Column], b
     def placeholder(name: str, value: str) -> sql.Composable:
         return bind(value, SQL_TYPE[columns[name].type])
 
-    if all(not descending and name in sort.required for name, descending in sort.by):
+    if sort.is_by_required:
         names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in sort.by)
         values = [placeholder(name, value) for (name, _), value in zip(sort.by, position, strict=True)]
         return sql.SQL("({}) > ({})").format(names, sql.SQL(", ").join(values))
