@@ -257,28 +257,36 @@ def change_password(name: str, old: str, new: str, address: str) -> None:
 SESSION_PREFIX = "os_"
 _SESSION = """
 INSERT INTO access.key (user_name, sha256, prefix, kind, expires_at, last_used_at, last_used_from)
-VALUES (%(name)s, %(digest)s, %(prefix)s, 'session', now() + make_interval(secs => %(lives)s), now(), %(address)s) RETURNING expires_at
+VALUES (%(name)s, %(digest)s, %(prefix)s, 'session', now() + make_interval(secs => %(lives)s), now(), %(address)s)
+RETURNING expires_at, (SELECT u.role FROM access."user" u WHERE u.name = user_name)
 """
 
 
 def begin_session(name: str, key: str, address: str) -> dt.datetime:
-    """Keep a new session of a user (its digest); when it ends at the latest."""
+    """Keep a new session of a user (its digest); when it ends at the latest. Those that are long over go."""
     given = {"name": name, "digest": digest(key), "prefix": key[:9], "lives": settings().session_hours * 3600, "address": address[:64]}
     with writing(ROLE) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT access.forget_sessions()")
         cursor.execute(_SESSION, given)
-        return cursor.fetchone()[0]
+        ends, role = cursor.fetchone()
+        _trace(cursor, name, role, "session begun", {"prefix": given["prefix"], "address": given["address"]})
+        return ends
 
 
-def end_session(key: str) -> bool:
+def end_session(key: str, address: str = "") -> bool:
     """Whether there was such a session; it holds no longer."""
     with writing(ROLE) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE access.key SET revoked_at = now() WHERE sha256 = %s AND kind = 'session' AND revoked_at IS NULL", (digest(key),)
+            "UPDATE access.key SET revoked_at = now() WHERE sha256 = %s AND kind = 'session' AND revoked_at IS NULL"
+            ' RETURNING user_name, (SELECT u.role FROM access."user" u WHERE u.name = user_name)',
+            (digest(key),),
         )
-        ended = bool(cursor.rowcount)
+        ended = cursor.fetchone()
+        if ended:
+            _trace(cursor, *ended, "session ended", {"prefix": key[:9], "address": address[:64]})
     if ended:
         generation.advance()
-    return ended
+    return bool(ended)
 
 
 _ABOUT = """

@@ -116,7 +116,7 @@ def end_session() -> Response:
     """Ends the session whose key was sent; it holds in no worker from now on. Raises NotFound for what is no session."""
     _someone()
     sent = request.headers.get("X-API-Key") or request.headers.get("Authorization", "").partition(" ")[2].strip()
-    if not sent.startswith(lookup.SESSION_PREFIX) or not lookup.end_session(sent):
+    if not sent.startswith(lookup.SESSION_PREFIX) or not lookup.end_session(sent, here().address):
         raise NotFound("no session")
     return Response(status=204)
 

@@ -77,6 +77,14 @@ def test_a_session_ends_when_told_or_unused_and_everywhere_at_once(client):
     session = {"X-API-Key": client.post("/account/session", headers=login).json["session"]}
     accounts.set_password("li", NEW, must_change=False)
     assert client.get("/account", headers=session).status_code == 401, "another password ends the sessions of before"
+    begun, ended = (rows("SELECT user_name, role FROM access.audit WHERE action = %s", (f"session {what}",)) for what in ("begun", "ended"))
+    assert set(begun) == {("li", "water")} and ended == [("li", "water")]
+    rows("UPDATE access.key SET expires_at = now() - interval '2 days' WHERE revoked_at IS NULL")
+    rows("UPDATE access.key SET revoked_at = now() - interval '2 days' WHERE revoked_at IS NOT NULL")
+    kept = accounts.new_key("li")
+    rows("UPDATE access.key SET expires_at = now() - interval '2 days' WHERE kind = 'key'")
+    client.post("/account/session", headers={"Authorization": basic("li", NEW)})
+    assert rows("SELECT kind FROM access.key ORDER BY id") == [("key",), ("session",)] and kept, "what is long over goes, keys stay listed"
 
 
 def test_the_auditor_reads_the_audit_and_nobody_else(client):

@@ -161,7 +161,7 @@ def test_what_cannot_be_written_is_an_error_within_a_bounded_time(monkeypatch, c
 
 
 def test_a_long_transaction_holds_up_nobody():
-    with writing("water", "wang") as slow, slow.cursor() as cursor:
+    with writing("identity", "wang") as slow, slow.cursor() as cursor:
         cursor.execute("INSERT INTO access.audit (action) VALUES ('edit')")
         begun = time.perf_counter()
         record()

@@ -53,17 +53,17 @@ def test_an_unknown_role_is_refused():
 
 
 def test_writing_commits_and_a_failure_undoes_all_of_it():
-    with writing("water", "me") as link, link.cursor() as cursor:
+    with writing("identity", "me") as link, link.cursor() as cursor:
         cursor.execute("INSERT INTO access.audit (action) VALUES ('seen')")
-    with pytest.raises(ZeroDivisionError), writing("water") as link, link.cursor() as cursor:
+    with pytest.raises(ZeroDivisionError), writing("identity") as link, link.cursor() as cursor:
         cursor.execute("INSERT INTO access.audit (action) VALUES ('half')")
         raise ZeroDivisionError
     with reading("auditor") as link:
-        assert _one(link, "SELECT array_agg(action), min(user_name), min(role) FROM access.audit") == (["seen"], "me", "onemap_water")
+        assert _one(link, "SELECT array_agg(action), min(user_name), min(role) FROM access.audit") == (["seen"], "me", "onemap_identity")
 
 
 def test_the_audit_can_only_grow():
-    with writing("admin") as link, link.cursor() as cursor:
+    with writing("identity") as link, link.cursor() as cursor:
         cursor.execute("INSERT INTO access.audit (action) VALUES ('x')")
     for statement in ("UPDATE access.audit SET n = 1", "DELETE FROM access.audit", "TRUNCATE access.audit"):
         for role in ("admin", "water"):
