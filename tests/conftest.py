@@ -7,13 +7,12 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg2
 import pytest
 import room
-from psycopg2 import sql
-from serving import built_viewer, loaded_city, served_city  # noqa: F401 (fixtures)
+from serving import built_viewer, database, loaded_city, served_city, settings_for  # noqa: F401 (fixtures)
 
 from gis.catalog import read
 from gis.db import cluster, connection, migrations, plan
@@ -72,51 +71,39 @@ def template(pg: Path) -> str:
 
 
 @pytest.fixture
-def store_db(pg: Path, template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def original(template: str) -> str:
+    """The name of the database that a test gets a copy of; a folder of tests may have another."""
+    return template
+
+
+@pytest.fixture
+def store_db(original: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A fresh copy of the template with a home of its own; the settings (and the environment of commands run by the
     test) point to it.
 
     Yields the owner's DSN.
     """
-    yield from _fresh(template, tmp_path / "home", monkeypatch)
+    with _copy(original, tmp_path / "home", monkeypatch) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")
-def module_db(pg: Path, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def module_db(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same, once for all tests of a file: what one of them changes the others must not ask."""
-    with pytest.MonkeyPatch.context() as environment:
-        yield from _fresh(template, tmp_path_factory.mktemp("module") / "home", environment)
+    home = tmp_path_factory.mktemp("module") / "home"
+    with pytest.MonkeyPatch.context() as environment, _copy(template, home, environment) as dsn:
+        yield dsn
 
 
-def _fresh(template: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    maintenance = cluster.parameters("postgres")
-    serving = {"user": connection.LOGIN, "password": cluster.secret(connection.LOGIN), "dbname": name}
-    dsn = psycopg2.extensions.make_dsn(**cluster.parameters(name))
-    dsn_serving = psycopg2.extensions.make_dsn(**cluster.parameters(name) | serving)
-    _run(maintenance, sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(name), sql.Identifier(template)))
-    monkeypatch.setenv("ONEMAP_HOME", str(home))
-    monkeypatch.setenv("ONEMAP_DSN", dsn)
-    monkeypatch.setenv("ONEMAP_DSN_SERVING", dsn_serving)
-    monkeypatch.setenv("ONEMAP_RATE_PER_S", "0")  # tests ask faster than callers may; tests/access says what limits do
-    _forget_settings()
-    with connection.owner() as link, link.cursor() as cursor:
-        cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(*map(sql.Identifier, (name, connection.LOGIN))))
-        cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-    yield dsn
-    monkeypatch.undo()
-    _forget_settings()
-    _run(maintenance, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _run(parameters: dict, statement: sql.Composable) -> None:
-    link = psycopg2.connect(**parameters)
-    try:
-        link.autocommit = True
-        with link.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        link.close()
+@contextmanager
+def _copy(template: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with database(f"test_{next(_numbers)}", template) as name:
+        for setting, value in settings_for(name, home).items():
+            monkeypatch.setenv(setting, value)
+        _forget_settings()
+        yield os.environ["ONEMAP_DSN"]
+        monkeypatch.undo()
+        _forget_settings()
 
 
 @pytest.fixture(scope="session")

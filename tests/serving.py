@@ -134,12 +134,20 @@ def database(name: str, source: str) -> Iterator[str]:
 
 def environment(name: str, home: Path) -> dict[str, str]:
     """The environment of commands that work on this database with this home."""
+    return os.environ | settings_for(name, home) | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+
+
+def settings_for(name: str, home: Path) -> dict[str, str]:
+    """The settings that lead to this database and this home; the server's login may connect from now on, nobody else.
+
+    Tests ask faster than callers may: tests/access says what limits do.
+    """
     owner = cluster.parameters(name)
     serving = owner | {"user": connection.LOGIN, "password": cluster.secret(connection.LOGIN)}
-    _run(owner, sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(*map(sql.Identifier, (name, connection.LOGIN))))
+    rights = "GRANT CONNECT ON DATABASE {0} TO {1}; REVOKE ALL ON DATABASE {0} FROM PUBLIC"
+    _run(owner, sql.SQL(rights).format(*map(sql.Identifier, (name, connection.LOGIN))))
     dsn = psycopg2.extensions.make_dsn
-    settings = {"ONEMAP_HOME": str(home), "ONEMAP_DSN": dsn(**owner), "ONEMAP_DSN_SERVING": dsn(**serving), "ONEMAP_RATE_PER_S": "0"}
-    return os.environ | settings | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    return {"ONEMAP_HOME": str(home), "ONEMAP_DSN": dsn(**owner), "ONEMAP_DSN_SERVING": dsn(**serving), "ONEMAP_RATE_PER_S": "0"}
 
 
 def _run(parameters: dict, statement: sql.Composable) -> None:

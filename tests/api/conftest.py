@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from api_rows import Caller, put
 from rights_matrix import matrix  # noqa: F401 (fixture)
+from serving import database, settings_for
 
 from gis.access import accounts, identity
 from gis.api import site
 from gis.api.app import create_app
 from gis.api.tile_cache import cache
 from gis.catalog.read import catalog
+from gis.db.connection import close_pool
 from gis.settings import settings
 
 
@@ -24,14 +26,38 @@ def unthrottled(store_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def filled(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database with one good row per layer."""
+    home = tmp_path_factory.mktemp("filled") / "home"
+    with database("filled", template) as name:
+        with pytest.MonkeyPatch.context() as environment:
+            for setting, value in settings_for(name, home).items():
+                environment.setenv(setting, value)
+            _forget()
+            for layer in catalog().vectors:
+                put(layer.id, {})
+        _forget()
+        yield name
+
+
+def _forget() -> None:
+    close_pool()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def original(request: pytest.FixtureRequest, template: str) -> str:
+    """For tests of the application the database with the rows."""
+    return request.getfixturevalue("filled") if "app" in request.fixturenames else template
+
+
 @pytest.fixture
 def app(store_db: str):
     """The application over a database with one good row per layer."""
     identity.forget()
     cache.clear()
     site._visits.clear()
-    for layer in catalog().vectors:
-        put(layer.id, {})
     return create_app()
 
 
