@@ -54,6 +54,7 @@ def _begin() -> Response | None:
     granted = cors.preflight(visit.method, visit.header("ORIGIN"), visit.header("ACCESS_CONTROL_REQUEST_METHOD"))
     if granted is not None:
         return Response(status=204, headers=granted)
+    cors.require_own(visit)
     if request.endpoint in _OPEN:
         visit.require_wellformed()
     else:

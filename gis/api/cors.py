@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from gis.errors import DefinitionError
+from gis.errors import AccessDenied, DefinitionError
 from gis.settings import settings
+
+if TYPE_CHECKING:
+    from gis.api.visit import Visit
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 HEADERS = "Content-Type, Accept, Accept-Language, If-Match, If-None-Match, Prefer, X-Request-Id, Content-Crs"
@@ -44,6 +49,29 @@ def preflight(method: str, origin: str | None, asked: str | None) -> dict[str, s
         return None
     allowed = HEADERS if found["Access-Control-Allow-Origin"] == "*" else f"{HEADERS}, {CREDENTIALS}"
     return found | {"Access-Control-Allow-Methods": METHODS, "Access-Control-Allow-Headers": allowed, "Access-Control-Max-Age": LIVES_S}
+
+
+def require_own(visit: Visit) -> None:
+    """Refuses what a page of another site makes a browser send: a browser that was once asked for a name and password sends them with every
+    request to this server, whoever made it send one, and a form needs no leave to post. So whatever changes or starts something and comes
+    with such credentials comes from a page of this server, of a listed origin, or from no page. Keys are sent by nobody unasked.
+
+    Source: Fetch, `Origin`; W3C Fetch Metadata, `Sec-Fetch-Site`, which a page cannot set. Raises AccessDenied.
+    """
+    origin, site = visit.header("ORIGIN"), visit.header("SEC_FETCH_SITE")
+    if visit.method in _READING or not (origin or site) or not (visit.header("AUTHORIZATION") or "").lower().startswith("basic"):
+        return
+    if site in ("same-origin", "none") or origin in _listed(settings().cors_origins):
+        return
+    own = {urlsplit(address).netloc for address in (settings().public_url, visit.found_at) if address}
+    if site is None and urlsplit(origin or "").netloc in own:
+        return
+    raise AccessDenied(
+        "A page of another site sent this", remedy="Its origin is listed in ONEMAP_CORS_ORIGINS, or it sends a key instead of a password"
+    )
+
+
+_READING = ("GET", "HEAD", "OPTIONS")
 
 
 @lru_cache

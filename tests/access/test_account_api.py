@@ -217,6 +217,43 @@ def test_pages_of_other_origins_may_ask_where_they_are_listed(client, chosen):
             create_app()
 
 
+def test_what_a_page_of_another_site_sends_with_the_browsers_password_is_refused(client, chosen):
+    """A browser that knows the password sends it with a form of any page: nothing is changed or started so."""
+    accounts.add_user("li", "water", PASSWORD)
+    sent = {"Authorization": basic("li", PASSWORD), "Content-Type": "text/plain"}
+    page, own = "https://desk.example.org", "http://localhost"
+    run, question = "/processes/geocode/execution", '{"inputs": {"text": "x"}}'
+
+    def posted(path: str = run, **headers) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.post(path, data=question, headers=sent | named).status_code
+
+    foreign = ({"Origin": page}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}, {"Origin": own, "Sec_Fetch_Site": "cross-site"},
+               {"Origin": page, "Sec_Fetch_Site": "same-site"})  # fmt: skip
+    for headers in foreign:
+        for path in (run, "/account/session", "/collections/water_pipe/items"):
+            assert posted(path, **headers) == 403, (path, headers)
+        assert client.delete("/collections/water_pipe/items/x", headers=sent | headers).status_code == 403
+        assert client.get("/collections/water_pipe/items", headers=sent | headers).status_code == 200, (
+            "what only reads tells the page nothing"
+        )
+    for headers in (
+        {},
+        {"Origin": own},
+        {"Origin": own, "Sec_Fetch_Site": "same-origin"},
+        {"Origin": page, "Sec_Fetch_Site": "same-origin"},
+    ):
+        assert posted(**headers) != 403, headers
+    key = {"X-API-Key": accounts.new_key("li"), "Origin": page, "Sec-Fetch-Site": "cross-site"}
+    assert client.post(run, data=question, headers=key).status_code != 403, "a page has a key only from its user"
+    chosen(cors_origins="*")
+    assert posted(Origin=page) == 403
+    chosen(cors_origins=page)
+    assert posted(Origin=page, Sec_Fetch_Site="cross-site") != 403
+    chosen(cors_origins="", public_url="https://map.example.org")
+    assert posted(Origin="https://map.example.org") != 403
+
+
 def test_the_account_is_in_the_document_and_the_audit_is_not(client):
     document = client.get("/openapi?f=json").text
     assert '"/account/password"' in document and '"/audit' not in document

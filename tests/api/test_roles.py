@@ -13,6 +13,7 @@ import uuid
 import pytest
 from api_rows import PASSWORD, Caller, basic
 from expected_rights import ROLES, WEST, Expected, tokens
+from psycopg2 import sql
 from rights_matrix import BEFORE, LAYERS, NEVER, THOROUGHLY, Asker, Seen, bare, contents, is_named, path_for, questions, text_of, tile_of
 from routes_probed import CHANGE, GET, Elsewhere
 
@@ -22,7 +23,7 @@ from gis.api import sprites
 from gis.api.app import create_app
 from gis.api.tile_cache import cache
 from gis.catalog.model import ROLES as THE_ROLES
-from gis.db.connection import owner
+from gis.db.connection import fetch, owner
 from gis.settings import settings
 
 
@@ -170,12 +171,27 @@ def test_rows_beside_a_right_are_never_there(matrix):
     assert west.get(f"/collections/hydrant/items/{LAYERS['hydrant'].id_of('e')}").status_code == 404
 
 
-def test_observations_are_for_who_sees_all_sensors(matrix):
-    """They are kept by sensor, not by place: who sees a part of the sensors reads none."""
-    everywhere = "/collections/sensor/cube?bbox=116,31,118,33"
-    whole, part = (matrix[name][0].get(f"{everywhere}&f=geojson") for name in ("water", "west"))
-    assert "4711" in whole.text and "4711" not in part.text
-    assert matrix["west"][0].get(f"/collections/sensor/locations/{LAYERS['sensor'].id_of('w')}").status_code == 404
+def test_observations_are_for_whom_their_sensors_are(matrix):
+    """Who sees a part of the sensors reads what these observed, and no more: in every answer, and in the database itself."""
+    layer = LAYERS["sensor"]
+    west, east = layer.token("sensor_id", "w"), layer.token("sensor_id", "e")
+    for query in ("cube?bbox=116,31,118,33", "area?coords=POLYGON((116 31,118 31,118 33,116 33,116 31))",
+                  "radius?coords=POINT(117 32)&within=50&within-units=km", "locations?limit=100"):  # fmt: skip
+        for form in ("geojson",) if query.startswith("locations") else ("geojson", "csv", "covjson"):
+            whole, part = (matrix[name][0].get(f"/collections/sensor/{query}&f={form}").text for name in ("water", "west"))
+            assert (west in whole, east in whole) == (True, True), query
+            assert (west in part, east in part) == (True, False), query
+    assert matrix["west"][0].get(f"/collections/sensor/locations/{layer.id_of('w')}").status_code == 200
+    hidden, never = (matrix["west"][0].get(f"/collections/sensor/locations/{name}") for name in (layer.id_of("e"), "never"))
+    assert hidden.status_code == never.status_code == 404
+    for query, seen in (("observation_series", 1), ("observation", 1)):
+        (found,) = fetch(rights.role_of("west", "water"), "west", sql.SQL(f"SELECT count(*) FROM pub.{query}"))
+        assert found == (seen,)
+    right = rights.add("user", "west", "sensor", columns=("name",))
+    try:  # values are none of the columns that are left
+        assert "4711" not in matrix["west"][0].get("/collections/sensor/cube?bbox=116,31,118,33").text
+    finally:
+        rights.remove(right)
 
 
 def test_a_cached_tile_is_not_given_to_another(matrix):
