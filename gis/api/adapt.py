@@ -126,6 +126,11 @@ _described = core.gen_collection
 _NO_RASTER = ("/schema", "/queryables")
 
 
+def _sortables(url: str, language: str) -> dict:
+    return {"rel": "http://www.opengis.net/def/rel/ogc/1.0/sortables", "type": "application/schema+json", "href": f"{url}/sortables?f=json",
+            "title": "可排序字段" if language == "zh" else "Sortables"}  # fmt: skip
+
+
 def _collection(api, request, dataset: str, locale) -> dict:
     """With the label (密级). A raster has cells, not properties that could be filtered: no links to what is not there."""
     if dataset == records.ID:
@@ -133,7 +138,10 @@ def _collection(api, request, dataset: str, locale) -> dict:
     made = _described(api, request, dataset, locale)
     if dataset == SENSORS:
         made = environment.describe(made, api.base_url, pages.language_of(locale))
-    made["label"] = catalog().layers[dataset].access.label
+    layer = catalog().layers[dataset]
+    made["label"] = layer.access.label
+    if not layer.is_raster:
+        made["links"].append(_sortables(f"{api.base_url}/collections/{dataset}", pages.language_of(locale)))
     if any(provider["type"] == "coverage" for provider in api.config["resources"][dataset]["providers"]):
         made["links"] = [link for link in made["links"] if not link["rel"].endswith(_NO_RASTER) and "coverage?f=html" not in link["href"]]
     return made
@@ -147,6 +155,9 @@ _QGIS = (  # without these QGIS filters on the client and guesses the schema
     "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/schemas",
     "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/core-roles-features",
     "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/queryables",
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/queryables",  # what the standard made of part 5
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/returnables-and-receivables",
+    "http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/sortables",
     "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
     "http://www.opengis.net/spec/cql2/1.0/conf/advanced-comparison-operators",
     "http://www.opengis.net/spec/cql2/1.0/conf/case-insensitive-comparison",
@@ -157,9 +168,10 @@ _QGIS = (  # without these QGIS filters on the client and guesses the schema
     "http://www.opengis.net/spec/cql2/1.0/conf/temporal-functions",
     "http://www.opengis.net/spec/cql2/1.0/conf/array-functions",
     "http://www.opengis.net/spec/cql2/1.0/conf/accent-insensitive-comparison",
+    "http://www.opengis.net/spec/cql2/1.0/conf/property-property",
 )
-_NOT_OURS = ("processes-1/1.0/conf/callback", "advanced-property-roles")
-"""Declared by pygeoapi for every feature collection; no callback is ever made."""
+_NOT_OURS = ("processes-1/1.0/conf/callback",)
+"""Declared by pygeoapi; no callback is ever made."""
 _EDITING = "create-replace-delete update features optimistic-locking-etags return-resource-representation-in-response handling"
 """Classes of Features part 4."""
 

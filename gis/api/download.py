@@ -96,8 +96,8 @@ def _order(provider: FeatureProvider, offered: list[str]) -> Order:
 
 def _filter(provider: FeatureProvider):
     given = request.args
-    if given.get("filter-lang", "cql2-text") not in ("cql2-text", "cql2-json"):
-        raise InputError("filter-lang is cql2-text or cql2-json", where="filter-lang")
+    if given.get("filter-lang", "cql2-text") not in cql2.LANGUAGES:
+        raise InputError("filter-lang is one of cql2-text, cql2-json", where="filter-lang")
     if "filter" not in given:
         return None
     return cql2.where(given["filter"], provider.layer, set(provider.columns), filter_crs=given.get("filter-crs", "CRS84"))

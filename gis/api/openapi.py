@@ -38,7 +38,9 @@ PARAMETERS = {
     "sortby": _query("sortby", "Properties to sort by, separated by commas; - before a name sorts downwards.", _TEXT),
     "filter": _query("filter", "A CQL2 filter.", _TEXT),
     "filter-lang": _query(
-        "filter-lang", "The language of the filter.", {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"}
+        "filter-lang",
+        "The language of the filter; cql-text, the name before the standard, is taken for cql2-text (GDAL looks for it).",
+        {"type": "string", "enum": ["cql2-text", "cql2-json", "cql-text"], "default": "cql2-text"},
     ),
     "filter-crs": _query("filter-crs", "The CRS of the coordinates in the filter.", {"type": "string", "format": "uri"}),
     "featureId": _path("featureId", "The id of the feature: the values of its key joined by a colon.", _TEXT),
@@ -226,6 +228,11 @@ def _of_collections(paths: dict) -> dict:
             continue
         name = path.split("/")[2]
         called = name.title().replace("_", "")
+        made[f"/collections/{name}/sortables"] = {"get": {
+            "summary": f"What {name} can be sorted by", "tags": [name], "operationId": f"get{called}Sortables",
+            "parameters": [{"$ref": f"#/components/parameters/{parameter}"} for parameter in ("f", "lang")],
+            "responses": {"200": _answer("A JSON schema.", {"type": "object"}, "application/schema+json")} | wrong,
+        }}  # fmt: skip
         made[f"/collections/{name}/changes"] = {"get": {
             "summary": f"What changed in {name}", "tags": [name], "operationId": f"get{called}Changes",
             "parameters": [_SINCE, {"$ref": "#/components/parameters/limit"}],
@@ -262,7 +269,8 @@ def _own_paths() -> dict:
         "/catalog": get("The layer tree of the map", "application/json"),
         "/styles/{styleId}": get("A style", "application/json", _path("styleId", "A layer, or onemap for the whole map.", _TEXT), style),
         "/qgis/city.qgz": get(
-            "The map as a QGIS project", "application/x-qgis-project",
+            "The map as a QGIS project",
+            "application/x-qgis-project",
             _query("crs", "In what layers are asked for: EPSG:4490, or the working CRS for who edits them.", _TEXT),
         ),
         "/d/{token}": get("A door plate", "text/html", _path("token", "What the plate's QR code says.", _TEXT)),

@@ -25,6 +25,8 @@ _GEOMETRY = {
     "MultiPolygon": "geometry-multipolygon",
     "MultiPolygonZ": "geometry-multipolygon",
 }
+_UCUM = {"[‰]": "[ppth]"}
+"""Units whose code in UCUM is not what the layer files show."""
 _GEOJSON = {0: ("Point",), 1: ("LineString",), 2: ("Polygon", "MultiPolygon")}
 """What is taken for a layer of each dimension."""
 
@@ -51,7 +53,7 @@ def described(column: Column, language: str, *, required: bool = False) -> dict:
     if column.description:
         schema["description"] = text(column.description, language)
     if column.unit:
-        schema |= {"x-ogc-unit": column.unit, "x-ogc-unitLang": "UCUM"}
+        schema |= {"x-ogc-unit": _UCUM.get(column.unit, column.unit), "x-ogc-unitLang": "UCUM"}
     if column.codes:
         schema["oneOf"] = [{"const": code, "title": title} for code, title in codes(column.codes, language)]
     if column.type in ("int", "real"):
@@ -120,6 +122,19 @@ def queryables(layer: Layer, columns: dict[str, Column], language: str, url: str
         described_column = described(column, language)
         described_column.pop("pattern", None)
         properties[name] = described_column | _roles(layer, name)
+    return _document(layer, properties, language, url) | {"additionalProperties": False}
+
+
+def is_sortable(column: Column) -> bool:
+    """Whether `sortby` may name the column: lists have no order (Features part 5, /req/sortables/response)."""
+    return column.type != "texts"
+
+
+def sortables(layer: Layer, columns: dict[str, Column], language: str, url: str) -> dict:
+    """What `sortby` may name: the columns but for lists; nothing else is understood."""
+    properties = {name: described(column, language) | _roles(layer, name) for name, column in columns.items() if is_sortable(column)}
+    for one in properties.values():
+        one.pop("pattern", None)
     return _document(layer, properties, language, url) | {"additionalProperties": False}
 
 

@@ -21,6 +21,8 @@ from gis.db import cql2_time
 from gis.db import cql2_values as values
 from gis.errors import InputError
 
+LANGUAGES = ("cql2-text", "cql2-json", "cql-text")
+"""What `filter-lang` may say; the last is the name before the standard, which GDAL uses."""
 MAX_TEXT = 65_536
 MAX_DEPTH = 32
 MAX_NODES = 2_000

@@ -33,6 +33,7 @@ GET: dict[str, tuple[str, ...] | Same | Elsewhere] = {
     "/collections/<name>": ("/collections/{layer}", "/collections/{layer}?f=html", "/collections/{near}"),
     "/collections/<name>/schema": ("/collections/{layer}/schema",),
     "/collections/<name>/queryables": ("/collections/{layer}/queryables", "/collections/{layer}/queryables?f=html"),
+    "/collections/<name>/sortables": ("/collections/{layer}/sortables", "/collections/{layer}/sortables?f=html"),
     "/collections/<name>/items": (
         "/collections/{layer}/items",
         "/collections/{layer}/items?limit=1",

@@ -269,6 +269,9 @@ def test_what_the_standards_ask_of_every_answer(anyone):
     assert {path: anyone.get(path).status_code for path in wrong} == dict.fromkeys(wrong, 400)
     schema = anyone.get("/collections/road/schema").json
     assert schema["additionalProperties"] is False and set(schema["properties"]) == {"geometry", *catalog().layers["road"].columns}
+    sortable = anyone.get("/collections/place_name/sortables")
+    assert sortable.content_type == "application/schema+json" and "sortables" in rels
+    assert set(sortable.json["properties"]) == set(catalog().layers["place_name"].columns) - {"aliases"}
 
 
 def test_filters_over_lists_and_valid_time(anyone, roads):

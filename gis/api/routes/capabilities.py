@@ -1,4 +1,4 @@
-"""What there is: landing page, OpenAPI, conformance, collections with their schemas and queryables."""
+"""What there is: landing page, OpenAPI, conformance, collections with their schemas, queryables and sortables."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def collection(name: str) -> Response:
 
 
 def _described(name: str, describe, template: str) -> Response:
-    """Schema or queryables: pygeoapi's carry no titles, units or geometry types."""
+    """Schema, queryables or sortables: pygeoapi's carry no titles, units or geometry types."""
     provider = provider_of(name, "feature")
     _require_known()
     made = asked(("json", "html"))
@@ -83,3 +83,8 @@ def collection_schema(name: str) -> Response:
 @ogc.get("/collections/<name>/queryables")
 def collection_queryables(name: str) -> Response:
     return _described(name, schema.queryables, "queryables")
+
+
+@ogc.get("/collections/<name>/sortables")
+def collection_sortables(name: str) -> Response:
+    return _described(name, schema.sortables, "sortables")

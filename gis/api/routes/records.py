@@ -128,8 +128,8 @@ def _listed(name: str) -> list[str]:
 
 def _filter():
     given = request.args
-    if given.get("filter-lang", "cql2-text") not in ("cql2-text", "cql2-json"):
-        raise InputError("filter-lang is cql2-text or cql2-json", where="filter-lang")
+    if given.get("filter-lang", "cql2-text") not in cql2.LANGUAGES:
+        raise InputError("filter-lang is one of cql2-text, cql2-json", where="filter-lang")
     if "filter" not in given:
         return None
     crs = given.get("filter-crs", "CRS84")
