@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 from pygeoapi.util import yaml_load
 
 from gis import processes
@@ -24,7 +22,9 @@ def public_url() -> str:
 
 def configuration() -> dict:
     """The configuration of pygeoapi for this process: from the layer files that are in force, so it cannot lag behind them."""
-    config = yaml_load(io.StringIO(pygeoapi.render(catalog(), processes.processes())))
+    with pygeoapi.SERVER.open(encoding="utf-8") as file:
+        config = yaml_load(file)
+    config["resources"] = pygeoapi.resources(catalog(), processes.processes(), str(settings().home / "raster"))
     config["resources"][records.ID] = records.resource()
     server, metadata = config["server"], config["metadata"]
     server |= {

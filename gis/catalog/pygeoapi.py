@@ -29,14 +29,21 @@ def render(catalog: Catalog, processes: Iterable[str] = ()) -> str:
 
     processes: ids of the processes to publish; the catalogue does not know them itself.
     """
-    resources = {layer.id: resource(catalog, layer) for layer in catalog.layers.values()}
-    for process_id in sorted(processes):
-        resources[process_id] = {"type": "process", "processor": {"name": PROCESSOR, "process": process_id}}
-    body = yaml.safe_dump({"resources": resources}, allow_unicode=True, sort_keys=False, width=140, default_flow_style=None)
+    found = {"resources": resources(catalog, processes)}
+    body = yaml.safe_dump(found, allow_unicode=True, sort_keys=False, width=140, default_flow_style=None)
     return f"{NOTE}{SERVER.read_text(encoding='utf-8')}\n{body}"
 
 
-def resource(catalog: Catalog, layer: Layer) -> dict:
+def resources(catalog: Catalog, processes: Iterable[str] = (), rasters: str = RASTERS) -> dict:
+    """What pygeoapi calls resources: the collection of every layer, and the processes with these ids.
+
+    rasters: the folder of the published rasters.
+    """
+    found = {layer.id: resource(catalog, layer, rasters) for layer in catalog.layers.values()}
+    return found | {name: {"type": "process", "processor": {"name": PROCESSOR, "process": name}} for name in sorted(processes)}
+
+
+def resource(catalog: Catalog, layer: Layer, rasters: str = RASTERS) -> dict:
     """The collection of a layer: titles, keywords, extents, providers."""
     group = GROUPS[layer.group]
     return {
@@ -48,7 +55,7 @@ def resource(catalog: Catalog, layer: Layer) -> dict:
             "spatial": {"bbox": list(catalog.city.extent), "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
             "temporal": {"begin": None, "end": None},
         },
-        "providers": [_coverage(layer), _pictures(layer)] if layer.is_raster else [_features(catalog, layer), _tiles(layer)],
+        "providers": [_coverage(layer, rasters), _pictures(layer)] if layer.is_raster else [_features(catalog, layer), _tiles(layer)],
     }
 
 
@@ -77,11 +84,11 @@ def _tiles(layer: Layer) -> dict:
     }
 
 
-def _coverage(layer: Layer) -> dict:
+def _coverage(layer: Layer, rasters: str) -> dict:
     return {
         "type": "coverage",
         "name": COVERAGE,
-        "data": f"{RASTERS}/{layer.id}.tif",
+        "data": f"{rasters}/{layer.id}.tif",
         "format": {"name": "GTiff", "mimetype": "image/tiff; application=geotiff"},
     }
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +13,7 @@ import pytest
 
 from gis.catalog.read import catalog
 from gis.db import connection
-from gis.settings import ROOT
+from gis.settings import settings
 
 ITEMS = "/collections/road/items"
 PAGES = (
