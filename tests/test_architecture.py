@@ -6,7 +6,7 @@ import ast
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import networkx
@@ -59,7 +59,7 @@ class Import:
     at_load: bool
 
 
-@lru_cache
+@cache
 def modules() -> dict[str, Path]:
     """Dotted name -> file, of everything that ships."""
     found = {}
@@ -71,18 +71,28 @@ def modules() -> dict[str, Path]:
     return found
 
 
-@lru_cache
+@cache
 def tree(module: str) -> ast.Module:
     return ast.parse(modules()[module].read_text(encoding="utf-8"))
 
 
-def imports(module: str) -> Iterator[Import]:
+@cache
+def nodes(module: str) -> list[ast.AST]:
+    return list(ast.walk(tree(module)))
+
+
+@cache
+def imports(module: str) -> tuple[Import, ...]:
     """All imports of a module, those inside functions too; those for type checking only do not count."""
-    later = {id(node) for function in ast.walk(tree(module)) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[Import]:
+    later = {id(node) for function in nodes(module) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
              for node in ast.walk(function)}  # fmt: skip
-    typing = {id(node) for test in ast.walk(tree(module)) if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.dump(test.test)
+    typing = {id(node) for test in nodes(module) if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.dump(test.test)
               for node in ast.walk(test)}  # fmt: skip
-    for node in ast.walk(tree(module)):
+    for node in nodes(module):
         if id(node) in typing:
             continue
         if isinstance(node, ast.Import):
@@ -147,8 +157,8 @@ def test_the_environment_is_read_in_one_place():
     """Setting a variable for a child is no reading; `prometheus_client` is steered by a variable of its own."""
     wrong = []
     for module in set(modules()) - {"gis.settings", "gis.api.metrics"}:
-        written = {id(node.value) for node in ast.walk(tree(module)) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)}
-        for node in ast.walk(tree(module)):
+        written = {id(node.value) for node in nodes(module) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)}
+        for node in nodes(module):
             if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv") and id(node) not in written:
                 wrong.append(f"{modules()[module].relative_to(ROOT)}:{node.lineno}")
     assert not wrong, "\n".join(wrong)
@@ -167,7 +177,7 @@ def test_files_are_short_and_named_after_what_they_are(folder: str):
 def test_no_failure_is_swallowed_and_nothing_is_left_for_later():
     wrong = []
     for module, path in modules().items():
-        for node in ast.walk(tree(module)):
+        for node in nodes(module):
             if isinstance(node, ast.ExceptHandler):
                 broad = node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException"))
                 silent = all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
