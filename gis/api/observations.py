@@ -96,7 +96,8 @@ def _beginning(text: str) -> dt.datetime | None:
 def _end(text: str) -> dt.datetime | None:
     """Just behind what the text means."""
     if ":" in text:
-        return temporal.moment(text, "datetime") + dt.timedelta(microseconds=1)
+        moment = temporal.moment(text, "datetime")
+        return moment + dt.timedelta(microseconds=1) if moment.replace(tzinfo=None) < dt.datetime.max else None
     day = temporal.span(text).after
     return None if day is None else dt.datetime.combine(day, dt.time(), temporal.CITY_TIME)
 

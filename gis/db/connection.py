@@ -23,7 +23,7 @@ from psycopg2 import sql
 from gis.catalog.model import Role
 from gis.catalog.narrowing import base, database_role
 from gis.db import cluster, prepared
-from gis.errors import AccessDenied, OneMapError, StoreError
+from gis.errors import AccessDenied, InputError, OneMapError, StoreError
 from gis.settings import settings
 
 log = logging.getLogger(__name__)
@@ -79,11 +79,15 @@ def translated(error: psycopg2.Error) -> OneMapError:
 
 @contextlib.contextmanager
 def translating() -> Iterator[None]:
-    """Within it every psycopg2 error becomes one of the platform's."""
+    """Within it every psycopg2 error becomes one of the platform's, and so does its refusal to send a text that is none."""
     try:
         yield
     except psycopg2.Error as error:
         raise translated(error) from error
+    except ValueError as error:
+        if isinstance(error, UnicodeEncodeError) or "NUL (0x00)" in str(error):
+            raise InputError("A text holds characters that are part of no text (NUL, half of a pair)", remedy="Leave them out") from error
+        raise
 
 
 # --- the owner --------------------------------------------------------------------------------------------------------
@@ -139,7 +143,8 @@ class Pool:
         self.pid = os.getpid()
         self._free = threading.BoundedSemaphore(size)
         defaults = {"connect_timeout": 10, "application_name": "onemap-serving"}
-        fixed = {"options": SERVING_OPTIONS, "client_encoding": "UTF8", "connection_factory": prepared.Link}
+        longest = f" -c statement_timeout={round(settings().statement_timeout_s * 1000)}"  # of what asks without settings of its own
+        fixed = {"options": SERVING_OPTIONS + longest, "client_encoding": "UTF8", "connection_factory": prepared.Link}
         self._pool = psycopg2.pool.ThreadedConnectionPool(0, size, **defaults | parameters | fixed)
         self._pool.minconn = size  # so many are kept; given at once, so many would be opened at once
         self.in_use: dict[psycopg2.extensions.connection, int] = {}
@@ -283,6 +288,7 @@ _ALONE = sql.SQL(
     "SET LOCAL role = %(_role)s; SET LOCAL app.\"user\" = %(_user)s; SET LOCAL statement_timeout = %(_timeout)s; "
     "SET TRANSACTION READ ONLY; "
 )
+_NOTHING = sql.SQL("")
 
 
 def fetch(
@@ -298,6 +304,17 @@ def fetch(
         raise AccessDenied(f"There is no role {role!r}", remedy="One of " + ", ".join(ROLES))
     milliseconds = str(round(settings().statement_timeout_s * 1000))
     given = (parameters or {}) | {"_role": database_role(role), "_user": user, "_timeout": milliseconds}
+    return _insisted(statement, given, keep)
+
+
+def fetch_as_login(statement: sql.SQL, parameters: dict) -> list[tuple]:
+    """The rows of one short reading statement of the serving login itself, kept prepared. Without a role it sees no layer, only what it was
+    given of its own (migration 0552); without settings before it the statement costs a quarter."""
+    return _insisted(statement, parameters, True)
+
+
+def _insisted(statement: sql.Composable, given: dict, keep: bool) -> list[tuple]:
+    """The rows of a statement; on another connection where the server was restarted under an idle one."""
     with translating():
         pool = _current_pool()
         for _ in range(pool.size):
@@ -318,7 +335,7 @@ def _fetched(pool: Pool, statement: sql.Composable, parameters: dict, keep: bool
     broken = True
     try:
         connection.autocommit = True  # no BEGIN of psycopg2's own
-        rows = connection.run(_ALONE, statement, parameters, keep)
+        rows = connection.run(_ALONE if "_role" in parameters else _NOTHING, statement, parameters, keep)
         broken = False
         return rows
     except psycopg2.Error:

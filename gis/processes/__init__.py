@@ -7,13 +7,15 @@ The registry is the folder: every module here that defines `PROCESS` is one.
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from gis.catalog.model import Text
 
@@ -21,16 +23,44 @@ Progress = Callable[[float, str], None]
 """Called with the share done (0..1) and what is being done; may raise to cancel."""
 
 
+YEARS = range(1000, 9999)
+"""Years whose days have a day before and after them in every time zone."""
+
+
 class Inputs(BaseModel):
-    """Base of the typed parameters: unknown parameters are refused."""
+    """Base of the typed parameters: unknown parameters are refused, and so are texts and days that no database can hold."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_text(cls, given: Any) -> Any:
+        if _holds_nul(given):
+            raise ValueError("a text holds the character NUL, which is part of no text")
+        return given
+
+    @model_validator(mode="after")
+    def _require_years(self) -> Self:
+        for name, value in self:
+            if isinstance(value, dt.date) and value.year not in YEARS:  # a moment is a day, too
+                raise ValueError(f"{name} lies in the year {value.year}; it may lie from {YEARS[0]} to {YEARS[-1]}")
+        return self
+
+
+def _holds_nul(value: Any) -> bool:
+    """Whether a text, or one within lists and objects, holds NUL. What is nested was parsed, so its depth is bounded."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(map(_holds_nul, value))
 
 
 @dataclass(frozen=True)
 class Process:
     """One analysis. `run(store, inputs, progress)` answers a JSON object; `layers` is what the caller must be allowed to read, `any_of`
-    layers of which one will do (what he asks for decides which), `writes` what he must be allowed to change."""
+    layers of which one will do (what he asks for decides which), `writes` what he must be allowed to change, `layer_inputs` the inputs that
+    name a layer which is read besides. `counted`: members of an answer that is a document which say how many features it tells of."""
 
     id: str
     title: Text
@@ -40,6 +70,8 @@ class Process:
     layers: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    layer_inputs: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     example: dict = field(default_factory=dict)
 
