@@ -15,7 +15,10 @@ from gis.catalog.model import Catalog
 from gis.settings import settings
 
 SENSITIVE = "敏感"
-ACTIONS_WITHOUT_DATA = ("edit",)
+ACTIONS_WITHOUT_DATA = ("edit", "result")
+"""What a job's result tells was counted when the job ran."""
+ACTIONS_PARTLY_PLACED = ("process",)
+"""What their answers tell of is not all placed: ids count by their share of the layer, beside the box of what is."""
 _AREAS = """
 WITH city AS (
   SELECT ST_MakeEnvelope(%(west)s, %(south)s, %(east)s, %(north)s, 4326) AS shape
@@ -23,7 +26,8 @@ WITH city AS (
   SELECT a.user_name, l.layer, a.n, a.at, a.id,
          CASE WHEN jsonb_typeof(a.detail -> 'bbox') = 'array' AND jsonb_array_length(a.detail -> 'bbox') = 4 THEN
            ST_MakeEnvelope((a.detail -> 'bbox' ->> 0)::float8, (a.detail -> 'bbox' ->> 1)::float8,
-                           (a.detail -> 'bbox' ->> 2)::float8, (a.detail -> 'bbox' ->> 3)::float8, 4326) END AS box
+                           (a.detail -> 'bbox' ->> 2)::float8, (a.detail -> 'bbox' ->> 3)::float8, 4326) END AS box,
+         a.action = ANY (%(partly)s) OR jsonb_typeof(a.detail -> 'bbox') IS DISTINCT FROM 'array' AS unplaced
   FROM access.audit a
   CROSS JOIN LATERAL (
     SELECT a.layer WHERE a.layer IS NOT NULL
@@ -38,7 +42,7 @@ WITH city AS (
   SELECT b.user_name, b.layer, ST_Area(ST_Union(b.shape)::geography) / 1e6 AS km2 FROM boxes b GROUP BY b.user_name, b.layer
 ), counted AS (
   SELECT s.user_name, s.layer, count(*) AS accesses, sum(s.n) AS features, min(s.at) AS first_at, max(s.at) AS last_at,
-         count(*) FILTER (WHERE s.box IS NULL) AS without_area, coalesce(sum(s.n) FILTER (WHERE s.box IS NULL), 0) AS features_without_area
+         count(*) FILTER (WHERE s.unplaced) AS without_area, coalesce(sum(s.n) FILTER (WHERE s.unplaced), 0) AS features_without_area
   FROM seen s GROUP BY s.user_name, s.layer
 )
 SELECT c.user_name AS "user", c.layer, coalesce(p.km2, 0)::float8 AS placed_km2, c.accesses,
@@ -66,11 +70,13 @@ def areas(
 
     placed_km2: the union of all boxes that were asked for (items, tiles, downloads, coverages), cut to the city: an upper bound
     of what was seen of them. Accesses without a box (a whole layer, single features) count by their features' share of the layer,
-    as if spread evenly, never more than the city. over: a sensitive layer's area_km2 is beyond the limit (default: the setting).
+    as if spread evenly, never more than the city; so do the answers of analyses, whose ids have no box. over: a sensitive layer's area_km2
+    is beyond the limit (default: the setting).
     """
     west, south, east, north = catalog.city.extent
     asked = {
         "user": user, "layer": layer, "since": since, "without": list(ACTIONS_WITHOUT_DATA),
+        "partly": list(ACTIONS_PARTLY_PLACED),
         "west": west, "south": south, "east": east, "north": north,
     }  # fmt: skip
     limit = settings().area_limit_km2 if limit_km2 is None else limit_km2

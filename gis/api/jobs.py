@@ -81,13 +81,15 @@ class JobManager(BaseManager):
 
     def get_job_result(self, job_id: str) -> tuple[str, Any]:
         """The answer of a finished job, as long as its owner may still ask the question. Raises JobNotFoundError, JobResultNotFoundError,
-        AccessDenied where rights leave him a part of what it was made of."""
-        row, identity = _row(job_id, "status, result, process"), caller.get()
+        AccessDenied where rights leave him a part of what it was made of. Recorded as the running of the process was: now he has it."""
+        row, identity = _row(job_id, "status, result, process, inputs"), caller.get()
         if row["process"] not in served.runnable(identity.role):
             raise JobNotFoundError()
-        served.require_whole(served.found(row["process"], identity.role), identity)
+        process = served.found(row["process"], identity.role)
+        served.require_whole(process, identity, row["inputs"])
         if row["status"] != "successful":
             raise JobResultNotFoundError()
+        served.record(process, row["inputs"], row["result"], identity, "result", job=str(_uuid(job_id)))
         return "application/json", row["result"]
 
     def delete_job(self, job_id: str) -> bool:

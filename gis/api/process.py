@@ -9,6 +9,7 @@ from pygeoapi.process.base import BaseProcessor
 
 from gis import processes
 from gis.access import audit, rights
+from gis.access.disclosure import disclosed
 from gis.access.identity import Identity, caller
 from gis.access.roles import is_restricted
 from gis.catalog.read import catalog
@@ -57,27 +58,37 @@ def checked(process: processes.Process, inputs: Any) -> processes.Inputs:
 
 def run(process: processes.Process, inputs: processes.Inputs, identity: Identity, progress=None, *, timeout_s: float | None = None) -> dict:
     """The answer of a process with the rights of a caller; recorded in the audit where it reads restricted layers."""
-    require_whole(process, identity)
+    given = inputs.model_dump(mode="json", exclude_defaults=True)
+    require_whole(process, identity, given)
     with Store(identity.role, identity.user, timeout_s=timeout_s) as store:
         store.require(process.layers)
         answer = process.run(store, inputs, progress or _no_progress)
-    read = (*process.layers, *process.any_of)
-    if any(is_restricted(catalog().layers[name]) for name in read if name in catalog().layers):
-        audit.record(
-            identity,
-            "process",
-            None,
-            process=process.id,
-            layers=list(read),
-            inputs=inputs.model_dump(mode="json", exclude_defaults=True),
-        )
+    record(process, given, answer, identity, inputs=given)
     return answer
 
 
-def require_whole(process: processes.Process, identity: Identity) -> None:
+def record(process: processes.Process, given: dict, answer: dict, identity: Identity, action: str = "process", **detail) -> None:
+    """Enter in the audit what an answer told of which layers, where one of them is restricted: how many features, and where."""
+    layers = _read(process, given, identity.role)
+    if any(is_restricted(catalog().layers[name]) for name in layers):
+        told = disclosed(answer)
+        n = max(told.n, sum(answer.get(name) or 0 for name in process.counted))
+        placed = {"bbox": told.bbox} if told.bbox else {}
+        audit.record(identity, action, None, n=n, process=process.id, layers=layers, **placed, **detail)
+
+
+def _read(process: processes.Process, given: dict, role: str) -> list[str]:
+    """The layers that the process reads for these inputs (as the caller wrote them) and this role."""
+    layers, defaults = catalog().layers, process.inputs.model_fields
+    named = [given.get(name, defaults[name].default) for name in process.layer_inputs]
+    listed = dict.fromkeys((*process.layers, *process.any_of, *named))
+    return [name for name in listed if name in layers and layers[name].readable_by(role)]
+
+
+def require_whole(process: processes.Process, identity: Identity, given: dict) -> None:
     """Raises AccessDenied where rights leave the caller only a part of what the process reads: valves found on half a network flood a
     street, a count of half the people builds the school in the wrong place. So nothing is answered from a part."""
-    part = rights.narrowed_layers((*process.layers, *process.any_of), identity.role)
+    part = rights.narrowed_layers(_read(process, given, identity.role), identity.role)
     if part:
         raise AccessDenied(
             f"This analysis needs the whole of {', '.join(part)}; your rights cover a part",

@@ -92,6 +92,7 @@ PROCESS = Process(
     inputs=BurstBookInputs,
     run=run,
     layers=(*LAYERS, "building"),
+    counted=("segments", "valves"),
     keywords=("water", "burst book", "爆管", "手册"),
     example={"network": "city", "by": "grid", "limit": 2},
 )

@@ -234,6 +234,8 @@ PROCESS = Process(
     inputs=ServiceCoverageInputs,
     run=run,
     layers=("road", "address", "facility"),
+    layer_inputs=("facilities",),
+    counted=("facilities",),
     keywords=("覆盖", "服务范围", "生活圈", "coverage", "service area"),
     example={"facilities": "facility", "kind": "primary_school", "distance": 500},
 )

@@ -233,5 +233,11 @@ def test_areas_are_added_up_once_however_often_they_were_asked_for():
     whole = found["li", "gas_pipe"]
     assert whole["over"] and whole["area_km2"] < 1600 and whole["area_km2"] > 37.7 * 39.9 * 0.98, (west, south, east, north)
     assert {one["user"] for one in ledger.areas(catalog(), user="wang")} == {"wang"}
+    told = {"layers": ["gas_valve"], "bbox": [117.0, 32.0, 117.01, 32.01]}
+    audit.record(LI, "process", None, n=7, process="trace", **told)
+    audit.record(LI, "result", None, n=7, process="trace", **told)
+    valves = ledger.areas(catalog(), layer="gas_valve")[0]
+    assert (valves["accesses"], valves["features"], valves["features_without_area"]) == (1, 7, 7), "ids: no box"
+    assert valves["placed_km2"] > 1 and valves["area_km2"] > valves["placed_km2"]
     assert not ledger.areas(catalog(), since=dt.date.today() + dt.timedelta(days=2))
     assert ledger.areas(catalog(), layer="gas_pipe", limit_km2=5000)[0]["over"] is False

@@ -143,7 +143,7 @@ def test_nothing_is_analysed_from_a_part(pipes):
         assert set(store.frame("water_pipe", ["pipe_id"])["pipe_id"]) == {"west", "middle"}
     burst = served.found("pipe-burst", role)
     with pytest.raises(AccessDenied, match="the whole of"):
-        served.require_whole(burst, served.Identity("zhang", role))
+        served.require_whole(burst, served.Identity("zhang", role), {})
 
 
 def test_a_digest_that_nobody_knows_shows_nothing(pipes):

@@ -54,8 +54,9 @@ def execute(name: str) -> Response:
 
 
 def _queued(process_id: str, inputs, identity) -> Response:
-    served.require_whole(served.found(process_id, identity.role), identity)
-    job_id = jobs.submit(process_id, inputs.model_dump(mode="json", exclude_unset=True), identity)
+    given = inputs.model_dump(mode="json", exclude_unset=True)
+    served.require_whole(served.found(process_id, identity.role), identity, given)
+    job_id = jobs.submit(process_id, given, identity)
     url = f"{served_api().base_url}/jobs/{job_id}"
     status = {
         "jobID": job_id,
