@@ -65,6 +65,10 @@ def class_of(status: int) -> str:
     return CLASSES.get(status, "InputError" if status < 500 else "Unexpected")
 
 
+PROCESSES = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
+"""The types of mistakes that OGC API Processes names (OGC 18-062r2, 7.11 to 7.13)."""
+
+
 class Refused(Exception):
     """A mistake that pygeoapi found where no answer can be written yet: `description` may be shown, unless the status is a fault."""
 
@@ -144,7 +148,8 @@ def answer(error: Exception) -> Response:
     if isinstance(error, Refused):
         return found_by_pygeoapi(error.status, str(error), error.code)
     if isinstance(error, (JobNotFoundError, UnknownProcessError)):
-        return problem(404, "No such job or process")
+        kind = "no-such-job" if isinstance(error, JobNotFoundError) else "no-such-process"
+        return problem(404, "No such job or process", more={"type": PROCESSES + kind})
     if isinstance(error, GenericError) and int(error.http_status_code) < 500 and error.user_msg:
         return problem(int(error.http_status_code), error.message, code=error.ogc_exception_code)
     if type(error).__module__ == "gunicorn.http.errors" or isinstance(error, ConnectionResetError):
@@ -163,7 +168,7 @@ def _named(error: OneMapError) -> Response:
         return problem(500, "Unexpected fault; the log of the platform knows more under the request id")
     if isinstance(error, NotFound):
         # The remedy may name what is near, and so what is hidden.
-        return problem(404, "There is no such thing here")
+        return problem(404, "There is no such thing here", more=error.more)
     answered = problem(status, error.what, where=error.where, remedy=error.remedy, error=type(error).__name__, more=error.more)
     if isinstance(error, Throttled):
         answered.headers["Retry-After"] = str(error.retry_after_s)

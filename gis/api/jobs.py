@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg2.extras
@@ -14,12 +16,13 @@ from gis.access.identity import Identity, caller
 from gis.api import process as served
 from gis.catalog import narrowing
 from gis.db.connection import reading, writing
-from gis.errors import InputError
+from gis.errors import Throttled
 
 WAITING_ALLOWED = 20
 """Jobs of one user that may wait or run at a time."""
 WAITING_OF_NOBODY = 5
 """The same of all callers without a name together: they cannot be told apart."""
+QUEUE_RETRY_S = 30
 CHANNEL = "onemap_job"
 """NOTIFY wakes the worker."""
 
@@ -32,6 +35,30 @@ _DISMISS = (
     "UPDATE meta.job SET cancelled = true, message = 'dismissed', updated_at = clock_timestamp(), result = NULL, "
     "status = CASE WHEN status = 'running' THEN status ELSE 'dismissed' END, "
     "finished_at = CASE WHEN status = 'running' THEN NULL ELSE clock_timestamp() END WHERE id = %s"
+)
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Which jobs a list is to hold (None: any): of these processes, in these states, made from `first` up to `after` (exclusive), that took
+    at least and at most so many seconds."""
+
+    processes: list[str] | None = None
+    statuses: list[str] | None = None
+    first: dt.datetime | None = None
+    after: dt.datetime | None = None
+    shortest: float | None = None
+    longest: float | None = None
+
+
+sought: ContextVar[Sought | None] = ContextVar("sought", default=None)
+"""What the list of this request is to hold: pygeoapi does not hand it on."""
+
+_SOUGHT = (
+    "(%(statuses)s::text[] IS NULL OR status = ANY (%(statuses)s)) AND (%(processes)s::text[] IS NULL OR process = ANY (%(processes)s)) "
+    "AND (%(first)s::timestamptz IS NULL OR created_at >= %(first)s) AND (%(after)s::timestamptz IS NULL OR created_at < %(after)s) "
+    "AND (%(shortest)s::float8 IS NULL OR extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at) >= %(shortest)s) "
+    "AND (%(longest)s::float8 IS NULL OR extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at) <= %(longest)s)"
 )
 
 
@@ -61,17 +88,16 @@ class JobManager(BaseManager):
         identity = caller.get()
         if identity.is_anonymous:
             return {"jobs": [], "numberMatched": 0}
-        wanted = {"status": getattr(status, "value", status), "limit": limit, "offset": offset or 0}
+        wanted = asdict(sought.get() or Sought(statuses=[getattr(status, "value", status)] if status else None))
+        wanted |= {"limit": limit, "offset": offset or 0}
         with (
             reading(identity.role, identity.user) as connection,
             connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor,
         ):
-            cursor.execute("SELECT count(*) AS n FROM meta.job WHERE %(status)s::text IS NULL OR status = %(status)s", wanted)
+            cursor.execute(f"SELECT count(*) AS n FROM meta.job WHERE {_SOUGHT}", wanted)
             matched = cursor.fetchone()["n"]
             cursor.execute(
-                f"SELECT {_COLUMNS} FROM meta.job WHERE %(status)s::text IS NULL OR status = %(status)s "
-                "ORDER BY created_at DESC LIMIT %(limit)s OFFSET %(offset)s",
-                wanted,
+                f"SELECT {_COLUMNS} FROM meta.job WHERE {_SOUGHT} ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s", wanted
             )
             return {"jobs": [_shown(row) for row in cursor.fetchall()], "numberMatched": matched}
 
@@ -107,13 +133,13 @@ class JobManager(BaseManager):
 
 
 def submit(process_id: str, inputs: dict, identity: Identity) -> str:
-    """Queue a job with checked inputs; its id. Raises InputError where too many of his wait already."""
+    """Queue a job with checked inputs; its id. Raises Throttled where too many of his wait already."""
     with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM meta.job WHERE status IN ('accepted', 'running') AND user_name = %s", (identity.user,))
         allowed = WAITING_OF_NOBODY if identity.is_anonymous else WAITING_ALLOWED
         if cursor.fetchone()[0] >= allowed:
             whose = "callers without a name" if identity.is_anonymous else "yours"
-            raise InputError(f"{allowed} jobs of {whose} wait already", remedy="Wait for them, or dismiss one")
+            raise Throttled(f"{allowed} jobs of {whose} wait already", remedy="Wait for them, or dismiss one", retry_after_s=QUEUE_RETRY_S)
         cursor.execute(_INSERT, (process_id, psycopg2.extras.Json(inputs), narrowing.base(identity.role)))
         job_id = cursor.fetchone()[0]
         cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, job_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 from pygeoapi.process.base import BaseProcessor
@@ -12,12 +12,20 @@ from gis.access import audit, rights
 from gis.access.disclosure import disclosed
 from gis.access.identity import Identity, caller
 from gis.access.roles import is_restricted
+from gis.api import errors
 from gis.catalog.read import catalog
 from gis.db.store import Store
 from gis.errors import AccessDenied, InputError, NotFound
 
+_QUALIFIED = {"value", "mediaType", "encoding", "schema", "format"}
 OUTPUT = "result"
 """The name of a process's one output."""
+
+
+class NoSuchProcess(NotFound):
+    """There is no process of this id for the caller."""
+
+    more: ClassVar[dict] = {"type": errors.PROCESSES + "no-such-process"}
 
 
 def may_run(process: processes.Process, role: str) -> bool:
@@ -39,7 +47,7 @@ def found(process_id: str, role: str) -> processes.Process:
     """The process with this id. Raises NotFound where there is none for this role."""
     process = processes.processes().get(process_id)
     if process is None or not may_run(process, role):
-        raise NotFound("no such process")
+        raise NoSuchProcess("no such process")
     return process
 
 
@@ -48,12 +56,18 @@ def checked(process: processes.Process, inputs: Any) -> processes.Inputs:
     if not isinstance(inputs, dict):
         raise InputError("inputs is not an object", where="inputs")
     try:
-        return process.inputs.model_validate(inputs)
+        return process.inputs.model_validate({name: _bare(value) for name, value in inputs.items()})
     except ValidationError as error:
         faults = [
             f"{'.'.join(map(str, fault['loc'])) or 'inputs'}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()[:10]
         ]
         raise InputError("; ".join(faults)[:1000], where="inputs", remedy=f"See /processes/{process.id}") from None
+
+
+def _bare(value: Any) -> Any:
+    """An input as it is, whether it came so or as a qualified value, `{"value": …}` (OGC 18-062r2, 7.11.2.3)."""
+    is_qualified = isinstance(value, dict) and "value" in value and value.keys() <= _QUALIFIED
+    return value["value"] if is_qualified else value
 
 
 def run(process: processes.Process, inputs: processes.Inputs, identity: Identity, progress=None, *, timeout_s: float | None = None) -> dict:

@@ -130,6 +130,41 @@ def test_a_job_goes_from_accepted_to_successful(water):
     assert water.get(f"/jobs/{job}?f=html").status_code == 200
 
 
+def test_the_list_of_jobs_and_the_mistakes_are_as_the_standard_has_them(water):
+    """OGC 18-062r2, 7.11 to 7.13 and 11.2 (class job-list)."""
+    first, second = started(water), started(water, times=2)
+    assert Worker("w").run_one()
+
+    def listed(query):
+        return [one["jobID"] for one in water.get(f"/jobs?{query}").json["jobs"]]
+
+    assert listed("") == listed("type=process") == listed("processID=count-pipes,other") == [second, first]
+    assert listed("status=successful") == listed("minDuration=0") == [first] and listed("status=accepted,running") == [second]
+    assert not listed("processID=geocode") and not listed("type=other") and not listed("minDuration=3600")
+    assert not listed("datetime=../2020") and listed("datetime=2020/..") == [second, first]
+    assert listed("limit=1&offset=1") == [first]
+    for wrong in ("status=x", "minDuration=x", "datetime=x", "nothing=1"):
+        assert water.get(f"/jobs?{wrong}").status_code == 400, wrong
+    page = water.get("/jobs").json
+    assert all(None not in one.values() for one in page["jobs"]) and "Results of" not in water.get("/jobs").text
+    nobody = "00000000-0000-0000-0000-000000000000"
+    kinds = {
+        f"/jobs/{nobody}": "no-such-job",
+        f"/jobs/{nobody}/results": "no-such-job",
+        f"/jobs/{second}/results": "result-not-ready",
+        "/processes/nothing": "no-such-process",
+    }
+    for path, kind in kinds.items():
+        answer = water.get(path)
+        assert (answer.status_code, answer.json["type"].rsplit("/", 1)[-1]) == (404, kind)
+    assert water.delete(f"/jobs/{nobody}").json["type"].endswith("/no-such-job")
+    qualified = {"inputs": {"network": {"value": "city", "mediaType": "text/plain"}}}
+    assert water.post(RUN, json=qualified | {"outputs": {"result": {"transmissionMode": "value"}}}).json["pipes"] == 1
+    refused = water.post(RUN, json=qualified | {"outputs": {"other": {}}})
+    assert refused.status_code == 400 and refused.json["type"].endswith("/no-such-output")
+    assert water.post(RUN, json=qualified | {"outputs": {"result": {"transmissionMode": "reference"}}}).status_code == 400
+
+
 def test_a_job_belongs_to_its_owner(water, as_role):
     job = started(water)
     for role in ("planner", "gas", "anonymous"):
