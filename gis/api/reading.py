@@ -12,11 +12,12 @@ from pygeoapi.crs import get_supported_crs_list
 
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, is_restricted
-from gis.api import boxes, history, temporal, transaction
+from gis.api import boxes, history, temporal, tiles, transaction
 from gis.api.adapt import itemtypes, load_plugin
 from gis.api.asked import Asked, is_for_json
 from gis.api.serialize import json_bytes
 from gis.api.visit import Visit
+from gis.catalog.read import catalog
 from gis.errors import InputError, NotFound
 
 FORMATS = ("json", "html", "jsonld")
@@ -127,7 +128,8 @@ def tile(api, visit: Visit, name: str, matrix_set: str, z: str, y: str, x: str) 
     """A tile: vectors, or a picture of a raster.
 
     Says when it changes (ETag), who may keep it, and never that it may be used unasked after a load. Raises the platform's errors."""
-    provider = provider_of(api, name, "tile")
+    layer = catalog().layers.get(name)
+    provider = provider_of(api, name, "tile") if layer is None or layer.is_raster else tiles.provider(name)
     args = visit.args
     if args.get("f") not in (None, *provider.formats):
         raise InputError(f"these tiles are offered as f={provider.formats[0]} only", where="f")

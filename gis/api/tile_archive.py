@@ -14,9 +14,10 @@ from pmtiles.writer import Writer
 
 from gis.access import audit, rights
 from gis.access.identity import Identity, caller
-from gis.api import tile_grid, tile_sets
+from gis.api import tile_grid, tile_sets, tiles
 from gis.catalog.model import Layer
 from gis.catalog.read import catalog
+from gis.db.versions import newest
 from gis.errors import InputError, NotFound
 
 GRID = "WebMercatorQuad"
@@ -127,7 +128,7 @@ def prepare(names: list[str], *, role: str, user: str = "", last: int = 13, prog
         layers = layers_for(role, names)
         work = [(layer, place) for layer in layers for place in places((layer,), 0, last)]
         for i, (layer, (z, x, y)) in enumerate(work):
-            one = tile_sets.provider(layer)
-            one.grant(one.wish(GRID, z, y, x), audited=False)
+            one = tiles.provider(layer.id)
+            one.grant(one.wish(GRID, z, y, x), newest([layer.id])[layer.id], audited=False)
             progress("tiles", i + 1, len(work))
     return len(work)

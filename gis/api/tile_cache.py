@@ -19,8 +19,12 @@ class TileCache:
         self.hits = self.misses = 0
         self._kept: LRUCache = LRUCache(largest, getsizeof=lambda value: len(value[0]) + 200)
 
-    def get(self, key: Hashable) -> tuple[bytes, int, str] | None:
-        """(tile, number of features, how it is generalised), or None."""
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._kept
+
+    def get(self, key: Hashable) -> tuple[bytes, int, str, str] | None:
+        """(tile, number of features, how it is generalised, ETag), or None."""
         with self._lock:
             found = self._kept.get(key)
             if found is None:
@@ -29,11 +33,11 @@ class TileCache:
                 self.hits += 1
         return found
 
-    def put(self, key: Hashable, tile: bytes, n: int, how: str = "") -> None:
+    def put(self, key: Hashable, tile: bytes, n: int, how: str = "", etag: str = "") -> None:
         """Keep a tile, unless it alone is larger than an eighth of the cache."""
         if len(tile) * 8 <= self._kept.maxsize:
             with self._lock:
-                self._kept[key] = (tile, n, how)
+                self._kept[key] = (tile, n, how, etag)
 
     def clear(self) -> None:
         with self._lock:

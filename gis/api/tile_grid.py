@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gis import crs as systems
 from gis.errors import InputError, NotFound
@@ -15,7 +16,9 @@ BUFFER = 64
 PIXELS = 512
 DEEPEST = 24
 
-_HALF = math.pi * 6378137.0
+RADIUS = 6378137.0
+"""Metres of the sphere of Web Mercator: the equatorial radius of WGS 84."""
+_HALF = math.pi * RADIUS
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def _index(text: object, name: str) -> int:
     return int(digits)
 
 
+@lru_cache(maxsize=8192)
 def tile(matrix_set: str, z: object, y: object, x: object) -> Tile:
     """The tile with these indices (texts as they came): row y counts from the north, column x from the west.
 
@@ -105,11 +109,11 @@ def _degrees(z: int, x: int, y: int, rows: int) -> Tile:
 
 
 def _lon(x: float) -> float:
-    return math.degrees(x / 6378137.0)
+    return math.degrees(x / RADIUS)
 
 
 def _lat(y: float) -> float:
-    return math.degrees(2 * math.atan(math.exp(y / 6378137.0)) - math.pi / 2)
+    return math.degrees(2 * math.atan(math.exp(y / RADIUS)) - math.pi / 2)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from gis.access.identity import caller
 from gis.access.roles import visible_catalog
 from gis.api import tile_grid
 from gis.api.temporal import Span
-from gis.api.tiles import BUDGET, MIMETYPE, Answer, TileProvider, etag_of
+from gis.api.tile_ladder import BUDGET
+from gis.api.tiles import MIMETYPE, Answer, etag_of, provider
 from gis.catalog.model import GROUPS, Layer, Text
 from gis.catalog.read import catalog
+from gis.db.versions import newest
 from gis.errors import InputError, NotFound
 
 NAMES: dict[str, Text] = {
@@ -94,16 +96,19 @@ def tile(
     inside = [layer for layer in layers if layer.tiles.min_zoom <= place.z <= layer.tiles.max_zoom]
     if not inside:
         raise NotFound("tile outside the zooms of the layers")
-    providers = [provider(layer) for layer in inside]
+    providers = [provider(layer.id) for layer in inside]
     wishes = [one.wish(matrix_set, z, y, x, span, as_of) for one in providers]
-    etag = etag_of(tuple(wish.etag for wish in wishes))
+    versions = newest([layer.id for layer in inside])
+    found = [versions[layer.id] for layer in inside]
+    etag = etag_of(tuple(one.etag(wish, version) for one, wish, version in zip(providers, wishes, found, strict=True)))
     if known and etag in known:
         return Answer(None, etag, 0)
-    answers = [one.grant(wish, audited=audited) for one, wish in zip(providers, wishes, strict=True)]
+    answers = [one.grant(wish, version, audited=audited) for one, wish, version in zip(providers, wishes, found, strict=True)]
+    etag = etag_of(tuple(answer.etag for answer in answers))  # a load in between makes some of them newer
     share = share_of([len(answer.body or b"") for answer in answers])
     for i, answer in enumerate(answers):
         if share is not None and len(answer.body or b"") > share:
-            answers[i] = providers[i].grant(providers[i].wish(matrix_set, z, y, x, span, as_of, share), audited=audited)
+            answers[i] = providers[i].grant(providers[i].wish(matrix_set, z, y, x, span, as_of, share), found[i], audited=audited)
     hows = dict.fromkeys(answer.how for answer in answers if answer.how)
     return Answer(b"".join(answer.body or b"" for answer in answers), etag, sum(answer.n for answer in answers), ", ".join(hows))
 
@@ -121,18 +126,15 @@ def share_of(sizes: list[int], budget: int = BUDGET) -> int | None:
     return None
 
 
-def provider(layer: Layer) -> TileProvider:
-    """The tiles of one layer for the caller."""
-    return TileProvider({"name": "tile", "type": "tile", "data": f"pub.{layer.id}"})
-
-
 def metadata(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str, server_url: str) -> dict:
     """OGC tileset metadata (OGC 17-083r4, 7.3) of several layers; `place`: the path of the tilesets, with its query."""
     path, _, query = place.partition("?")
     query = f"&{query}" if query else ""
     grid = _grid(matrix_set)
     west, south, east, north = catalog().city.extent
-    described = [provider(layer).get_default_metadata(layer.id, server_url, layer.id, matrix_set, layer.title.zh, "") for layer in layers]
+    described = [
+        provider(layer.id).get_default_metadata(layer.id, server_url, layer.id, matrix_set, layer.title.zh, "") for layer in layers
+    ]
     url = f"{server_url}/{path}/{matrix_set}"
     return {
         "title": title,
@@ -161,7 +163,7 @@ def tilejson(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str,
     path, _, query = place.partition("?")
     _grid(matrix_set)
     city = catalog().city
-    described = [provider(layer).get_vendor_metadata(layer.id, server_url, layer.id, matrix_set, layer.title.zh, "") for layer in layers]
+    described = [provider(layer.id).get_vendor_metadata(layer.id, server_url, layer.id, matrix_set, layer.title.zh, "") for layer in layers]
     first, last = min(one["minzoom"] for one in described), max(one["maxzoom"] for one in described)
     return {
         "tilejson": "3.0.0",

@@ -1,6 +1,6 @@
 """The SQL of vector tiles: all features of a tile, points gathered in cells, lines merged on the pixel grid.
 
-Each function writes one statement that answers (mvt bytea, number of features in it, number of rows read). The envelope is a constant in
+Each function writes one statement that answers (mvt: bytes; n: features in it; rows: that were read). The envelope is a constant in
 the stored CRS, so that the index is used; SRIDs are integers. Names come from the layer file, values are bound.
 """
 
@@ -10,6 +10,7 @@ import math
 
 from psycopg2 import sql
 
+from gis import crs as systems
 from gis.api import select, tile_grid
 from gis.catalog.model import Layer
 
@@ -43,21 +44,24 @@ def plain(
         where = sql.SQL("{} AND greatest(ST_XMax(geom) - ST_XMin(geom), ST_YMax(geom) - ST_YMin(geom)) >= {}").format(where, smallest)
     if cell_px > 0:
         where = _largest(wanted, where, statement.bind(cell_px * place.pixel_degrees, "double precision"))
-    geometry = _projected(sql.SQL("geom"), place)
-    if simplify_px > 0 and layer.dimension:
-        tolerance = statement.bind(simplify_px * place.pixel, "double precision")
-        geometry = sql.SQL("ST_Simplify({}, {}, true)").format(geometry, tolerance)
     bounds = _bounds(place, statement)
+    if layer.dimension == 0:
+        x, y = sql.SQL("ST_X(geom)"), sql.SQL("ST_Y(geom)")
+        geometry, where = _point(x, y, place, statement), sql.SQL("{} AND {}").format(where, _reached(x, y, place, statement))
+    else:
+        geometry = _projected(sql.SQL("geom"), place)
+        if simplify_px > 0:
+            tolerance = statement.bind(simplify_px * place.pixel, "double precision")
+            geometry = sql.SQL("ST_Simplify({}, {}, true)").format(geometry, tolerance)
+        geometry = sql.SQL("ST_AsMVTGeom({}, {}, {extent}, {buffer}, true)").format(geometry, bounds, **_constants(layer))
     return sql.SQL(
-        "SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid') FILTER (WHERE geom IS NOT NULL), ''){labels}, count(geom), count(*)"
-        " FROM (SELECT fid{id}{columns}, ST_AsMVTGeom({geometry}, {bounds}, {extent}, {buffer}, true) AS geom"
-        " FROM {relation} WHERE {where}{limit}) AS t"
+        "SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid') FILTER (WHERE geom IS NOT NULL), ''){labels} AS mvt,"
+        " count(geom) AS n, count(*) AS rows FROM (SELECT fid{id}{columns}, {geometry} AS geom FROM {relation} WHERE {where}{limit}) AS t"
     ).format(
         **_constants(layer),
         id=sql.SQL("") if bare else sql.SQL(", {} AS id").format(select.feature_id(layer)),
         columns=sql.SQL("").join(sql.SQL(", {}").format(_tile_column(layer, name)) for name in names),
         geometry=geometry,
-        bounds=bounds,
         relation=select.relation(layer, wanted.as_of),
         where=where,
         # OFFSET 0 keeps the planner from computing each geometry once for every use of it
@@ -92,27 +96,33 @@ def in_cells(
     names = [name for name in wanted.columns if named and name in (*_drawn_by(layer), layer.style.label)]
     alone = [("id", sql.SQL("min({})").format(select.feature_id(layer)))] if named else []
     alone += [(name, _of_one(layer, name)) for name in names]
-    size = statement.bind(cell, "double precision")
+    cells_of = sql.SQL(
+        "SELECT min(fid) AS fid, count(*) AS n, avg(ST_X(geom)) AS x, avg(ST_Y(geom)) AS y{alone}"
+        " FROM {relation} WHERE {where} GROUP BY floor(ST_X(geom) / {size}), floor(ST_Y(geom) / {size})"
+    ).format(
+        alone=sql.SQL("").join(sql.SQL(", {} AS {}").format(value, sql.Identifier(f"one_{name}")) for name, value in alone),
+        relation=select.relation(layer, wanted.as_of),
+        where=_where(wanted, (west, south, east, north), statement),
+        size=statement.bind(cell, "double precision"),
+    )
+    x, y = sql.Identifier("x"), sql.Identifier("y")
     return sql.SQL(
-        "WITH cells AS MATERIALIZED (SELECT min(fid) AS fid, count(*) AS n, avg(ST_X(geom)) AS x, avg(ST_Y(geom)) AS y{alone}"
-        " FROM {relation} WHERE {where} GROUP BY floor(ST_X(geom) / {size}), floor(ST_Y(geom) / {size}))"
-        " SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid') FILTER (WHERE geom IS NOT NULL), ''), count(geom), count(*) FROM ("
-        "SELECT fid, nullif(n, 1) AS {count}{columns}, ST_AsMVTGeom({geometry}, {bounds}, {extent}, {buffer}, true) AS geom"
-        " FROM cells, (SELECT count(*) <= {few} AS named FROM cells) AS all_cells ORDER BY fid OFFSET 0) AS t"
+        "{before}SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid'), '') AS mvt, count(*) AS n, count(*) AS rows FROM ("
+        "SELECT fid, nullif(n, 1) AS {count}{columns}, {point} AS geom FROM {cells} WHERE {reached} ORDER BY fid OFFSET 0) AS t"
     ).format(
         **_constants(layer),
-        alone=sql.SQL("").join(sql.SQL(", {} AS {}").format(value, sql.Identifier(f"one_{name}")) for name, value in alone),
+        # with names the cells are counted before they are drawn, and so they are kept: a fifth of the time of the whole
+        before=sql.SQL("WITH cells AS MATERIALIZED ({}) " if named else "").format(*[cells_of] * named),
+        cells=sql.SQL("cells, (SELECT count(*) <= {} AS named FROM cells) AS all_cells").format(sql.Literal(NAMED))
+        if named
+        else sql.SQL("({}) AS cells").format(cells_of),
         columns=sql.SQL("").join(
             sql.SQL(", CASE WHEN n = 1 AND named THEN {} END AS {}").format(sql.Identifier(f"one_{name}"), sql.Identifier(name))
             for name, _ in alone
         ),
-        relation=select.relation(layer, wanted.as_of),
-        where=_where(wanted, (west, south, east, north), statement),
-        size=size,
         count=sql.Identifier(COUNT),
-        geometry=_projected(sql.SQL("ST_SetSRID(ST_Point(x, y), 4490)"), place),
-        bounds=_bounds(place, statement),
-        few=sql.Literal(NAMED),
+        point=_point(x, y, place, statement),
+        reached=_reached(x, y, place, statement),
     )
 
 
@@ -136,7 +146,8 @@ def merged(wanted: select.Wanted, place: tile_grid.Tile, statement: select.State
         "WITH stretches AS (SELECT {snapped} AS geom{columns}, count(*) AS n{widest} FROM {relation} WHERE {where} GROUP BY 1{listed}),"
         " merged AS (SELECT ST_LineMerge(ST_Collect(geom)) AS geom{listed}, sum(n)::bigint AS n{wide} FROM stretches WHERE geom IS NOT NULL"
         "{groups})"
-        " SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom') FILTER (WHERE geom IS NOT NULL), ''), count(geom), count(*) FROM ("
+        " SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom') FILTER (WHERE geom IS NOT NULL), '') AS mvt,"
+        " count(geom) AS n, count(*) AS rows FROM ("
         "SELECT n AS {count}{listed}{diameter}, ST_AsMVTGeom(ST_Simplify(geom, 0), {bounds}, {extent}, {buffer}, true) AS geom"
         " FROM merged ORDER BY n DESC{listed} OFFSET 0) AS t"
     ).format(
@@ -189,6 +200,30 @@ def _projected(geometry: sql.Composable, place: tile_grid.Tile) -> sql.Composabl
     """A stored geometry in the grid's CRS, flat. CGCS2000 and WGS 84 are one here."""
     flat = sql.SQL("ST_Force2D({})").format(geometry)
     return sql.SQL("ST_Transform(ST_SetSRID({}, 4326), 3857)").format(flat) if place.srid == 3857 else flat
+
+
+def _point(x: sql.Composable, y: sql.Composable, place: tile_grid.Tile, statement: select.Statement) -> sql.Composable:
+    """A point with this longitude and latitude in whole units of the tile, as ST_AsMVTGeom gives it: it is what PROJ and the three
+    functions around it come to for one point (EPSG method 1024: R λ, R asinh tan φ), in a quarter of the time."""
+    west, _, _, north = place.bounds
+    per = tile_grid.EXTENT / (place.bounds[2] - west)
+    turn = math.radians(1) if place.srid == systems.WEB_MERCATOR else 1.0
+    size = tile_grid.RADIUS if place.srid == systems.WEB_MERCATOR else 1.0
+    across = statement.bind(size * turn * per, "double precision")
+    left, top, down = (statement.bind(value, "double precision") for value in (west * per, north * per, size * per))
+    if place.srid == systems.WEB_MERCATOR:
+        y = sql.SQL("asinh(tan(radians({})))").format(y)
+    return sql.SQL("ST_Point(round({x} * {across} - {left}), round({top} - {y} * {down}))").format(
+        x=x, y=y, across=across, left=left, top=top, down=down
+    )
+
+
+def _reached(x: sql.Composable, y: sql.Composable, place: tile_grid.Tile, statement: select.Statement) -> sql.Composable:
+    """Whether a point lies within the tile and its buffer: what the index finds may lie a little beyond (its boxes are float4)."""
+    west, south, east, north = (statement.bind(value, "double precision") for value in place.reach)
+    return sql.SQL("{x} BETWEEN {west} AND {east} AND {y} BETWEEN {south} AND {north}").format(
+        x=x, y=y, west=west, east=east, south=south, north=north
+    )
 
 
 def _label_points(wanted: select.Wanted, place: tile_grid.Tile, bounds: sql.Composable, where: sql.Composable, statement) -> sql.Composable:

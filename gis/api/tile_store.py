@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from gis.db.versions import Version
 from gis.settings import settings
 
 log = logging.getLogger("onemap.api")
@@ -21,23 +22,29 @@ SLOW_S = 0.1
 """Tiles that took longer are kept; the others are made again as fast as a file is read."""
 
 
-def folder(database: str, layer_id: str, version: str) -> Path:
+def _folder(version: Version, layer_id: str) -> Path:
     """Where the tiles of one version of a layer lie."""
-    return settings().home / "tiles" / database / layer_id / version
+    return settings().home / "tiles" / version[0] / layer_id / version[1]
 
 
-def get(place: Path, name: str) -> tuple[bytes, int, str] | None:
+def has(version: Version, layer_id: str, etag: str) -> bool:
+    """Whether a tile is kept."""
+    return (_folder(version, layer_id) / etag.strip('"')).exists()
+
+
+def get(version: Version, layer_id: str, etag: str) -> tuple[bytes, int, str] | None:
     """(tile, number of features, how it is generalised), or None."""
     try:
-        head, _, body = (place / name).read_bytes().partition(b"\n")
+        head, _, body = (_folder(version, layer_id) / etag.strip('"')).read_bytes().partition(b"\n")
         n, _, how = head.decode().partition(" ")
         return body, int(n), how
     except (OSError, ValueError):
         return None
 
 
-def put(place: Path, name: str, tile: bytes, n: int, how: str) -> None:
+def put(version: Version, layer_id: str, etag: str, tile: bytes, n: int, how: str) -> None:
     """Keep a tile. The tiles of other versions of the layer go; where the disk is full or closed nothing is kept."""
+    place, name = _folder(version, layer_id), etag.strip('"')
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=place, delete=False) as out:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import math
+import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from psycopg2 import sql
+from cachetools import LRUCache
 from pygeoapi.provider.base_mvt import BaseMVTProvider
 
 from gis.access import audit
@@ -18,22 +17,14 @@ from gis.api import adapt, schema, select, tile_grid, tile_sql, tile_store
 from gis.api.provider import layer_of
 from gis.api.temporal import Span
 from gis.api.tile_cache import cache
+from gis.api.tile_ladder import BUDGET, drawn
 from gis.catalog.model import Layer
 from gis.catalog.read import catalog
-from gis.db.connection import fetch
+from gis.db.versions import Version, newest
 from gis.errors import NotFound
 
-_VERSION = sql.SQL("SELECT current_database(), meta.data_version(%(layers)s)")
-BUDGET = 500_000
-"""Bytes of a tile at most, at any zoom."""
-CELLS = 128
-"""Cells per side of a tile whose points are gathered (layer file: tiles.thin_below): 4 px of 512."""
-MOST = 8000
-"""Lines and areas that are drawn one by one below the layer's largest zoom: more would not fit into a tile."""
-GRID_PX = 2.0
-"""The pixel grid (of 512) on which lines are merged."""
-AREA_PX = 4.0
-"""The cells (pixels of 512) of each of which the largest area alone is drawn, where all are too many."""
+EDITION = 2
+"""Of the way tiles are drawn: one more whenever the same rows give other tiles, so that none of an older program's is found."""
 MIMETYPE = "application/vnd.mapbox-vector-tile"
 
 
@@ -48,16 +39,20 @@ class Answer:
     how: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """A tile that is asked for: `key` and `etag` hold all that it depends on."""
+    """A tile that is asked for: where, for which times, in how many bytes; `at`: all of that, for whom, as a key."""
 
     place: tile_grid.Tile
-    key: tuple
-    etag: str
+    at: tuple
     span: Span | None
     as_of: dt.datetime | None
     budget: int
+
+    @property
+    def is_now(self) -> bool:
+        """Whether it is asked for as a map does: no other time than today."""
+        return self.span is None and self.as_of is None
 
 
 class TileProvider(BaseMVTProvider):
@@ -76,7 +71,13 @@ class TileProvider(BaseMVTProvider):
         tiles = self.layer.tiles
         options = {"zoom": {"min": tiles.min_zoom, "max": tiles.max_zoom}, "schemes": list(tile_grid.GRIDS)}
         super().__init__(provider_def | {"options": options, "format": {"name": self.formats[0], "mimetype": self.mimetype}})
-        self.columns = tuple(name for name in tiles.columns if name in self.layer.columns_for(caller.get().role))
+        seen = self.layer.columns_for(caller.get().role)
+        self.columns = tuple(name for name in tiles.columns if name in seen)
+        said = self.layer.model_dump_json(include={"id", "geometry", "key", "scope", "fields", "tiles", "style"})
+        self._mark = etag_of((EDITION, self.columns, said))
+        """What a program of this edition and the layer file make of the tiles that this role gets."""
+        self._seen: Version | None = None
+        """The version that was found last."""
 
     def get_layer(self) -> str:
         """The name of the layer within the tile: the layer's id."""
@@ -105,44 +106,72 @@ class TileProvider(BaseMVTProvider):
         Raises InputError for impossible indices, NotFound outside the layer's zooms. An empty tile is b"".
         """
         wish = self.wish(matrix_set, z, y, x, span, as_of)
-        return Answer(None, wish.etag, 0) if known and wish.etag in known else self.grant(wish)
+        if known or self._seen is None or self._is_kept(wish, self._seen):
+            return self.grant(wish, newest([self.layer.id])[self.layer.id], known=known)
+        return self.grant(wish)
 
     def wish(self, matrix_set, z, y, x, span: Span | None = None, as_of: dt.datetime | None = None, budget: int = BUDGET) -> Wish:
-        """What is asked for, with all that the tile depends on; its body is to have at most `budget` bytes. Raises as `tile`."""
+        """What is asked for; its body is to have at most `budget` bytes. Raises as `tile`."""
         place = tile_grid.tile(matrix_set, z, y, x)
-        tiles, style = self.layer.tiles, self.layer.style
-        if not tiles.min_zoom <= place.z <= tiles.max_zoom:
+        if not self.layer.tiles.min_zoom <= place.z <= self.layer.tiles.max_zoom:
             raise NotFound("tile outside the zooms of the layer")
-        identity = caller.get()
-        database, version = fetch(identity.role, identity.user, _VERSION, {"layers": [self.layer.id]}, keep=True)[0]
-        at = (identity.role, matrix_set, place.z, place.x, place.y, span, as_of, budget)
-        etag = etag_of((database, version, self.layer.id, *at, self.columns, tiles.model_dump_json(), style.label, style.by))
-        return Wish(place, (database, version, self.layer.id, catalog(), *at), etag, span, as_of, budget)
+        return Wish(place, (caller.get().role, matrix_set, place.z, place.x, place.y, span, as_of, budget), span, as_of, budget)
 
-    def grant(self, wish: Wish, *, audited: bool = True) -> Answer:
-        """The tile that was wished for; entered in the audit where it holds anything, unless the caller does that for many at once."""
-        identity, kept = caller.get(), cache.get(wish.key)
+    def etag(self, wish: Wish, version: Version) -> str:
+        """The ETag of a tile drawn from this version."""
+        return etag_of((version, self._mark, wish.at))
+
+    def grant(self, wish: Wish, version: Version | None = None, *, known: str | None = None, audited: bool = True) -> Answer:
+        """The tile that was wished for: from the cache where the layer's version is told and it is kept, without a body where its ETag is
+        `known`; else drawn, together with the version that it is then of. Entered in the audit where it holds anything, unless the caller
+        does that for many at once."""
+        kept = None
+        if version is not None:
+            self._seen = version
+            if known and (etag := self.etag(wish, version)) in known:
+                return Answer(None, etag, 0)
+            kept = self._kept(wish, version)
         if kept is None:
-            # a load in between gives this tile newer rows than its key says; the key of the next request is another one
-            kept = self._made(wish, identity)
-            cache.put(wish.key, *kept)
+            kept = self._drawn(wish)
+        body, n, how, etag = kept
         if audited:
-            self._record(identity, wish.place, kept[1])
-        return Answer(kept[0], wish.etag, *kept[1:])
+            self._record(caller.get(), wish.place, n)
+        return Answer(body, etag, n, how)
 
-    def _made(self, wish: Wish, identity: Identity) -> tuple[bytes, int, str]:
+    def _key(self, wish: Wish, version: Version) -> tuple:
+        return version, self._mark, wish.at
+
+    def _stored(self, wish: Wish) -> bool:
+        """Whether tiles like this may lie in a file, if they take long."""
+        return wish.is_now and wish.place.z < self.layer.tiles.max_zoom
+
+    def _is_kept(self, wish: Wish, version: Version) -> bool:
+        if self._key(wish, version) in cache:
+            return True
+        return self._stored(wish) and tile_store.has(version, self.layer.id, self.etag(wish, version))
+
+    def _kept(self, wish: Wish, version: Version) -> tuple[bytes, int, str, str] | None:
+        """(tile, number of features, how it is generalised, ETag) from memory or a file."""
+        key = self._key(wish, version)
+        found = cache.get(key)
+        if found is None and self._stored(wish):
+            etag = self.etag(wish, version)
+            stored = tile_store.get(version, self.layer.id, etag)
+            if stored is not None:
+                found = (*stored, etag)
+                cache.put(key, *found)
+        return found
+
+    def _drawn(self, wish: Wish) -> tuple[bytes, int, str, str]:
         columns = {name: self.layer.columns[name] for name in self.columns}
-        wanted = select.Wanted(self.layer, columns, span=wish.span, as_of=wish.as_of)
-        if wish.span or wish.as_of or wish.place.z >= self.layer.tiles.max_zoom:
-            return made(identity, wanted, wish.place, wish.budget)
-        store, name = tile_store.folder(wish.key[0], self.layer.id, wish.key[1]), wish.etag.strip('"')
-        kept = tile_store.get(store, name)
-        if kept is None:
-            begun = time.perf_counter()
-            kept = made(identity, wanted, wish.place, wish.budget)
-            if time.perf_counter() - begun > tile_store.SLOW_S:
-                tile_store.put(store, name, *kept)
-        return kept
+        begun = time.perf_counter()
+        made = drawn(caller.get(), select.Wanted(self.layer, columns, span=wish.span, as_of=wish.as_of), wish.place, wish.budget)
+        self._seen = made.version
+        found = (made.body, made.n, made.how, self.etag(wish, made.version))
+        cache.put(self._key(wish, made.version), *found)
+        if self._stored(wish) and time.perf_counter() - begun > tile_store.SLOW_S:
+            tile_store.put(made.version, self.layer.id, found[3], *found[:3])
+        return found
 
     def _record(self, identity: Identity, place: tile_grid.Tile, n: int) -> None:
         if n:
@@ -257,6 +286,25 @@ class TileProvider(BaseMVTProvider):
         return f"<TileProvider> {self.layer.id}"
 
 
+_providers: LRUCache[tuple, TileProvider] = LRUCache(512)
+_making = threading.Lock()
+
+
+def provider(layer_id: str) -> TileProvider:
+    """The tiles of a vector layer as the caller's role sees them, made once for each role. Raises NotFound where he may not see it."""
+    layer, role = catalog().layers.get(layer_id), caller.get().role
+    if layer is None or layer.is_raster or not layer.readable_by(role):  # asked each time: a right may have ended
+        raise NotFound("Collection not found")
+    key = catalog(), layer_id, role
+    with _making:
+        found = _providers.get(key)
+    if found is None:
+        found = TileProvider({"name": "tile", "type": "tile", "data": f"pub.{layer_id}"})
+        with _making:
+            _providers[key] = found
+    return found
+
+
 def etag_of(key: tuple) -> str:
     """The ETag of a tile: everything that it depends on (data version, role, place, time, what the layer file says about tiles)."""
     return f'"{hashlib.blake2b(repr(key).encode(), digest_size=12).hexdigest()}"'
@@ -264,67 +312,3 @@ def etag_of(key: tuple) -> str:
 
 def _tilejson_type(layer: Layer, name: str) -> str:
     return {"int": "Number", "real": "Number", "bool": "Boolean"}.get(layer.columns[name].type, "String")
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One way to draw a tile, of those that follow each other from the whole to the least. `how` names it; `size`: pixels or cells,
-    which the next rung doubles or halves; `most`: more features than that are another rung's business."""
-
-    how: str
-    size: float = 0.0
-    most: int | None = None
-
-
-def rungs(layer: Layer, z: int) -> Iterator[Rung]:
-    """The ways to draw a tile of this zoom, each smaller than the one before; there is always one that fits.
-
-    At the layer's largest zoom (points: from `thin_below` on) first everything, then everything without attributes; below it and after
-    that points are gathered in ever larger cells, lines merged on an ever coarser grid, of areas the largest of ever larger cells drawn.
-    """
-    tiles = layer.tiles
-    if z >= (tiles.thin_below or 0) if layer.dimension == 0 else z >= tiles.max_zoom:
-        yield Rung("")
-        yield Rung("bare")
-    elif layer.dimension:
-        yield Rung("simplified", tiles.min_px if layer.dimension == 2 else 0.0, MOST)
-    if layer.dimension == 0:
-        yield from (Rung("gathered", CELLS >> i) for i in range(CELLS.bit_length()))
-        return
-    how, first = ("merged", GRID_PX) if layer.dimension == 1 else ("largest areas", AREA_PX)
-    yield from (Rung(how, first * 2**i) for i in range(int(math.log2(4 * tile_grid.PIXELS / first)) + 1))
-
-
-def statement_of(rung: Rung, wanted: select.Wanted, place: tile_grid.Tile, statement: select.Statement, *, named: bool) -> sql.Composable:
-    """The statement of one rung. named: points keep their attributes where they are alone."""
-    simplify = wanted.layer.tiles.simplify_px
-    if rung.how == "gathered":
-        return tile_sql.in_cells(wanted, place, statement, cells=int(rung.size), named=named)
-    if rung.how == "merged":
-        return tile_sql.merged(wanted, place, statement, grid_px=rung.size)
-    if rung.how == "largest areas":
-        return tile_sql.plain(wanted, place, statement, bare=True, cell_px=rung.size, simplify_px=simplify)
-    if rung.how == "simplified":
-        return tile_sql.plain(wanted, place, statement, least_px=rung.size, simplify_px=simplify, most=rung.most)
-    return tile_sql.plain(wanted, place, statement, bare=rung.how == "bare")
-
-
-def made(identity: Identity, wanted: select.Wanted, place: tile_grid.Tile, budget: int = BUDGET) -> tuple[bytes, int, str]:
-    """(tile, number of features, how it is generalised): the first rung that fits into the budget."""
-    ways = rungs(wanted.layer, place.z)
-    rung, named = next(ways), True
-    while True:
-        statement = select.Statement()
-        query = statement_of(rung, wanted, place, statement, named=named)
-        body, n, rows = fetch(identity.role, identity.user, query, statement.parameters)[0]
-        many = rung.most is not None and rows > rung.most
-        if len(body) <= budget and not many:
-            return bytes(body), n, rung.how if n else ""
-        if rung.how == "gathered" and named and n <= tile_sql.NAMED:
-            named = False  # the texts of points that are alone weigh more than the points
-            continue
-        # each rung halves a side: a tile four times too large needs two of them
-        before, skipped = rung.how, max(0, math.ceil(math.log(len(body) / budget, 4)) - 1)
-        rung = next(ways)
-        for _ in range(skipped if rung.how == before else 0):
-            rung = next(ways, rung)

@@ -8,11 +8,14 @@ import math
 import morecantile
 import pytest
 from api_rows import put
+from psycopg2 import sql
 
-from gis.api import tile_grid, tile_store, tiles
+from gis.api import select, tile_grid, tile_sql, tile_store, tiles
 from gis.api.tile_cache import cache
 from gis.catalog.read import catalog
-from gis.db.connection import owner
+from gis.db import versions
+from gis.db.connection import fetch_as_login, owner
+from gis.errors import AccessDenied
 from gis.settings import settings
 
 TILE = "/collections/{}/tiles/WebMercatorQuad/{}/{}/{}"
@@ -262,7 +265,7 @@ def test_slow_tiles_are_kept_for_all_processes_and_never_stale(water, anyone, mo
     assert len(kept) == 1 and kept[0].stat().st_mode & 0o077 == 0, "the platform's user alone reads it"
     cache.clear()
     made = []
-    monkeypatch.setattr(tiles, "made", lambda *asked: made.append(asked))
+    monkeypatch.setattr(tiles, "drawn", lambda *asked: made.append(asked))
     assert water.get(path).data == first.data and not made, "another process finds it"
     monkeypatch.undo()
     monkeypatch.setattr(tile_store, "SLOW_S", 0.0)
@@ -271,3 +274,77 @@ def test_slow_tiles_are_kept_for_all_processes_and_never_stale(water, anyone, mo
     second = water.get(path)
     assert len(decoded(second.data)["water_pipe"]["ids"]) == 2 and second.headers["ETag"] != first.headers["ETag"]
     assert not kept[0].exists() and len(list((settings().home / "tiles").rglob("water_pipe/*/*"))) == 1, "the old ones are gone"
+
+
+# --- points by arithmetic, versions ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "grid, z", [("WebMercatorQuad", 1), ("WebMercatorQuad", 10), ("WebMercatorQuad", 24), ("WorldCRS84Quad", 14), ("CGCS2000Quad", 15)]
+)
+def test_points_lie_where_postgis_draws_them(pg, grid, z):
+    """What is computed for a point is what PROJ, ST_Transform and ST_AsMVTGeom make of it, to the unit; at the deepest zoom a unit is
+    0.6 mm, so that a difference of any size would show there. Oracle: PostGIS."""
+    spots = [(117.0005, 32.0), (-58.38, -34.6), (179.9999, 84.9), (0.0001, -0.0001)]
+    found = 0
+    for lon, lat in spots:
+        x, y = tile_grid.at(grid, z, lon, lat)
+        where = tile_grid.tile(grid, str(z), str(y), str(x))
+        statement = select.Statement()
+        own = tile_sql._point(sql.SQL("x"), sql.SQL("y"), where, statement)
+        reached = tile_sql._reached(sql.SQL("x"), sql.SQL("y"), where, statement)
+        west, south, east, north = where.reach
+        projected = "ST_Transform(ST_SetSRID(ST_Point(x, y), 4326), 3857)" if where.srid == 3857 else "ST_Point(x, y)"
+        spread = (
+            "SELECT i, greatest(least(%(w)s + (%(e)s - %(w)s) * ((i * 0.61803398875) %% 1.2 - 0.1), 180), -180) AS x, "
+            "greatest(least(%(s)s + (%(n)s - %(s)s) * ((i * 0.75487766625) %% 1.2 - 0.1), 90), -90) AS y FROM generate_series(1, 400) AS i"
+        )
+        box = "ST_MakeBox2D(ST_Point(%(l)s, %(b)s), ST_Point(%(r)s, %(t)s))"
+        query = sql.SQL(
+            f"SELECT i, {{reached}}, ST_AsText({{own}}), ST_AsText(ST_AsMVTGeom({projected}, {box}, 4096, 64, true)) FROM ({spread}) AS p"
+        ).format(own=own, reached=reached)
+        corners = dict(zip("lbrt", where.bounds, strict=True)) | {"w": west, "s": south, "e": east, "n": north}
+        with owner() as connection, connection.cursor() as cursor:
+            cursor.execute(query, statement.parameters | corners)
+            for i, within, ours, theirs in cursor.fetchall():
+                if within:
+                    assert ours == theirs, (grid, z, lon, i)
+                    found += 1
+                elif theirs is not None:
+                    column, row = (float(number) for number in theirs[6:-1].split())
+                    assert not (-64 < column < 4160 and -64 < row < 4160), "only what lies beyond the buffer is left out"
+    assert found > 600
+
+
+def test_the_version_is_that_of_the_last_load_committed(app):
+    """What the serving login reads by itself is what the database's own function says, and nothing else is open to it."""
+    before = versions.newest(["road", "water_pipe"])
+    put("road", {"road_id": "R7"})
+    after = versions.newest(["road", "water_pipe", "nothing"])
+    assert after["road"] != before["road"] and after["water_pipe"] == before["water_pipe"] and after["nothing"][1] == "0.0"
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT current_database(), meta.data_version(ARRAY['road'])")
+        assert cursor.fetchone() == after["road"]
+    for closed in ("SELECT 1 FROM meta.batch", "SELECT 1 FROM core.road", "SELECT 1 FROM pub.road", "UPDATE meta.published SET newest = 0"):
+        with pytest.raises(AccessDenied):
+            fetch_as_login(sql.SQL(closed), {})
+
+
+def test_a_tile_is_drawn_in_the_version_that_it_says(anyone, monkeypatch):
+    """A load between the question for the version and the drawing: the ETag is that of the rows that are in the tile."""
+    path = TILE.format("road", *place(15))
+    assert anyone.get(path).status_code == 200
+    ask = tiles.newest
+
+    def loaded_meanwhile(layers):
+        found = ask(layers)
+        put("road", {"road_id": "R8"})
+        return found
+
+    monkeypatch.setattr(tiles, "newest", loaded_meanwhile)
+    cache.clear()
+    answer = anyone.get(path, headers={"If-None-Match": '"another"'})
+    monkeypatch.undo()
+    assert len(decoded(answer.data)["road"]["ids"]) == 2
+    again = anyone.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304, "nothing was loaded since"
