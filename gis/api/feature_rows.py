@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+import msgspec
 import orjson
 from psycopg2 import sql
 
@@ -21,6 +22,14 @@ from gis.catalog.read import catalog
 _AS_JSON_HAS_IT = frozenset(("text", "code", "int", "real", "bool", "texts"))
 """Types whose values orjson writes as they come; the others are read as the text that JSON has for them."""
 _TEXT = frozenset(("text", "code"))
+
+
+class Feature(msgspec.Struct, tag_field="type", tag="Feature", gc=False):
+    """A feature that is written and thrown away: a record with fixed places takes a fifth of the time of a dict with names."""
+
+    id: str
+    geometry: msgspec.Raw | None
+    properties: msgspec.Struct
 
 
 class FeatureRows:
@@ -44,6 +53,17 @@ class FeatureRows:
                 ]
             )
         )
+
+        places = [f"at{i}" for i in range(len(names))]
+        self._properties = msgspec.defstruct("Properties", places, rename=dict(zip(places, names, strict=True)), gc=False)
+
+    def written(self, rows: Iterable[tuple]) -> list[Feature]:
+        """The rows as features that msgspec writes as JSON, the same as `features` (NaN and infinity become null)."""
+        n, identified, properties_of = self._geometry_at, self.id, self._properties
+        return [
+            Feature(identified(row), None if (geometry := row[n]) is None else msgspec.Raw(geometry), properties_of(*row[:n]))
+            for row in rows
+        ]
 
     def features(self, rows: Iterable[tuple], parsed: bool = False) -> list[dict]:
         """The rows as GeoJSON features. parsed: geometries as objects, where a page or a formatter looks into them; else as the text

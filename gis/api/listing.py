@@ -109,9 +109,7 @@ def found(asked: Listing) -> Found:
     if kind != "results":
         raise InputError("resultType is hits or results", where="resultType")
     if asked.offset > DEEPEST_OFFSET:
-        raise InputError(
-            f"offset is larger than {DEEPEST_OFFSET}", where="offset", remedy="Follow the next links: they have no such bound"
-        )
+        raise InputError(f"offset is larger than {DEEPEST_OFFSET}", where="offset", remedy="Follow the next links: they have no such bound")
     target = asked.target or boxes.target(boxes.systems.CRS84)
     names = tuple(columns) if not asked.chosen else tuple(name for name in columns if name in asked.chosen)
     sort = ordered(layer, asked.sort_by)

@@ -76,7 +76,7 @@ def _answer(result: tuple, *, is_json: bool) -> Answer:
 
 def page(api, visit: Visit, name: str, data: bytes = b"") -> Answer:
     """A page of the features of a collection; `data`: a CQL2 JSON filter. Raises the platform's errors."""
-    definition_of(api, name, "feature")
+    resource, definition = collection_of(api, name), definition_of(api, name, "feature")
     made = asked(api, visit, (*FORMATS, "csv"), data=data)
     if made.format is None and not is_for_json(visit):
         made._format = "csv"
@@ -85,6 +85,9 @@ def page(api, visit: Visit, name: str, data: bytes = b"") -> Answer:
         made._args = made.params | {"sortby": ",".join(by)}
     is_json = made.format in (None, "json")
     visit.looked_into, visit.data = not is_json, data
+    written = items.page(api, resource, definition, made, name) if is_json else None
+    if written is not None:
+        return Answer(200, *written)
     return _answer(itemtypes.get_collection_items(api, made, name), is_json=is_json)
 
 

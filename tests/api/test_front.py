@@ -188,7 +188,7 @@ def test_what_goes_wrong_is_looked_up_counted_and_said_once(anyone, both, monkey
     def broken(*_, **__):
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("gis.api.reading.itemtypes.get_collection_items", broken)
+    monkeypatch.setattr("gis.api.reading.items.page", broken)
     answer = anyone.client.get("/collections/road/items")
     assert answer.status_code == 500 and b"secret" not in answer.data
     assert sum("ZeroDivisionError" in record.message for record in caplog.records) == 1
