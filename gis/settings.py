@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gis.errors import InputError
@@ -61,6 +61,9 @@ class Settings(BaseSettings):
 
     jobs_poll_s: float = 1.0
     """How often the worker looks for a job when nothing wakes it."""
+
+    jobs_kept_days: float = Field(30, ge=0)
+    """Days after which a job that ended is forgotten with its answer; 0: never."""
 
     host: str = "127.0.0.1"
     port: int = 5080

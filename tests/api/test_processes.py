@@ -6,9 +6,10 @@ import threading
 
 import pytest
 from pydantic import Field
+from real_server import wait_for
 
 from gis import processes
-from gis.api.worker import Worker
+from gis.api.worker import Worker, purge
 from gis.catalog.model import Text
 from gis.db.connection import owner
 from gis.errors import InputError
@@ -214,6 +215,47 @@ def test_a_running_job_can_be_dismissed(water, counting, monkeypatch):
     assert water.get(f"/jobs/{job}").json["status"] == "dismissed"
 
 
+def waiting_statements() -> int:
+    with owner() as link, link.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.parametrize("ended_by", ["owner", "worker"])
+def test_the_statement_of_a_job_that_has_to_end_is_ended(water, ended_by):
+    """A job deep in a statement hears nothing: who dismisses it, or stops the worker, does not wait for that."""
+    job, worker = started(water), Worker("w")
+    with owner() as link, link.cursor() as cursor:
+        cursor.execute("LOCK TABLE core.water_pipe IN ACCESS EXCLUSIVE MODE")
+        thread = threading.Thread(target=worker.run_one)
+        thread.start()
+        wait_for(lambda: waiting_statements() == 1, 10)
+        if ended_by == "owner":
+            assert water.delete(f"/jobs/{job}").status_code == 200
+        else:
+            worker.stop.set()
+        thread.join(10)
+        assert not thread.is_alive() and waiting_statements() == 0
+    left = {"owner": "dismissed", "worker": "accepted"}[ended_by]
+    assert water.get(f"/jobs/{job}").json["status"] == left
+    if ended_by == "worker":
+        assert Worker("next").run_one() and water.get(f"/jobs/{job}").json["status"] == "successful"
+
+
+def test_answers_are_kept_for_their_time_and_only_so_large(water, monkeypatch):
+    small = started(water)
+    assert Worker("w").run_one() and purge() == 0
+    monkeypatch.setattr("gis.api.worker.LARGEST_RESULT", 10)
+    large = started(water)
+    assert Worker("w").run_one()
+    told = water.get(f"/jobs/{large}").json
+    assert told["status"] == "failed" and "larger than" in told["message"]
+    with owner() as link, link.cursor() as cursor:
+        cursor.execute("UPDATE meta.job SET finished_at = now() - interval '31 days' WHERE id = %s", (small,))
+    waits = started(water)
+    assert purge() == 1 and water.get(f"/jobs/{small}").status_code == 404 and water.get(f"/jobs/{waits}").status_code == 200
+
+
 def test_a_job_of_a_dead_worker_is_taken_again(water):
     job = started(water)
     with owner() as connection, connection.cursor() as cursor:
@@ -238,13 +280,13 @@ def test_nobody_queues_without_bound(water):
     for _ in range(20):
         started(water)
     answer = water.post(RUN, json={"inputs": {"network": "city"}}, headers={"Prefer": "respond-async"})
-    assert answer.status_code == 400 and "wait already" in answer.json["detail"]
+    assert answer.status_code == 429 and "wait already" in answer.json["detail"] and int(answer.headers["Retry-After"]) >= 10
 
 
 def test_jobs_of_nobody_are_few_and_followed_by_their_id_only(anyone):
     body = {"inputs": {"text": "府前街81号"}}
     asked = [anyone.post("/processes/geocode/execution", json=body, headers={"Prefer": "respond-async"}) for _ in range(6)]
-    assert [answer.status_code for answer in asked] == [201] * 5 + [400] and "without a name" in asked[5].json["what"]
+    assert [answer.status_code for answer in asked] == [201] * 5 + [429] and "without a name" in asked[5].json["what"]
     job = asked[0].json["jobID"]
     assert anyone.get("/jobs").json["jobs"] == [] and anyone.get(f"/jobs/{job}").status_code == 200
     assert anyone.delete(f"/jobs/{job}").status_code == 200
