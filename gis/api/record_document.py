@@ -47,7 +47,13 @@ def document(found: Found, identity: Identity, seen: Catalog, metadata: dict, ba
         "geometry": _polygon(found.box),
         "time": _time(found),
         "properties": {name: value for name, value in properties.items() if value is not None},
-        "links": [{"rel": "self", "type": "application/geo+json", "title": found.id, "href": self_}, back, *about["links"](base)],
+        "links": [
+            {"rel": "self", "type": "application/geo+json", "title": found.id, "href": self_},
+            {"rel": "alternate", "type": "text/html", "title": found.id, "href": f"{self_}?f=html"},
+            back,
+            records.profile("ogc-record"),
+            *about["links"](base),
+        ],
     }
 
 
@@ -63,6 +69,7 @@ def _of_defined(found: Found, language: str) -> dict:
         "description": _in(one.description, language),
         "keywords": [_in(word, language) for word in one.keywords],
         "formats": records.formats(one),
+        "externalIds": _external(records.external_of(one)),
     }
     if one.layer is not None:
         label = one.layer.access.label
@@ -88,6 +95,7 @@ def _of_delivery(found: Found, seen: Catalog, language: str) -> dict:
     source = f" ({one['source']})" if one["source"] else ""
     properties = {
         "type": "batch",
+        "externalIds": _external(str(one["id"])),
         "title": f"{kind} {one['id']}{colon}{listed}"[:300],
         "description": f"{kind} {one['id']}{colon}{listed}{source}"[:1000],
         "keywords": [_in(records.TYPES["batch"], language), *titles],
@@ -108,6 +116,10 @@ def _of_delivery(found: Found, seen: Catalog, language: str) -> dict:
         ]
 
     return {"properties": properties, "links": links}
+
+
+def _external(value: str | None) -> list[dict] | None:
+    return value and [{"scheme": records.SCHEME, "value": value}]
 
 
 def _whole(found: Found, identity: Identity, seen: Catalog) -> dict:

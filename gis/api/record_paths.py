@@ -19,6 +19,7 @@ TAKES = (
     _query("q", "Texts, separated by commas; records that hold any of them, in Chinese or English.", _TEXT | {"maxLength": 2000}),
     _query("type", "Types of records, separated by commas.", _KINDS),
     _query("ids", "Ids of records, separated by commas.", {"type": "array", "items": _TEXT | {"maxLength": 80}, "maxItems": 1000}),
+    _query("externalIds", "Ids outside the catalogue, separated by commas: onemap:road, or road.", {"type": "array", "items": _TEXT}),
     _query("sortby", "Properties to sort by, separated by commas; - before a name sorts downwards.", _TEXT),
     _query("limit", "How many records a page holds.", {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 10}),
     _query("offset", "How many records come before the page.", {"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0}),
@@ -48,5 +49,6 @@ def paths() -> dict:
         f"{base}/items": get("Records of what is published", "getRecords", found, *shared, *TAKES),
         f"{base}/items/{{recordId}}": get("A record", "getRecord", single, one, _FORM, _LANGUAGE),
         f"{base}/schema": get("The schema of a record", "getRecordSchema", schema, _FORM, _LANGUAGE),
+        f"{base}/sortables": get("What records are sorted by", "getRecordSortables", schema, _FORM, _LANGUAGE),
         f"{base}/queryables": get("What filters may ask of a record", "getRecordQueryables", schema, _FORM, _LANGUAGE),
     }

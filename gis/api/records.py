@@ -27,9 +27,13 @@ DESCRIPTION = Text(
 CONFORMANCE = tuple(
     f"http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/{name}"
     for name in ("record-core", "record-collection", "record-core-query-parameters", "record-api", "searchable-catalog",
-                 "filtering", "sorting", "json", "html")
+                 "searchable-catalog-filtering", "searchable-catalog-sorting", "filtering", "sorting", "json", "html", "oas30")
 )  # fmt: skip
 _REL = "http://www.opengis.net/def/rel/ogc/1.0/"
+_PROFILE = "http://www.opengis.net/def/profile/OGC/0/"
+CATALOG_MEDIA = "application/ogc-catalog+json"
+SCHEME = "onemap"
+"""The scheme of external ids: a layer, a process or a delivery as this platform names it."""
 RECORD = "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core"
 TYPES = {
     "dataset": Text(zh="图层", en="Layer"),
@@ -72,6 +76,7 @@ def description(base: str, language: str) -> dict:
     items = "目录记录" if language == "zh" else "Records"
     return {
         "id": ID,
+        "type": "Collection",
         "title": said(TITLE),
         "description": said(DESCRIPTION),
         "itemType": "record",
@@ -88,8 +93,21 @@ def description(base: str, language: str) -> dict:
             link("items", "/items?f=html", "text/html", items),
             link(f"{_REL}schema", "/schema", "application/schema+json", "Schema"),
             link(f"{_REL}queryables", "/queryables", "application/schema+json", "Queryables"),
+            link(f"{_REL}sortables", "/sortables", "application/schema+json", "Sortables"),
+            profile("ogc-catalog"),
         ],
     }
+
+
+def profile(name: str) -> dict:
+    """The link that says which profile of OGC a document keeps to (OGC 20-004r1, /req/json/record-content)."""
+    return {"rel": "profile", "type": "text/html", "title": name, "href": _PROFILE + name}
+
+
+def discovered(base: str, language: str) -> dict:
+    """The link by which harvesters find the catalogue (OGC 20-004r1, class autodiscovery)."""
+    title = TITLE.zh if language == "zh" else TITLE.en
+    return {"rel": f"{_REL}ogc-catalog", "type": "application/geo+json", "title": title, "href": f"{base}/collections/{ID}/items"}
 
 
 def resource() -> dict:
@@ -102,6 +120,13 @@ def resource() -> dict:
         "extents": {"spatial": {"bbox": list(catalog().city.extent)}, "temporal": {"begin": None, "end": None}},
         "providers": [],
     }
+
+
+def external_of(one: Defined) -> str | None:
+    """What the resource is called outside the catalogue: the layer's or the process's id; None for what has no name of its own."""
+    if one.process is not None:
+        return one.process
+    return one.layer.id if one.layer is not None and one.type == "dataset" else None
 
 
 @dataclass(frozen=True)
@@ -217,7 +242,7 @@ def _links_of_layer(one: Defined, link) -> list[dict]:
     ]  # fmt: skip
     if one.type == "file":
         return files
-    about = link("collection", path, "application/json", "图层", "Collection")
+    about = link("about", path, "application/json", "图层", "Collection")
     if layer.is_raster:
         return [about, link(f"{_REL}coverage", f"{path}/coverage", "image/tiff", "栅格数据", "Cells"), tiles]
     return [

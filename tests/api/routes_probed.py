@@ -100,6 +100,7 @@ GET: dict[str, tuple[str, ...] | Same | Elsewhere] = {
     "/collections/catalogue/items/<item>": ("/collections/catalogue/items/{layer}", "/collections/catalogue/items/style.{layer}"),
     "/collections/catalogue/schema": Same("what a record has"),
     "/collections/catalogue/queryables": Same("what a record has"),
+    "/collections/catalogue/sortables": Same("what a record has"),
     "/processes": ("/processes", "/processes?f=html"),
     "/processes/<name>": Elsewhere("test_processes_exist_for_those_who_may_read_their_layers"),
     "/jobs": ("/jobs", "/jobs?f=html"),

@@ -121,7 +121,9 @@ def test_the_record_of_a_layer_tells_how_it_stands(app, anyone, as_role):
     assert told["version"] and told["updated"] >= told["created"] and told["label"] == "公开"
     assert one["time"]["interval"][1] == ".." and one["geometry"]["type"] == "Polygon"
     assert {"GeoJSON", "MVT", "gpkg", "shp"} <= {form["name"] for form in told["formats"]}
-    for link in one["links"]:
+    rels = [link["rel"] for link in one["links"]]
+    assert {"self", "alternate", "profile"} <= set(rels) and rels.count("collection") == 1
+    for link in [link for link in one["links"] if link["rel"] != "profile"]:
         assert anyone.get(link["href"].split("://", 1)[1].partition("/")[2].join(("/", ""))).status_code in (200, 204), link
     assert anyone.get(f"{ITEMS}/batch.{batch}").json["properties"]["findings"] == [
         {"layer": "road", "code": "RNG", "level": "warning", "n": 2}
@@ -143,6 +145,30 @@ def test_the_catalogue_is_a_collection_with_pages(app, anyone):
     for path in ("changes", "download", "tiles", "coverage"):
         assert anyone.get(f"/collections/catalogue/{path}").status_code == 404
     assert ITEMS in anyone.get("/openapi?f=json").json["paths"]
+
+
+def test_it_is_harvested_as_the_standard_says(app, anyone, as_role):
+    """OGC 20-004r1: external ids, media type and type of a catalogue, sortables, how it is discovered."""
+    batch = deliver(["road"], "道路.gpkg")
+
+    def named(query):
+        return {one["id"] for one in anyone.get(f"{ITEMS}?limit=1000&{query}").json["features"]}
+
+    assert named("externalIds=onemap:road,facility") == {"road", "facility"} and named("externalIds=geocode") == {"process.geocode"}
+    assert named(f"externalIds={batch}") == {f"batch.{batch}"} and named("externalIds=onemap") == named("")
+    assert not named("externalIds=water_pipe") and not named("externalIds=road&ids=facility") and not named("externalIds=other:road")
+    assert anyone.get(f"{ITEMS}/road").json["properties"]["externalIds"] == [{"scheme": "onemap", "value": "road"}]
+    collection = anyone.get("/collections/catalogue", headers={"Accept": "application/ogc-catalog+json"})
+    assert collection.content_type == "application/ogc-catalog+json" and collection.json["type"] == "Collection"
+    assert anyone.get("/collections/catalogue").content_type == "application/json"
+    sortable = anyone.get("/collections/catalogue/sortables").json["properties"]
+    assert sortable.keys() == records.QUERYABLE.fields.keys() and {"sortables", "profile"} <= {
+        link["rel"].rsplit("/", 1)[-1] for link in collection.json["links"]
+    }
+    links = {link["rel"].rsplit("/", 1)[-1]: link for link in anyone.get(f"{ITEMS}?q=道路&limit=1").json["links"]}
+    assert "f=html" in links["alternate"]["href"] and anyone.get(f"{ITEMS}?f=html&q=道路").mimetype == "text/html"
+    found = {link["rel"].rsplit("/", 1)[-1]: link["href"] for link in anyone.get("/?f=json").json["links"]}
+    assert found["ogc-catalog"].endswith(ITEMS) and found["about"].endswith("/?f=html")
 
 
 def test_a_hundred_thousand_deliveries_are_searched_by_an_index(app, anyone):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 from flask import Response, request
 
-from gis.api import pages, schema, tile_sets
+from gis.api import pages, records, schema, tile_sets
 from gis.api.adapt import core
 from gis.api.routes.blueprint import answered, asked, collection_of, ogc, provider_of, run, served_api
 from gis.api.serialize import json_bytes
@@ -24,7 +24,12 @@ def landing() -> Response:
     response = run(core.landing_page)
     if response.mimetype == "application/json":
         document = orjson.loads(response.get_data())
-        document["links"] += tile_sets.links(served_api().base_url)
+        base = served_api().base_url
+        for link in document["links"]:
+            if link["rel"] == "about":  # pygeoapi says it is a page
+                link["href"] = f"{base}/?f=html"
+        language = pages.language_of(response.headers.get("Content-Language"))
+        document["links"] += [*tile_sets.links(base), records.discovered(base, language)]
         response.set_data(json_bytes(document))
     return response
 
@@ -56,7 +61,10 @@ def collections() -> Response:
 def collection(name: str) -> Response:
     collection_of(name)
     _require_known()
-    return run(core.describe_collections, name)
+    response = run(core.describe_collections, name)
+    if name == records.ID and response.mimetype == "application/json" and records.CATALOG_MEDIA in request.accept_mimetypes.values():
+        response.headers["Content-Type"] = records.CATALOG_MEDIA
+    return response
 
 
 def _described(name: str, describe, template: str) -> Response:

@@ -20,12 +20,14 @@ from gis.api.serialize import json_bytes
 from gis.db import cql2
 from gis.errors import InputError, NotFound
 
-TAKES = ("q", "bbox", "bbox-crs", "datetime", "type", "ids", "filter", "filter-lang", "filter-crs", "sortby", "limit", "offset",
-         "resultType", "f", "lang")  # fmt: skip
+TAKES = ("q", "bbox", "bbox-crs", "datetime", "type", "ids", "externalIds", "filter", "filter-lang", "filter-crs", "sortby", "limit",
+         "offset", "resultType", "f", "lang")  # fmt: skip
 DEFAULT_LIMIT = 10
 DEEPEST = 1_000_000
 _WORDS, _LONGEST_WORD = 20, 200
 _PATH = f"/collections/{records.ID}"
+_NONE = "-"
+"""The id of no record."""
 _ID = re.compile(r"^[A-Za-z0-9._-]{1,80}$")
 
 
@@ -76,13 +78,15 @@ def record(item: str) -> Response:
 
 @ogc.get(f"{_PATH}/schema")
 @ogc.get(f"{_PATH}/queryables", endpoint="record_queryables")
+@ogc.get(f"{_PATH}/sortables", endpoint="record_sortables")
 def record_schema() -> Response:
-    """What a record has, and what filters may ask of it."""
+    """What a record has, what filters may ask of it, and what it is sorted by."""
     form, language = _form()
     url = f"{served_api().base_url}{request.path}"
     template = request.path.rsplit("/", 1)[-1]
-    described = schema.queryables if template == "queryables" else schema.schema
-    made = described(records.QUERYABLE, records.QUERYABLE.fields, language, url)
+    made = {"schema": schema.schema, "queryables": schema.queryables, "sortables": schema.sortables}[template](
+        records.QUERYABLE, records.QUERYABLE.fields, language, url
+    )
     if form == "html":
         return _page(f"collections/{template}.html", made | {"links": []} | _places(served_api().base_url), language)
     return _json(made, "application/schema+json", language)
@@ -109,7 +113,7 @@ def _asked() -> Asked:
         area=coverage.box_of(given.get("bbox"), given.get("bbox-crs"), None),
         span=temporal.span(given["datetime"]) if "datetime" in given else None,
         types=types,
-        ids=_listed("ids"),
+        ids=_ids(),
         filtered=_filter(),
         sort=_sort(),
         limit=0 if hits else _number("limit", DEFAULT_LIMIT, 1, LARGEST_LIMIT),
@@ -124,6 +128,17 @@ def _listed(name: str) -> list[str]:
     if len(found) > 1000 or any(len(one) > 80 for one in found):
         raise InputError(f"{name} is at most 1000 short texts, separated by commas", where=name)
     return found
+
+
+def _ids() -> list[str]:
+    """The ids of the records wanted, by `ids` and by `externalIds` (of the scheme, of any, or all of the scheme); empty for all."""
+    ids, externals = _listed("ids"), _listed("externalIds")
+    if not externals or records.SCHEME in externals:
+        return ids
+    wanted = {one.removeprefix(f"{records.SCHEME}:") for one in externals}
+    named = [one.id for one in records.defined(caller.get()) if records.external_of(one) in wanted]
+    named += [f"batch.{one}" for one in wanted if one.isascii() and one.isdecimal()]
+    return [one for one in named if not ids or one in ids] or [_NONE]
 
 
 def _filter():
@@ -194,7 +209,10 @@ def _links(wanted: Asked, base: str, language: str, more: bool) -> list[dict]:
 
     title = records.TITLE.zh if language == "zh" else records.TITLE.en
     found = [{"rel": "self", "type": "application/geo+json", "href": f"{path}/items?{urlencode(request.args.to_dict())}", "title": title}]
+    as_page = urlencode(request.args.to_dict() | {"f": "html"})
+    found.append({"rel": "alternate", "type": "text/html", "href": f"{path}/items?{as_page}", "title": title})
     found.append({"rel": "collection", "type": "application/json", "href": path, "title": title})
+    found.append(records.profile("ogc-record"))
     if wanted.offset:
         found.append(step("prev", max(wanted.offset - wanted.limit, 0)))
     return [*found, step("next", wanted.offset + wanted.limit)] if more else found
