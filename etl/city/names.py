@@ -283,9 +283,3 @@ def people_names(n: int, rng) -> np.ndarray:
 def phone_numbers(n: int, rng) -> np.ndarray:
     """n fictional telephone numbers 0999-8xxxxxx (an area code that is not assigned)."""
     return np.array([f"0999-8{number:06d}" for number in rng.integers(0, 1_000_000, n)], dtype=object)
-
-
-def unique_suffix(names: np.ndarray) -> np.ndarray:
-    """The same names with 二, 三 … put before repeats, so that each is there once."""
-    turn = serial(names)
-    return np.array([x if t == 0 else f"{x}（{numeral(min(t + 1, 99))}）" for x, t in zip(names, turn, strict=True)], object)
