@@ -30,7 +30,7 @@ FILTERS = (
     '{"op": "isNull", "args": [{"property": "name"}]}',
 )
 PARAMETERS = {
-    "f": ("json", "json", "json", "html", "csv", "jsonld", "xml", ""),
+    "f": ("json", "json", "json", "html", "csv", "xml", ""),
     "lang": ("en", "zh", "zh-CN", "de", ""),
     "limit": ("1", "2", "3", "1000", "99999", "0", "-1", "1.0", "1e1", " 2", "+2", "٣", "", "x"),
     "offset": ("0", "1", "2", "100000", "100001", "9999999999", "-1", "1.5", " 1", "1_0", "", "x"),
