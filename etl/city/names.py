@@ -6,7 +6,6 @@ import numpy as np
 import shapely
 
 from etl.city import plan as p
-from etl.city.polylines import serial
 from etl.city.streets import Graph
 from etl.city.terrain import stream
 
