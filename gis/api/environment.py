@@ -5,15 +5,20 @@ Source: OGC API - Environmental Data Retrieval 1.1 (OGC 19-086r6), clauses 8.2 (
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from pyproj import CRS
+
 from gis.api.coverage_json import parameter
 from gis.catalog.observed import QUANTITIES
 
 QUERIES = ("locations", "position", "area", "radius", "cube", "items")
+WITHIN_UNITS = ("m", "km")
 FORMS = ("CoverageJSON", "GeoJSON", "CSV")
 CONFORMANCE = tuple(
     f"http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/{name}"
     for name in ("core", "collections", "json", "geojson", "edr-geojson", "covjson", "queries", "locations", "position", "area", "radius",
-                 "cube", "items")
+                 "cube", "items", "oas30")
 )  # fmt: skip
 _TITLES = {
     "locations": ("测站", "Locations"), "position": ("某处的测站", "Sensors at a position"), "area": ("范围内的测站", "Sensors in an area"),
@@ -30,16 +35,25 @@ def describe(collection: dict, base: str, language: str) -> dict:
         "data_queries": {name: {"link": link} for name, link in links.items()},
         "parameter_names": {name: _parameter(name, language) for name in QUANTITIES},
         "output_formats": list(FORMS),
-        "crs_details": [{"crs": "CRS84", "wkt": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}],
+        "within_units": list(WITHIN_UNITS),
+        "crs_details": _crs_details(),
         "links": [*collection["links"], *({k: v for k, v in link.items() if k != "variables"} for link in links.values())],
     }
+
+
+@lru_cache(maxsize=1)
+def _crs_details() -> list[dict]:
+    """The one CRS of observations, which are not transformed."""
+    return [{"crs": "CRS84", "wkt": CRS.from_authority("OGC", "CRS84").to_wkt()}]
 
 
 def _query(name: str, url: str, language: str) -> dict:
     variables = {"title": name, "query_type": name, "output_formats": ["GeoJSON"] if name == "items" else list(FORMS)}
     variables |= {"default_output_format": variables["output_formats"][0]}
     if name == "radius":
-        variables["within_units"] = ["m", "km"]
+        variables["within_units"] = list(WITHIN_UNITS)
+    if name != "items":
+        variables["crs_details"] = _crs_details()
     return {"rel": "data" if name != "items" else "items", "href": f"{url}/{name}", "title": _TITLES[name][language != "zh"],
             "type": "application/geo+json" if name in ("items", "locations") else "application/prs.coverage+json", "hreflang": language,
             "variables": variables}  # fmt: skip

@@ -161,6 +161,16 @@ def observed(identity: Identity, layer: Layer, found: list[Sensor], asked: Asked
     return values
 
 
+def beginnings(identity: Identity, found: list[Sensor]) -> dict[int, dt.datetime]:
+    """Series → the first moment at which something was observed."""
+    series = [number for one in found for number in one.series.values()]
+    asked = sql.SQL(
+        "SELECT w.series, o.at FROM unnest(%(series)s::int[]) AS w(series)"
+        " CROSS JOIN LATERAL (SELECT at FROM pub.observation WHERE series = w.series ORDER BY at LIMIT 1) AS o"
+    )
+    return dict(fetch(identity.role, identity.user, asked, {"series": series})) if series else {}
+
+
 def statement_of(series: list[int], asked: Asked) -> tuple[sql.Composable, dict]:
     """The statement that reads values by the key (series, at), one row more than an answer holds, and its parameters."""
     statement = Statement()

@@ -13,7 +13,7 @@ from covjson_pydantic.coverage import Coverage, CoverageCollection
 from psycopg2 import sql
 
 from gis.access import audit
-from gis.api import observations
+from gis.api import coverage_json, observations
 from gis.catalog.observed import QUANTITIES
 from gis.db.connection import owner, reading
 
@@ -113,9 +113,33 @@ def test_other_forms_hold_the_same(observed, water):
     first = next(one for one in listed["features"] if one["id"] == "P1")
     assert first["properties"]["latest"]["pressure"] == {"value": 191.0, "unit": "MPa", "at": "2024-05-02T15:45:00Z", "quality": "good"}
     assert first["properties"]["name"] == "P1号" and first["properties"]["parameter-name"] == ["pressure", "temperature"]
-    page = get(water, "/locations?limit=2").json
-    assert len(page["features"]) == 2 and page["links"][-1]["rel"] == "next"
+    page = get(water, "/locations?limit=1&parameter-name=pressure&bbox=116,31,118,33").json
+    following = page["links"][-1]
+    assert following["rel"] == "next" and "parameter-name=pressure" in following["href"] and "bbox=116,31,118,33" in following["href"]
+    assert [one["id"] for one in water.get(SENSOR + following["href"].split("/sensor")[1]).json["features"]] == ["P2"]
     assert [one["id"] for one in get(water, "/locations?bbox=117.05,32.05,117.15,32.15").json["features"]] == ["L1"]
+
+
+def test_what_other_programs_ask_and_read(observed, water):
+    """OGC 19-086r6: several positions, heights, forms by Accept, what EDR GeoJSON requires, 204 without a body's type."""
+    listed = get(water, "/locations").json
+    needed = {"datetime", "parameter-name", "label", "edrqueryendpoint"}
+    values = get(water, "/locations/P2?f=geojson&latest=true").json
+    assert all(needed <= one["properties"].keys() for one in listed["features"] + values["features"])
+    assert {one["id"] for one in listed["parameters"]} >= {"pressure", "temperature"} and values["parameters"][0]["type"] == "Parameter"
+    first = next(one for one in listed["features"] if one["id"] == "P1")
+    assert first["properties"]["datetime"] == "2024-04-30T16:00:00Z/2024-05-02T15:45:00Z"
+    assert water.get(first["properties"]["edrqueryendpoint"].split("localhost")[-1].split(":5080")[-1]).status_code == 200
+    places = "MULTIPOINT((117.0001 32.0),(117.1 32.1))"
+    assert [one["id"] for one in get(water, f"/position?coords={places}&latest=true").json["coverages"]] == ["L1", "P1"]
+    assert [one["id"] for one in get(water, "/position?coords=POINT Z(117.0001 32.0 5)&latest=true").json["coverages"]] == ["P1"]
+    for accept, kind in (("text/csv", "text/csv"), ("application/geo+json", "application/geo+json"), ("*/*", coverage_json.MEDIA)):
+        assert water.get(f"{SENSOR}/locations/P1?latest=true", headers={"Accept": accept}).mimetype == kind
+    nothing = water.get(f"{SENSOR}/position?coords=POINT(1 1)")
+    assert nothing.status_code == 204 and "Content-Type" not in nothing.headers
+    described = get(water, "").json
+    assert described["within_units"] == ["m", "km"] and described["crs_details"][0]["wkt"].startswith("GEOGCRS")
+    assert described["data_queries"]["cube"]["link"]["variables"]["crs_details"] == described["crs_details"]
 
 
 def test_the_collection_says_what_can_be_asked(observed, anyone, water):
