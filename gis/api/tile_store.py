@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from gis.db import cluster
 from gis.db.versions import Version
 from gis.settings import settings
 
@@ -46,6 +47,7 @@ def put(version: Version, layer_id: str, etag: str, tile: bytes, n: int, how: st
     """Keep a tile. The tiles of other versions of the layer go; where the disk is full or closed nothing is kept."""
     place, name = _folder(version, layer_id), etag.strip('"')
     try:
+        cluster.room("tiles")
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=place, delete=False) as out:
             out.write(f"{n} {how}\n".encode() + tile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import ipaddress
 import os
 import shutil
 import stat
@@ -11,10 +12,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from etl import history, jobs
+from gis.access import address, chain
+from gis.access.operator import Operator
 from gis.catalog import read
 from gis.cli import layers
 from gis.cli.output import emit, paper
@@ -116,12 +120,41 @@ def disk() -> str:
     return _require(free > 2 * GIB, f"{free / GIB:.1f} GiB free")
 
 
+@check("Run `onemap db start` as the user who installed the platform: it closes the home folder to others")
+def home() -> str:
+    """Deliveries, networks and tiles are readable by the platform's user only."""
+    here = settings().home
+    places = [here, *(here / name for name in cluster.ROOMS)]
+    # the way through the home, without a look into it, is the database server's
+    shown = [place.name for place in places if place.is_dir() and place.stat().st_mode & (0o066 if place == here else 0o077)]
+    return _require(not shown, ", ".join(shown) or "closed")
+
+
 @check("chmod 600 the files in secrets/ of the home folder")
 def secrets() -> str:
     """Passwords are readable by their owner only."""
     files = list((settings().home / "secrets").glob("*"))
     open_to_others = [file.name for file in files if stat.S_IMODE(os.stat(file).st_mode) & 0o077]
     return _require(not open_to_others, ", ".join(open_to_others) or f"{len(files)} files")
+
+
+@check("Behind a reverse proxy set ONEMAP_PUBLIC_URL and ONEMAP_TRUSTED_PROXIES to it and to nobody else; see docs/security.md")
+def way_in() -> str:
+    """Callers come over TLS, and their addresses are known."""
+    public, proxies = urlsplit(settings().public_url or ""), address.networks(settings().trusted_proxies)
+    _require(not any(network.prefixlen < 8 for network in proxies), f"everybody is trusted: {settings().trusted_proxies}")
+    _require(not proxies or bool(public.netloc), "links are made of what callers write as Host: no ONEMAP_PUBLIC_URL")
+    outside = not _is_loopback(public.hostname or settings().host)
+    _require(not (outside and public.netloc) or bool(proxies), "all callers have the proxy's address: no ONEMAP_TRUSTED_PROXIES")
+    _require(not outside or public.scheme == "https", f"passwords go in the clear to {settings().public_url or settings().host}")
+    return f"{settings().public_url or settings().host}, behind {settings().trusted_proxies or 'nobody'}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 # --- the definitions --------------------------------------------------------------------------------------------------
@@ -216,6 +249,13 @@ def closed() -> str:
         )
         seen = cursor.fetchone()[0]
     return _require(not seen, ", ".join(seen or []) or f"{len(pipes)} layers closed")
+
+
+@check("Compare with the backups and with the heads that were kept; see `onemap audit verify` and docs/security.md")
+def recorded() -> str:
+    """The audit is whole."""
+    found = chain.verify(who=Operator("doctor"))
+    return _require(found["whole"], found["faults"][0]["what"] if found["faults"] else f"{found['rows']} rows")
 
 
 @check("Look at `onemap jobs list` and `onemap jobs check`; run `onemap serve` or `onemap worker` so that somebody keeps the times")

@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -68,6 +69,29 @@ def secret(name: str) -> str:
         ) from error
 
 
+ROOMS = ("cluster", "run", "secrets", "sources", "raster", "networks", "roads", "tiles", "metrics")
+"""Folders of the home that nobody else looks into."""
+
+
+def room(name: str) -> Path:
+    """A folder of the home, made where it is missing: deliveries, networks and tiles are for the platform's own user alone."""
+    folder = settings().home / name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def close_home() -> None:
+    """Take from others what they could read in the home; only the way through it stays open to the server's account. Nothing is opened."""
+    home = settings().home
+    for place in (home, *home.iterdir()):
+        about = place.lstat()
+        if stat.S_ISLNK(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & stat.S_ISVTX:
+            continue
+        way = 0o011 if place == home and account() else 0
+        if about.st_mode & 0o077 & ~way:
+            place.chmod(stat.S_IMODE(about.st_mode) & (0o700 | way))
+
+
 def described() -> Cluster | None:
     """The cluster of this home, or None where none was made yet."""
     path = settings().home / "cluster.json"
@@ -95,8 +119,11 @@ def start() -> str:
     Returns what was done: "external", "running", "started" or "created".
     """
     if is_external():
+        settings().home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        close_home()
         return "external"
     with _alone():
+        close_home()
         cluster, done = described(), "started"
         if cluster is None:
             cluster, done = _create(), "created"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gis import crs as reference
+from gis.db import cluster
 from gis.errors import SourceError, StoreError
 from gis.ingest import sandbox
 from gis.ingest.statements import text
@@ -53,8 +54,9 @@ def believed(cursor, layer_id: str, *, without: int | None = None) -> Believed |
 @contextmanager
 def partial(layer_id: str) -> Iterator[Path]:
     """Room for a file that is being made, on the disk of the kept ones; what is left of it goes, and so does what dead processes left."""
+    cluster.room("raster")
     folder = file(layer_id, "").parent
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     for left in folder.glob("*.partial"):
         if not _alive(left.stem):
             shutil.rmtree(left, ignore_errors=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gis.db import cluster
 from gis.errors import SourceError
 from gis.settings import settings
 
@@ -43,8 +44,7 @@ def digest_of(files: Iterable[Kept]) -> str:
 def keep(files: Iterable[Kept]) -> list[Kept]:
     """Copies files into the home's `sources` by digest, each once; answers those that are kept now. Files above
     `ONEMAP_SOURCES_MAX_BYTES` are left out."""
-    folder = settings().home / "sources"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = cluster.room("sources")
     kept = []
     for file in files:
         if file.bytes > settings().sources_max_bytes:

@@ -25,7 +25,7 @@ from gis.analysis.isolation import Engine
 from gis.analysis.network import Network, States, opened, save
 from gis.analysis.place import Boxes
 from gis.analysis.segments import Segments
-from gis.settings import settings
+from gis.db import cluster
 
 FORMAT = 6
 """Raised when the arrays change their meaning, so that older files are built anew."""
@@ -37,8 +37,8 @@ _TREE, _ABOUT = "tree", "network.json"
 
 def folder_of(network: str) -> Path:
     """Where the versions of a network lie."""
-    folder = settings().home / "networks" / quote(network, safe="").replace(".", "%2E")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = cluster.room("networks") / quote(network, safe="").replace(".", "%2E")
+    folder.mkdir(exist_ok=True)
     return folder
 
 

@@ -26,9 +26,9 @@ from gis.analysis import coverage, road_graph
 from gis.analysis.coverage import Ways
 from gis.analysis.mapped import mapped
 from gis.analysis.road_graph import Positions, RoadGraph
+from gis.db import cluster
 from gis.db.store import Store
 from gis.errors import InputError, NotFound
-from gis.settings import settings
 
 MAX_SNAP_M = 300.0
 """Farther than this from every road, a point stands on none; it is then counted as unreachable."""
@@ -75,7 +75,7 @@ def roads(store: Store, day: dt.date) -> Roads:
     """The road graph in service on a day. Raises AccessDenied for the role, NotFound where there are no roads."""
     store.require(["road"])
     identity = store.rows("database_identity")[0]["identity"]
-    parent = settings().home / "roads"
+    parent = cluster.room("roads")
     folder = _made(parent, f"{identity}-{store.version(['road'])}-{_FORMAT}", day, lambda into: _build(store, day, into))
     if folder not in _open:
         names = {part: mapped(folder / f"{part}.npy") for part in _OF_EDGE}
