@@ -9,7 +9,9 @@ from functools import lru_cache
 
 from pyproj import CRS
 
-from gis.api.coverage_json import parameter
+from gis.access.identity import caller
+from gis.api import observations
+from gis.api.coverage_json import moment, parameter
 from gis.catalog.observed import QUANTITIES
 
 QUERIES = ("locations", "position", "area", "radius", "cube", "items")
@@ -30,8 +32,12 @@ _TITLES = {
 def describe(collection: dict, base: str, language: str) -> dict:
     """The description of the collection with its queries and parameters. `base`: where the API lives."""
     url = f"{base}/collections/{collection['id']}"
+    observed = observations.extent(caller.get())
+    ends = [[moment(at) for at in observed]] if observed else [[None, None]]
+    temporal = {"interval": ends, "trs": "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"}
     links = {name: _query(name, url, language) for name in QUERIES}
     return collection | {
+        "extent": collection["extent"] | {"temporal": temporal},
         "data_queries": {name: {"link": link} for name, link in links.items()},
         "parameter_names": {name: _parameter(name, language) for name in QUANTITIES},
         "output_formats": list(FORMS),
@@ -48,7 +54,8 @@ def _crs_details() -> list[dict]:
 
 
 def _query(name: str, url: str, language: str) -> dict:
-    variables = {"title": name, "query_type": name, "output_formats": ["GeoJSON"] if name == "items" else list(FORMS)}
+    variables = {"title": name, "description": _TITLES[name][language != "zh"], "query_type": name}
+    variables["output_formats"] = ["GeoJSON"] if name == "items" else list(FORMS)
     variables |= {"default_output_format": variables["output_formats"][0]}
     if name == "radius":
         variables["within_units"] = list(WITHIN_UNITS)

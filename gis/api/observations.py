@@ -6,9 +6,11 @@ Sensors come from their layer with the caller's own rights; only their series ar
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cachetools import TTLCache
 from psycopg2 import sql
 
 from gis.access import audit
@@ -19,11 +21,14 @@ from gis.catalog.model import Layer
 from gis.catalog.observed import QUALITIES, QUANTITIES
 from gis.db.connection import fetch
 from gis.errors import InputError
+from gis.settings import settings
 
 MOST_VALUES = 100_000
 """Values of one answer."""
 MOST_SENSORS = 1_000
 STEPS = {"hour": "hour", "day": "day"}
+_extents: TTLCache[tuple, tuple[dt.datetime, dt.datetime] | None] = TTLCache(1_000, 60)
+_lock = threading.Lock()
 SUMMARIES = {"mean": "avg", "min": "min", "max": "max", "sum": "sum", "count": "count"}
 
 
@@ -159,6 +164,24 @@ def observed(identity: Identity, layer: Layer, found: list[Sensor], asked: Asked
     for series, at, value, flag in rows:
         values.setdefault(series, []).append((at, value, flag))
     return values
+
+
+def extent(identity: Identity) -> tuple[dt.datetime, dt.datetime] | None:
+    """The first and the last moment at which sensors that the caller sees observed something, a minute old at most; None where none did."""
+    key = (settings().dsn, settings().home, identity)
+    with _lock:
+        if key in _extents:
+            return _extents[key]
+    asked = sql.SQL(
+        "SELECT min(f.at), max(l.at) FROM pub.observation_series AS w JOIN pub.sensor USING (sensor_id)"
+        " CROSS JOIN LATERAL (SELECT at FROM pub.observation WHERE series = w.series ORDER BY at LIMIT 1) AS f"
+        " CROSS JOIN LATERAL (SELECT at FROM pub.observation WHERE series = w.series ORDER BY at DESC LIMIT 1) AS l"
+    )
+    ((first, last),) = fetch(identity.role, identity.user, asked, {})
+    found = None if first is None else (first, last)
+    with _lock:
+        _extents[key] = found
+    return found
 
 
 def beginnings(identity: Identity, found: list[Sensor]) -> dict[int, dt.datetime]:

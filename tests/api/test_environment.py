@@ -138,6 +138,7 @@ def test_what_other_programs_ask_and_read(observed, water):
     nothing = water.get(f"{SENSOR}/position?coords=POINT(1 1)")
     assert nothing.status_code == 204 and "Content-Type" not in nothing.headers
     described = get(water, "").json
+    assert described["extent"]["temporal"]["interval"] == [["2024-04-30T16:00:00Z", "2024-05-02T15:45:00Z"]]
     assert described["within_units"] == ["m", "km"] and described["crs_details"][0]["wkt"].startswith("GEOGCRS")
     assert described["data_queries"]["cube"]["link"]["variables"]["crs_details"] == described["crs_details"]
 
