@@ -11,7 +11,7 @@ from pygeoapi.crs import get_supported_crs_list
 
 from gis.access.identity import caller
 from gis.access.roles import marked
-from gis.api import boxes, coverage, layer_file, select, temporal
+from gis.api import boxes, coverage, layer_file, select, temporal, watch
 from gis.api.layer_file import ENCODINGS, FORMATS, Order
 from gis.api.provider import FeatureProvider
 from gis.db import cql2
@@ -32,20 +32,28 @@ def file_of(name: str) -> Response:
     order = _order(provider, get_supported_crs_list(definition))
     folder = layer_file.new_folder()
     try:
-        path, n = layer_file.write(order, caller.get(), folder)
+        made = layer_file.write(order, caller.get(), folder, _is_waited_for)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     headers = {
-        "Content-Disposition": f'attachment; filename="{marked(provider.layer, path.name)}"',
-        "Content-Length": str(path.stat().st_size),
+        "Content-Disposition": f'attachment; filename="{marked(provider.layer, made.path.name)}"',
+        "Content-Length": str(made.path.stat().st_size),
         "Cache-Control": "private, no-store",
-        "OGC-NumberReturned": str(n),
+        "OGC-NumberReturned": str(made.n),
     }
-    response = Response(_content(path, folder), headers=headers, content_type=FORMATS[order.format].media, direct_passthrough=True)
+    if made.changed:
+        headers["OneMap-Texts-Changed"] = str(made.changed)
+    response = Response(_content(made.path, folder), headers=headers, content_type=FORMATS[order.format].media, direct_passthrough=True)
     # for answers whose body is never read: HEAD, a caller who left
     response.call_on_close(lambda: shutil.rmtree(folder, ignore_errors=True))
     return response
+
+
+def _is_waited_for() -> bool:
+    """Whether the caller is still there, as far as the server tells."""
+    sock = request.environ.get("gunicorn.socket")
+    return sock is None or not watch.has_hung_up(sock)
 
 
 def _content(path: Path, folder: Path) -> Iterator[bytes]:

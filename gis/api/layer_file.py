@@ -11,13 +11,14 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import ezdxf
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as parquet
 import pyogrio
@@ -28,7 +29,7 @@ from psycopg2 import sql
 from gis import crs as systems
 from gis.access import audit, limits
 from gis.access.identity import Identity
-from gis.api import select
+from gis.api import select, shapefile
 from gis.api.boxes import Target
 from gis.catalog.model import Column, Layer
 from gis.db.connection import reading
@@ -86,24 +87,50 @@ class Order:
         return systems.STORED if self.target.uri == systems.CRS84 else int(self.target.uri.rsplit("/", 1)[-1])
 
 
-def write(order: Order, identity: Identity, folder: Path) -> tuple[Path, int]:
-    """Writes the file into a folder; the file and the number of features in it. The access is recorded before it is handed out.
+@dataclass(frozen=True)
+class Written:
+    """A file, the number of features in it, and how many of their texts are not what they were, because the format cannot hold them."""
 
-    Raises StoreError (no room, time is up) and what the reading raises; nothing half written stays in the answer.
+    path: Path
+    n: int
+    changed: int = 0
+
+
+def write(order: Order, identity: Identity, folder: Path, is_wanted: Callable[[], bool] = lambda: True) -> Written:
+    """Writes the file into a folder. The access is recorded before it is handed out. is_wanted: asked before every batch.
+
+    Raises StoreError (no room, time is up), InputError where nobody wants it any more, and what the reading raises.
     """
     rows = folder / "rows.csv"
     n = _copied(order, identity, rows)
     path = folder / f"{order.layer.id}.{FORMATS[order.format].suffix}"
+    asked = _Asked(is_wanted)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # shapefiles cut names to ten bytes
-            _WRITERS.get(order.format, _by_gdal)(order, _batches(order, rows), path)
-    except OSError as error:
-        raise StoreError("the file cannot be written", remedy="See whether the disk is full") from error
+            warnings.simplefilter("ignore")  # what a format cannot hold is told by ourselves
+            changed = _WRITERS.get(order.format, _by_gdal)(order, _batches(order, rows, asked), path)
+    except Exception as error:
+        if asked.refused:  # however the writers' libraries pass it on
+            raise InputError("nobody waits for the file any more") from None
+        if isinstance(error, (OSError, pyogrio.errors.DataSourceError)):
+            raise StoreError("the file cannot be written", remedy="See whether the disk is full") from error
+        raise
     rows.unlink()
     area = order.wanted.area
     audit.record_access(identity, "download", order.layer, n=n, bbox=area and area.box, format=order.format)
-    return path, n
+    return Written(path, n, changed or 0)
+
+
+class _Asked:
+    """Whether somebody still wants the file; raises out of the stream of rows where nobody does."""
+
+    def __init__(self, is_wanted: Callable[[], bool]):
+        self._is_wanted, self.refused = is_wanted, False
+
+    def go_on(self) -> None:
+        if not self._is_wanted():
+            self.refused = True
+            raise InputError("nobody waits for the file any more")
 
 
 def _copied(order: Order, identity: Identity, path: Path) -> int:
@@ -137,15 +164,15 @@ def _sql(column: Column, name: str) -> sql.Composable:
     return sql.SQL("{} AT TIME ZONE 'UTC'").format(identifier) if column.type == "timestamp" else identifier
 
 
-def _batches(order: Order, rows: Path) -> pa.RecordBatchReader:
+def _batches(order: Order, rows: Path, asked: _Asked) -> pa.RecordBatchReader:
     """The rows as a stream of Arrow batches; geometry as WKB in the column `geometry`."""
     columns = order.layer.columns
     schema = pa.schema([*((name, _ARROW[columns[name].type]) for name in order.names), ("geometry", pa.binary())])
     called = pa.schema([pa.field(title, field.type) for title, field in zip([*_called(order), "geometry"], schema, strict=True)])
-    return pa.RecordBatchReader.from_batches(called, _read(rows, schema, called))
+    return pa.RecordBatchReader.from_batches(called, _read(rows, schema, called, asked))
 
 
-def _read(rows: Path, schema: pa.Schema, called: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read(rows: Path, schema: pa.Schema, called: pa.Schema, asked: _Asked) -> Iterator[pa.RecordBatch]:
     if rows.stat().st_size == 0:
         return
     reader = pacsv.open_csv(
@@ -158,6 +185,7 @@ def _read(rows: Path, schema: pa.Schema, called: pa.Schema) -> Iterator[pa.Recor
         ),
     )  # fmt: skip
     for batch in reader:
+        asked.go_on()
         arrays = [*batch.columns[:-1], _from_hex(batch.columns[-1])]
         yield pa.RecordBatch.from_arrays(arrays, schema=called)
 
@@ -195,39 +223,26 @@ def _kind(layer: Layer) -> str:
     return layer.geometry.removesuffix("Z") + (" Z" if layer.geometry.endswith("Z") else "")
 
 
-def _shapefile(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
-    """All parts of a shapefile in a ZIP, with the encoding in its .cpg. Moments are texts: the format knows days only."""
+def _shapefile(order: Order, rows: pa.RecordBatchReader, path: Path) -> int:
+    """All parts of a shapefile in a ZIP, with the encoding in its .cpg and a sheet that says which field is which and which texts had to
+    be changed; how many those are. Moments are texts: the format knows days only."""
     folder = path.parent / "shapefile"
     folder.mkdir()
-    names = _ten_bytes(rows.schema.names[:-1], order.encoding)
+    called = dict(zip(order.names, rows.schema.names[:-1], strict=True))
+    names = shapefile.short_names(list(called.values()), order.encoding)
     types = [pa.string() if pa.types.is_timestamp(field.type) else field.type for field in rows.schema]
     schema = pa.schema(list(zip([*names, "geometry"], types, strict=True)))
-
-    def fitted() -> Iterator[pa.RecordBatch]:
-        for batch in rows:
-            yield pa.RecordBatch.from_arrays([c.cast(t) for c, t in zip(batch.columns, types, strict=True)], schema=schema)
-
-    _by_gdal(order, pa.RecordBatchReader.from_batches(schema, fitted()), folder / f"{order.layer.id}.shp", encoding=order.encoding)
+    fitting = shapefile.Fitting(order.encoding, called.get(order.layer.key[-1]))
+    fitted = pa.RecordBatchReader.from_batches(schema, fitting.fitted(rows, schema))
+    _by_gdal(order, fitted, folder / f"{order.layer.id}.shp", encoding=order.encoding)
+    titles = {called[name]: order.layer.columns[name].title.zh for name in order.names}
+    sheet = fitting.sheet(titles, dict(zip(called.values(), names, strict=True)))
+    (folder / f"{order.layer.id}.md").write_text(sheet, encoding="utf-8")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for part in sorted(folder.iterdir()):
             archive.write(part, part.name)
     shutil.rmtree(folder)
-
-
-def _ten_bytes(names: list[str], encoding: str) -> list[str]:
-    """Names cut to the ten bytes that a shapefile keeps, between characters, and still different from each other."""
-    cut: list[str] = []
-    for name in names:
-        short, n = _cut(name, encoding, 10), 0
-        while short.lower() in (other.lower() for other in cut):
-            n += 1
-            short = _cut(name, encoding, 10 - len(f"_{n}")) + f"_{n}"
-        cut.append(short)
-    return cut
-
-
-def _cut(name: str, encoding: str, most: int) -> str:
-    return name.encode(encoding, "replace")[:most].decode(encoding, "ignore")
+    return fitting.changed
 
 
 def _drawing(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
@@ -293,8 +308,13 @@ def _parquet(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
 
 
+_FORMULA = r"^(?:[=@\t\r]|[+\-].*[(|!=])"
+"""What a spreadsheet computes, or hands to another program (OWASP, CSV Injection). A basement (-1层) or a telephone (+86 10) is none."""
+
+
 def _csv(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
-    """UTF-8 with a mark, which Excel needs to read Chinese; the geometry as WKT, in a column of that name."""
+    """UTF-8 with a mark, which Excel needs to read Chinese; the geometry as WKT, in a column of that name. Before a text that a spreadsheet
+    would compute stands an apostrophe."""
     names = [*rows.schema.names[:-1], "wkt"]
     digits = order.target.decimals(order.layer.survey)
     with path.open("wb") as file:
@@ -304,8 +324,14 @@ def _csv(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
         for batch in rows:
             shapes = shapely.from_wkb(batch.columns[-1].to_numpy(zero_copy_only=False))
             texts = pa.array(shapely.to_wkt(shapes, rounding_precision=digits), pa.string())
-            table = pa.table([*batch.columns[:-1], texts], names=names)
+            table = pa.table([*map(_harmless, batch.columns[:-1]), texts], names=names)
             pacsv.write_csv(table, file, pacsv.WriteOptions(include_header=False))
+
+
+def _harmless(column: pa.Array) -> pa.Array:
+    if not pa.types.is_string(column.type):
+        return column
+    return pc.replace_substring_regex(column, f"(?s)({_FORMULA})", r"'\1")
 
 
 _WRITERS = {"shp": _shapefile, "dxf": _drawing, "parquet": _parquet, "csv": _csv}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from pathlib import Path
 
 import ezdxf
@@ -14,6 +15,7 @@ from api_rows import put
 
 from gis.access import audit
 from gis.api import layer_file
+from gis.ingest import archive
 
 EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 ROADS = "/collections/road/download"
@@ -79,6 +81,53 @@ def test_a_table_opens_in_a_spreadsheet(anyone, roads):
     rows = list(csv.DictReader(io.StringIO(response.data.decode("utf-8-sig"), newline="")))
     assert [row["道路编号"] for row in rows] == ["R1", "R2", "R3", "R4"] and rows[2]["道路名称"] == '甲"乙",丙\n丁'
     assert rows[1]["wkt"] == "LINESTRING (117.01 32.01, 117.02 32.01)"
+
+
+def test_what_a_shapefile_cannot_hold_is_told(anyone, app, tmp_path):
+    long = "长" * 100
+    put("road", {"road_id": "R2", "name": "㙟家😀路"}, {"road_id": "R3", "name": long})
+    for encoding, named, changed in (("GBK", "〓家〓路", 1), ("UTF-8", "㙟家😀路", 1)):
+        response = anyone.get(f"{ROADS}?f=shp&encoding={encoding}")
+        assert response.headers["OneMap-Texts-Changed"] == str(changed)
+        path = tmp_path / f"{encoding}.zip"
+        path.write_bytes(response.data)
+        found = pyogrio.read_dataframe(path, encoding=encoding).set_index("road_id")["name"]
+        assert found["R2"] == named and len(found["R3"]) == (100 if encoding == "GBK" else 84)
+        sheet = zipfile.ZipFile(path).read("road.md").decode()
+        assert "| speed_kmh | speed_kmh |" in sheet and "| node_from" not in sheet
+        assert ("| R2 | name | 㙟家😀路 |" if encoding == "GBK" else f"| R3 | name | {long} |") in sheet
+    assert "OneMap-Texts-Changed" not in anyone.get(f"{ROADS}?f=shp&road_id=R1").headers
+
+
+def test_a_shapefile_says_which_field_is_which(water, tmp_path):
+    path = tmp_path / "pipe.zip"
+    path.write_bytes(water.get("/collections/water_pipe/download?f=shp").data)
+    short = [name for name in pyogrio.read_info(path)["fields"]]
+    items = water.get("/collections/water_pipe/items").json["features"][0]["properties"]
+    sheet = zipfile.ZipFile(path).read("water_pipe.md").decode()
+    rows = [line.strip("| ").split(" | ") for line in sheet.splitlines() if line.startswith("|")][2:]
+    assert [row[0] for row in rows] == short and [row[1] for row in rows] == list(items) and all(row[2] for row in rows)
+    assert any(len(name) > 10 for name in items)
+    assert [*delivered(path, tmp_path)] == ["water_pipe.shp"], "and is no second table for who loads it again"
+
+
+def delivered(path: Path, tmp_path: Path) -> list[str]:
+    (tmp_path / "unpacked").mkdir()
+    return archive.files(path, tmp_path / "unpacked")
+
+
+def test_no_text_in_a_table_is_a_formula(anyone, app):
+    texts = {
+        "=1+1": "'=1+1",
+        "@SUM(A1)": "'@SUM(A1)",
+        "+HYPERLINK(1)": "'+HYPERLINK(1)",
+        "-1+cmd|'x'!A0": "'-1+cmd|'x'!A0",
+        "\t=1": "'\t=1",
+    }
+    texts |= {one: one for one in ("-1层", "+86 10", "a=1", "甲\n=1")}
+    put("road", *({"road_id": f"F{n}", "name": text} for n, text in enumerate(texts)))
+    rows = csv.DictReader(io.StringIO(anyone.get(f"{ROADS}?f=csv").data.decode("utf-8-sig"), newline=""))
+    assert [row["name"] for row in rows if row["road_id"].startswith("F")] == list(texts.values())
 
 
 def test_a_drawing_has_a_layer_per_class(anyone, roads, tmp_path):
@@ -147,6 +196,13 @@ def test_hidden_columns_are_in_no_file(as_role, tmp_path):
     assert "officer" in read(as_role("admin").get("/collections/grid_cell/download?f=fgb"), tmp_path, "fgb")
     assert "officer" not in read(as_role("water").get("/collections/grid_cell/download?f=fgb"), tmp_path, "fgb")
     assert as_role("water").get("/collections/grid_cell/download?properties=officer").status_code == 400
+
+
+@pytest.mark.parametrize("form", list(layer_file.FORMATS))
+def test_a_file_that_nobody_waits_for_is_not_written_to_its_end(anyone, roads, monkeypatch, form):
+    monkeypatch.setattr("gis.api.watch.has_hung_up", lambda sock: True)
+    answer = anyone.client.get(f"{ROADS}?f={form}", environ_overrides={"gunicorn.socket": object()})
+    assert answer.status_code == 400 and "waits" in answer.json["what"]
 
 
 def test_nothing_stays_behind(anyone, roads, monkeypatch, tmp_path):
