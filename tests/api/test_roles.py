@@ -11,18 +11,17 @@ import struct
 import uuid
 
 import pytest
-from api_rows import PASSWORD, Caller, basic
+from api_rows import Caller
 from expected_rights import ROLES, WEST, Expected, tokens
 from psycopg2 import sql
 from rights_matrix import BEFORE, LAYERS, NEVER, THOROUGHLY, Asker, Seen, bare, contents, is_named, path_for, questions, text_of, tile_of
 from routes_probed import CHANGE, GET, Elsewhere
 
-from gis.access import accounts, rights
+from gis.access import rights
 from gis.access.roles import visible_catalog
 from gis.api import sprites
 from gis.api.app import create_app
 from gis.api.tile_cache import cache
-from gis.api.worker import Worker
 from gis.catalog.model import ROLES as THE_ROLES
 from gis.db.connection import fetch, owner
 from gis.settings import settings
@@ -353,34 +352,6 @@ def test_the_label_goes_with_the_layer(matrix):
         assert ("sensitive" in name) == (LAYERS[layer].label == "敏感") and ("internal" in name) == (LAYERS[layer].label == "内部")
 
 
-def test_credentials_in_every_form(matrix):
-    client = matrix["anonymous"][0].client
-    accounts.add_user("li", "water", PASSWORD)
-    key = accounts.new_key("li")
-    pipes = "/collections/water_pipe"
-    good = (basic("li"), {"Authorization": f"Bearer {key}"}, {"X-API-Key": key}, {"Authorization": f"bearer {key}"})
-    for headers in good:
-        assert client.get(pipes, headers=headers).status_code == 200, headers
-    wrong = (
-        basic("li", "wrong"),
-        basic("nobody"),
-        {"Authorization": "Bearer om_wrong"},
-        {"X-API-Key": "钥匙"},
-        {"Authorization": "Basic ???"},
-        {"Authorization": "Basic"},
-        {"Authorization": "Digest x"},
-        {"X-API-Key": "x" * 5000},
-        basic("li\0"),
-        {"Authorization": "Negotiate"},
-    )
-    for headers in wrong:
-        headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
-        for path in ("/collections/road", pipes, "/collections/road/tiles/WebMercatorQuad/15/13306/27033"):
-            answer = client.get(path, headers=headers)
-            assert answer.status_code == 401 and answer.headers["WWW-Authenticate"].startswith("Basic"), headers
-    assert client.get(pipes).status_code == 404, "the next request of the same thread is nobody's again"
-
-
 def test_a_role_is_not_kept_from_one_request_to_the_next(matrix):
     water, nobody = matrix["water"][0], matrix["anonymous"][0]
     for _ in range(3):
@@ -405,40 +376,3 @@ def test_access_to_restricted_layers_is_in_the_audit(matrix):
             rows = cursor.fetchall()
         assert [row[:5] for row in rows] == [(user, "water", action, "water_pipe", 1) for action in ("items", "item", "tile")]
         assert rows[0][5]["bbox"] == [116.8, 31.9, 117.0, 32.1] and rows[1][5]["id"] == layer.id_of("w") and len(rows[2][5]["bbox"]) == 4
-
-
-def test_what_an_analysis_tells_of_restricted_layers_is_in_the_audit(matrix):
-    """Also of a layer that only its inputs name, how many features and where, when it runs and when the result of a job is fetched."""
-    water, run = matrix["water"][0], "/processes/service-coverage/execution"
-    inputs = {"facilities": "hydrant", "distance": 500}
-
-    def told(action: str) -> list[tuple]:
-        with owner() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT user_name, n, detail -> 'layers' ? 'hydrant', detail -> 'layers' ? 'road', detail ->> 'job' FROM access.audit"
-                " WHERE action = %s AND detail ->> 'process' = 'service-coverage' ORDER BY id",
-                (action,),
-            )
-            return cursor.fetchall()
-
-    before = len(told("process"))
-    answer = water.post(run, json={"inputs": inputs})
-    assert answer.status_code == 200 and answer.json["facilities"] == 2, answer.text
-    assert told("process")[before:] == [("test-water", 2, True, True, None)]
-    assert water.post(run, json={"inputs": inputs | {"facilities": "facility"}}).status_code == 200
-    assert len(told("process")) == before + 1, "of public layers nothing is recorded"
-    job = water.post(run, json={"inputs": inputs}, headers={"Prefer": "respond-async"}).json["jobID"]
-    assert Worker("w").run_one()
-    assert water.get(f"/jobs/{job}/results").json["facilities"] == 2
-    assert told("result") == [("test-water", 2, True, True, job)]
-    right = rights.add("user", "test-water", "hydrant", area=",".join(map(str, WEST)))
-    try:
-        assert water.get(f"/jobs/{job}/results").status_code == 403
-        for how in ({}, {"Prefer": "respond-async"}):
-            assert water.post(run, json={"inputs": inputs}, headers=how).status_code == 403
-            assert water.post(run, json={"inputs": inputs | {"facilities": "facility"}}, headers=how).status_code in (200, 201)
-    finally:
-        rights.remove(right)
-    for name in ("anonymous", "gas"):
-        hidden, never = (matrix[name][0].post(run, json={"inputs": inputs | {"facilities": layer}}) for layer in ("hydrant", "never_was"))
-        assert hidden.status_code == never.status_code == 404 and bare(hidden, LAYERS["hydrant"]) == bare(never, LAYERS["hydrant"])
