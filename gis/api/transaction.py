@@ -164,29 +164,54 @@ def create(layer: Layer, given: Given) -> Done:
     return Done(identifier, done.batch, f"{done.fid}.{done.batch}", done.findings)
 
 
-def replace(layer: Layer, identifier: str, given: Given, if_match: str | None = None) -> Done:
+@dataclass(frozen=True)
+class Unless:
+    """What the caller makes an edit depend on: the headers If-Match and If-None-Match (RFC 9110, 13.1)."""
+
+    match: str | None = None
+    none_match: str | None = None
+
+    def require(self, version: str | None) -> None:
+        """Raises Stale where the feature is not of a version that he wants changed; None: there is no feature."""
+        if self.match is not None and (version is None or not _names(self.match, version)):
+            raise Stale(
+                "the feature was changed since it was read",
+                where="If-Match",
+                remedy="Read it again, and repeat the change where it still holds",
+            )
+        if self.none_match is not None and version is not None and _names(self.none_match, version):
+            raise Stale("there is such a feature", where="If-None-Match", remedy="Leave the header out to change what is there")
+
+
+def _names(header: str, version: str) -> bool:
+    """Whether a list of ETags names a version; `*` names any."""
+    tags = [_TAG.match(one.strip()) for one in re.findall(r'(?:W/)?"[^"]*"', header)]
+    return header.strip() == "*" or version in {found[1] for found in tags if found}
+
+
+def replace(layer: Layer, identifier: str, given: Given, unless: Unless = Unless()) -> Done:
     """The feature as given: what it does not speak of is empty or has its default, except what the caller does not see, which stays.
     Raises NotFound, Stale, edit.Refused."""
-    return _change(layer, identifier, given, if_match, partly=False)
+    return _change(layer, identifier, given, unless, partly=False)
 
 
-def update(layer: Layer, identifier: str, given: Given, if_match: str | None = None) -> Done:
+def update(layer: Layer, identifier: str, given: Given, unless: Unless = Unless()) -> Done:
     """The feature, changed in what is given (RFC 7396): null empties, the rest stays. Raises NotFound, Stale, edit.Refused."""
-    return _change(layer, identifier, given, if_match, partly=True)
+    return _change(layer, identifier, given, unless, partly=True)
 
 
-def _change(layer: Layer, identifier: str, given: Given, if_match: str | None, *, partly: bool) -> Done:
+def _change(layer: Layer, identifier: str, given: Given, unless: Unless, *, partly: bool) -> Done:
     identity = require_writer(layer)
     columns = layer.columns_for(identity.role)
     with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
         edit.lock(cursor, layer)
-        known = _require(cursor, layer, columns, identifier, if_match)
+        known = _require(cursor, layer, columns, identifier, unless)
         _require_same_key(layer, known, given)
         kept = known.values if partly else {name: known.values[name] for name in layer.key}
         spoken = given.properties if partly else dict.fromkeys(columns) | given.properties
         spoken = {name: value for name, value in spoken.items() if name not in layer.key}
         values, geometry, findings = _judged(
-            cursor, layer, identity, spoken, kept, given if given.has_geometry or not partly else None, known
+            cursor, layer, identity, spoken, kept, given if given.has_geometry or not partly else None, known, strict=given.strict
         )
         done = edit.write(cursor, catalog(), layer, "update", known.id(layer), fid=known.fid, given=values, geometry=geometry,
                           scope=_scope(layer, values), findings=findings)  # fmt: skip
@@ -195,20 +220,15 @@ def _change(layer: Layer, identifier: str, given: Given, if_match: str | None, *
     return Done(known.id(layer), done.batch, version, done.findings)
 
 
-def delete(layer: Layer, identifier: str, if_match: str | None = None) -> Done:
+def delete(layer: Layer, identifier: str, unless: Unless = Unless()) -> Done:
     """The feature goes; its history stays. Raises NotFound, Stale, Conflict where others cannot do without it."""
     identity = require_writer(layer)
     columns = layer.columns_for(identity.role)
     with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
         edit.lock(cursor, layer)
-        known = _require(cursor, layer, columns, identifier, if_match)
+        known = _require(cursor, layer, columns, identifier, unless)
         done = edit.write(cursor, catalog(), layer, "delete", known.id(layer), fid=known.fid, scope=_scope(layer, known.values))
     return Done(known.id(layer), done.batch, "", done.findings)
-
-
-def _geometry_of(given: Given, partly: bool) -> Given | None:
-    """What speaks of the geometry; None where it stays as it is."""
-    return given if given.has_geometry or not partly else None
 
 
 def _judged(
@@ -252,19 +272,12 @@ def _find(cursor, layer: Layer, columns: dict[str, Column], identifier: str) -> 
     return Known(fid, f"{fid}.{batch or 0}", dict(zip(columns, values, strict=True)), shapely.from_wkb(bytes(geometry)))
 
 
-def _require(cursor, layer: Layer, columns: dict[str, Column], identifier: str, if_match: str | None) -> Known:
+def _require(cursor, layer: Layer, columns: dict[str, Column], identifier: str, unless: Unless) -> Known:
     """The feature that is to be changed, where it is still what the caller saw. Raises NotFound, Stale."""
     known = _find(cursor, layer, columns, identifier)
+    unless.require(known and known.version)
     if known is None:
         raise NotFound("No such feature")
-    if if_match is not None and if_match.strip() != "*":
-        tags = [_TAG.match(one.strip()) for one in re.findall(r'(?:W/)?"[^"]*"', if_match)]
-        if known.version not in {found[1] for found in tags if found}:
-            raise Stale(
-                "the feature was changed since it was read",
-                where="If-Match",
-                remedy="Read it again, and repeat the change where it still holds",
-            )
     return known
 
 

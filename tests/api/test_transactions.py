@@ -36,6 +36,12 @@ def test_a_feature_from_its_beginning_to_its_end(planner):
     assert now.json["geometry"] == first.json["geometry"]
     assert planner.get(path, headers={"If-None-Match": now.headers["ETag"]}).status_code == 304
 
+    unless = {"If_None_Match": "*"}, {"If_None_Match": now.headers["ETag"]}, {"If_Match": 'W/"1.1"'}
+    assert [ask(planner, "PUT", path, changed, **one).status_code for one in unless] == [412] * 3
+    assert [ask(planner, "DELETE", path, **one).status_code for one in unless] == [412] * 3
+    assert ask(planner, "PUT", f"{ROADS}/none", road(road_id="none"), If_Match="*").status_code == 412, "there is none that matches"
+    assert ask(planner, "PUT", f"{ROADS}/none", road(road_id="none")).status_code == 404
+
     gone = ask(planner, "DELETE", path, If_Match=f'"x", {now.headers["ETag"]}')
     assert gone.status_code == 200 and planner.get(path).status_code == 404
     assert rows("SELECT count(*) FROM history.road WHERE road_id = 'N1'") == [(3,)]
@@ -127,6 +133,11 @@ def test_the_checks_of_the_layer_speak(planner, water):
     assert kept == [("RDS01", "warning", "N1"), ("REF", "warning", "N1")]
     strict = ask(planner, "POST", ROADS, road(road_id="N2", bridge=True, tunnel=True), Prefer="handling=strict")
     assert strict.status_code == 422 and strict.headers["Preference-Applied"] == "handling=strict"
+    again = road(bridge=True, tunnel=True, name="强街")
+    for method, body in (("PUT", again), ("PATCH", {"properties": {"name": "强街"}})):
+        strict = ask(planner, method, f"{ROADS}/N1", body, Prefer="handling=strict")
+        assert strict.status_code == 422 and "RDS01" in {f["code"] for f in strict.json["findings"]}, method
+    assert planner.get(f"{ROADS}/N1").json["properties"]["name"] != "强街"
 
     pipe = water.get(f"{PIPES}/city:JS1-JS2").json
     pipe["properties"] |= {"pipe_id": "JS9", "to_node": "JS99"}
@@ -185,7 +196,7 @@ def test_what_is_no_feature_is_refused(planner):
 
 def test_the_url_says_which_feature(planner, water):
     assert ask(planner, "PUT", f"{ROADS}/N7", road(road_id="N7")).status_code == 404, "PUT makes nothing"
-    assert ask(planner, "PUT", f"{ROADS}/N7", road(road_id="N7"), If_Match='"xyz"').status_code == 404
+    assert ask(planner, "PUT", f"{ROADS}/N7", road(road_id="N7"), If_Match='"xyz"').status_code == 412
     for method in ("PUT", "PATCH"):
         assert ask(planner, method, f"{ROADS}/R1", road(road_id="N1")).status_code == 400
         assert ask(planner, method, f"{ROADS}/R1", road(road_id=None) | {"id": "N1"}).status_code == 400

@@ -77,20 +77,20 @@ def create(name: str) -> Response:
 @_preferring
 def replace_item(name: str, item: str) -> Response:
     layer = _layer(name)
-    return _done(name, transaction.replace(layer, item, _given(layer, name, (GEOJSON, JSON)), request.headers.get("If-Match")))
+    return _done(name, transaction.replace(layer, item, _given(layer, name, (GEOJSON, JSON)), _unless()))
 
 
 @ogc.patch(_PATH, provide_automatic_options=False)
 @_preferring
 def update_item(name: str, item: str) -> Response:
     layer = _layer(name)
-    return _done(name, transaction.update(layer, item, _given(layer, name, (MERGE_PATCH, GEOJSON, JSON)), request.headers.get("If-Match")))
+    return _done(name, transaction.update(layer, item, _given(layer, name, (MERGE_PATCH, GEOJSON, JSON)), _unless()))
 
 
 @ogc.delete(_PATH, provide_automatic_options=False)
 @_preferring
 def delete_item(name: str, item: str) -> Response:
-    return _done(name, transaction.delete(_layer(name), item, request.headers.get("If-Match")))
+    return _done(name, transaction.delete(_layer(name), item, _unless()))
 
 
 @ogc.route("/collections/<name>/items", methods=["OPTIONS"])
@@ -105,6 +105,10 @@ def items_options(name: str, item: str = "") -> Response:
         headers["Allow"] += ", PUT, PATCH, DELETE" if item else ", POST"
         headers |= {"Accept-Patch": MERGE_PATCH} if item else {"Accept-Post": f"{GEOJSON}, {JSON}"}
     return Response(status=200, headers=headers)
+
+
+def _unless() -> transaction.Unless:
+    return transaction.Unless(request.headers.get("If-Match"), request.headers.get("If-None-Match"))
 
 
 def _layer(name: str) -> Layer:
