@@ -70,6 +70,7 @@ def _formatters(kind: str) -> dict:
 
 _all_formatters = pygeoapi.util.get_dataset_formatters
 itemtypes.load_plugin = load_plugin
+PLUGINS["formatter"]["CSV"] = "gis.api.table.Table"  # writes whatever stands in a text, and spreadsheets compute it
 # Makes each formatter anew for every page; no collection here has formatters of its own.
 itemtypes.get_dataset_formatters = lambda dataset: _formatters(pygeoapi.util.get_provider_default(dataset["providers"])["type"])
 
@@ -172,7 +173,7 @@ _QGIS = (  # without these QGIS filters on the client and guesses the schema
 )
 _NOT_OURS = ("processes-1/1.0/conf/callback",)
 """Declared by pygeoapi; no callback is ever made."""
-_EDITING = "create-replace-delete update features optimistic-locking-etags return-resource-representation-in-response handling"
+_EDITING = "create-replace-delete update features optimistic-locking-etags"
 """Classes of Features part 4."""
 
 tiles.CONFORMANCE_CLASSES += [
