@@ -44,6 +44,12 @@ class Area:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def size(self) -> float:
+        """Square degrees that the box covers."""
+        west, south, east, north = self.box
+        return (east - west) * (north - south)
+
 
 def code_of(uri: str) -> str | int:
     """The CRS meant by an OGC URI, as `gis.crs` names it. Raises InputError for any other text."""

@@ -36,6 +36,8 @@ SELECT c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.reln
 """
 _sizes: TTLCache[tuple[str, str], int] = TTLCache(256, 5)
 """About how many rows a table has: asked again after five seconds, an estimate is no older than its statistics anyway."""
+_densities: TTLCache[tuple[str, str], float] = TTLCache(256, 60)
+"""Rows for each square degree at least, in the last area of a layer that held more than a page: larger areas are not tried for few."""
 _lock = threading.Lock()
 
 
@@ -150,12 +152,14 @@ def _page(wanted: select.Wanted, sort: paging.Sort, rows: FeatureRows, limit: in
     if after is not None:
         for (name, _), value in zip(sort.by, after, strict=True):
             _require_typed(name, wanted.columns[name], value)
-    statement = select.Statement()
-    composed = select.page(wanted, sort, rows.columns, statement, limit=limit, offset=offset, after=after)
     identity = caller.get()
-    # a page of all by its key has one best plan; of an area or a filter the values decide
-    plain = not wanted.is_narrowed and sort.is_by_required and not offset
-    values = fetch(identity.role, identity.user, composed, statement.parameters, keep=plain)
+    values = _few(wanted, sort, rows, limit) if after is None and not offset else None
+    if values is None:
+        statement = select.Statement()
+        composed = select.page(wanted, sort, rows.columns, statement, limit=limit, offset=offset, after=after)
+        # a page of all by its key has one best plan; of an area or a filter the values decide
+        plain = not wanted.is_narrowed and sort.is_by_required and not offset
+        values = fetch(identity.role, identity.user, composed, statement.parameters, keep=plain)
     more = len(values) > limit
     estimate = _estimate(identity, wanted) if more and after is None else None
     del values[limit:]
@@ -169,6 +173,27 @@ def _page(wanted: select.Wanted, sort: paging.Sort, rows: FeatureRows, limit: in
     elif estimate is not None:
         beside["numberMatchedEstimate"] = max(estimate, offset + len(values) + 1)
     return Found(rows, values, beside)
+
+
+def _few(wanted: select.Wanted, sort: paging.Sort, rows: FeatureRows, limit: int) -> list[tuple] | None:
+    """All rows in an area, where they are no more than a page holds: found by the spatial index with a statement that is kept planned. None
+    where they are more, so that another plan may be better for a page of them; that is for PostgreSQL to say."""
+    identity = caller.get()
+    if wanted.area is None or wanted.is_filtered or rights.is_part(wanted.layer, identity.role):
+        return None
+    key = (settings().dsn, wanted.layer.id)
+    with _lock:
+        density = _densities.get(key, 0.0)
+    if density * wanted.area.size > limit:  # seldom worth trying
+        return None
+    statement = select.Statement()
+    composed = select.few(wanted, sort, rows.columns, statement, limit=limit)
+    values = fetch(identity.role, identity.user, composed, statement.parameters, keep=True, by_index=True)
+    if len(values) <= limit:
+        return values
+    with _lock:
+        _densities[key] = len(values) / max(wanted.area.size, 1e-12)
+    return None
 
 
 def _record(action: str, n: int, wanted: select.Wanted) -> None:

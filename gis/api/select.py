@@ -71,7 +71,12 @@ class Wanted:
     @property
     def is_narrowed(self) -> bool:
         """Whether anything is asked for but all features of today."""
-        return bool(self.area or self.span or self.as_of or self.equal or self.filtered)
+        return bool(self.area or self.is_filtered)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether anything is asked for but all features of today in an area."""
+        return bool(self.span or self.as_of or self.equal or self.filtered)
 
 
 def typed(name: str, column: Column, text: str) -> object:
@@ -108,7 +113,12 @@ def typed(name: str, column: Column, text: str) -> object:
 
 def relation(layer: Layer, as_of: dt.datetime | None) -> sql.Composable:
     """The view to read: today's belief, or all beliefs with the times between which they were held."""
-    return sql.Identifier("pub", layer.id if as_of is None else f"{layer.id}_history")
+    return sql.Identifier("pub", view_of(layer, as_of))
+
+
+def view_of(layer: Layer, as_of: dt.datetime | None) -> str:
+    """The name of `relation` in its schema."""
+    return layer.id if as_of is None else f"{layer.id}_history"
 
 
 def condition(wanted: Wanted, statement: Statement) -> sql.Composable:
@@ -132,13 +142,17 @@ def condition(wanted: Wanted, statement: Statement) -> sql.Composable:
         filter_sql, parameters = wanted.filtered
         statement.parameters.update(parameters)
         parts.append(filter_sql)
-    return sql.SQL(" AND ").join(parts) if parts else sql.SQL("TRUE")
+    return sql.SQL(" AND ").join(parts) if parts else _ALL
+
+
+_ALL = sql.SQL("TRUE")
+_WITHIN = sql.SQL("geom && %(outline)s::geometry AND ST_Intersects(geom, %(outline)s::geometry)")
 
 
 def _within(area: Area, layer: Layer, statement: Statement) -> list[sql.Composable]:
     """`&&` finds by the index and stays index-backed under row security; ST_Intersects is exact (boxes of the index are float4)."""
-    outline = statement.bind(area.outline.hex(), "geometry")
-    parts = [sql.SQL("geom && {0} AND ST_Intersects(geom, {0})").format(outline)]
+    statement.parameters["outline"] = area.outline.hex()
+    parts = [_WITHIN]
     if area.low is not None and layer.geometry.endswith("Z"):
         parts.append(
             sql.SQL("ST_ZMax(geom) >= {} AND ST_ZMin(geom) <= {}").format(
@@ -184,7 +198,7 @@ def geojson(layer: Layer, target: Target, *, geometry: bool = True) -> sql.Compo
 def page(
     wanted: Wanted,
     sort: paging.Sort,
-    columns: sql.Composable,
+    columns: sql.SQL,
     statement: Statement,
     *,
     limit: int,
@@ -195,15 +209,26 @@ def page(
     where = condition(wanted, statement)
     if after is not None:
         where = sql.SQL("{} AND {}").format(where, paging.behind(sort, after, wanted.columns, statement.bind))
-    return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}) AS f ORDER BY {}").format(
-        columns,
-        _read(tuple(wanted.columns)),
-        relation(wanted.layer, wanted.as_of),
-        where,
-        sort.order_by(),
-        sql.Literal(limit + 1),
-        sql.Literal(offset),
-        sort.order_by("f"),
+    head, tail = _around(columns.string, tuple(wanted.columns), view_of(wanted.layer, wanted.as_of), sort, limit, offset)
+    return sql.Composed([head, where, tail])
+
+
+@lru_cache(maxsize=512)
+def _around(columns: str, names: tuple[str, ...], view: str, sort: paging.Sort, limit: int, offset: int) -> tuple[sql.SQL, sql.SQL]:
+    """What stands before and behind the condition of a page: the same for all of its kind."""
+    head = sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE ").format(sql.SQL(columns), _read(names), sql.Identifier("pub", view))
+    tail = sql.SQL(" ORDER BY {} LIMIT {} OFFSET {}) AS f ORDER BY {}").format(
+        sort.order_by(), sql.Literal(limit + 1), sql.Literal(offset), sort.order_by("f")
+    )
+    return fixed(head), fixed(tail)
+
+
+def few(wanted: Wanted, sort: paging.Sort, columns: sql.SQL, statement: Statement, *, limit: int) -> sql.Composable:
+    """The statement of all rows that are wanted, if they are no more than `limit`; of one row more than that, whichever they are, where
+    there are more. It is the same for all limits."""
+    most = statement.bind(limit + 1, "bigint")
+    return sql.SQL("SELECT {} FROM (SELECT {} FROM {} WHERE {} LIMIT {}) AS f ORDER BY {}").format(
+        columns, _read(tuple(wanted.columns)), relation(wanted.layer, wanted.as_of), condition(wanted, statement), most, sort.order_by("f")
     )
 
 

@@ -289,53 +289,63 @@ _ALONE = sql.SQL(
     "SET TRANSACTION READ ONLY; "
 )
 _NOTHING = sql.SQL("")
+_BY_INDEX = _ALONE + sql.SQL(
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL plan_cache_mode = force_generic_plan; "
+)
 
 
 def fetch(
-    role: str, user: str, statement: sql.Composable, parameters: dict | None = None, *, keep: bool = False
+    role: str,
+    user: str,
+    statement: sql.Composable,
+    parameters: dict | None = None,
+    *,
+    keep: bool = False,
+    by_index: bool = False,
 ) -> list[tuple]:
     """The rows of one reading statement, in a read-only transaction of its own as `onemap_<role>`.
 
     What `reading` does in four round trips this does in one: statements sent together are one transaction of the server, in which the
     settings hold to its end (PostgreSQL, Message Flow, 55.2.2.1). Bound parameters have names. keep: the connection keeps the statement
-    prepared (gis/db/prepared.py), which is for those whose plan does not depend on the values.
+    prepared (gis/db/prepared.py), which is for those whose plan does not depend on the values. by_index: it is one that an index answers
+    row by row, whatever PostgreSQL would think of values that it does not know yet.
     """
     if base(role) not in ROLES:
         raise AccessDenied(f"There is no role {role!r}", remedy="One of " + ", ".join(ROLES))
     milliseconds = str(round(settings().statement_timeout_s * 1000))
     given = (parameters or {}) | {"_role": database_role(role), "_user": user, "_timeout": milliseconds}
-    return _insisted(statement, given, keep)
+    return _insisted(_BY_INDEX if by_index else _ALONE, statement, given, keep)
 
 
 def fetch_as_login(statement: sql.SQL, parameters: dict) -> list[tuple]:
     """The rows of one short reading statement of the serving login itself, kept prepared. Without a role it sees no layer, only what it was
     given of its own (migration 0552); without settings before it the statement costs a quarter."""
-    return _insisted(statement, parameters, True)
+    return _insisted(_NOTHING, statement, parameters, True)
 
 
-def _insisted(statement: sql.Composable, given: dict, keep: bool) -> list[tuple]:
+def _insisted(before: sql.Composable, statement: sql.Composable, given: dict, keep: bool) -> list[tuple]:
     """The rows of a statement; on another connection where the server was restarted under an idle one."""
     with translating():
         pool = _current_pool()
         for _ in range(pool.size):
             try:
-                return _fetched(pool, statement, given, keep)
+                return _fetched(pool, before, statement, given, keep)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if isinstance(error, psycopg2.extensions.QueryCanceledError) or error.pgcode not in (None, *_SERVER_GONE):
                     raise
-        return _fetched(pool, statement, given, keep)
+        return _fetched(pool, before, statement, given, keep)
 
 
 _SERVER_GONE = ("57P01", "57P02", "57P03")
 """admin_shutdown, crash_shutdown, cannot_connect_now: the server was restarted under an idle connection."""
 
 
-def _fetched(pool: Pool, statement: sql.Composable, parameters: dict, keep: bool) -> list[tuple]:
+def _fetched(pool: Pool, before: sql.Composable, statement: sql.Composable, parameters: dict, keep: bool) -> list[tuple]:
     connection = pool.take()
     broken = True
     try:
         connection.autocommit = True  # no BEGIN of psycopg2's own
-        rows = connection.run(_ALONE if "_role" in parameters else _NOTHING, statement, parameters, keep)
+        rows = connection.run(before, statement, parameters, keep)
         broken = False
         return rows
     except psycopg2.Error:

@@ -12,12 +12,14 @@ import pytest
 from api_rows import put
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg2 import sql
 
 from gis.access import identity, rights
-from gis.api import boxes, items
+from gis.api import boxes, items, listing, select
 from gis.api.feature_rows import FeatureRows
 from gis.api.serialize import json_bytes
 from gis.catalog.read import catalog
+from gis.db.connection import fetch
 
 EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 NASTY = 'a"b\\c/d<e>&\u2028\ufeff\x7f\t\n\r\x01\x1f\x0b😀第一路'
@@ -170,6 +172,43 @@ def test_a_posted_filter_is_answered_the_same(nasty, as_role, monkeypatch):
             without.setattr(items, "page", lambda *_: None)
             theirs = told(as_role("planner").post("/collections/road/items?limit=1", **asked))
         assert mine == theirs, filter_
+
+
+def test_few_in_an_area_are_all_of_them(unthrottled, app, as_role, monkeypatch):
+    """The statement for few rows gives the page that the one for any number of rows gives: below, at and above the limit."""
+    at = random.Random(3)
+    put(
+        "road",
+        *({"road_id": f"Q{i}", "name": str(i % 3), "geometry": line(117 + at.random() / 10, 32 + at.random() / 10)} for i in range(30)),
+    )
+    tried = []
+    few = listing._few
+    monkeypatch.setattr(listing, "_few", lambda *given: tried.append(few(*given)) or tried[-1])
+    for i in range(120):
+        size, west, south = at.choice((0, 0.001, 0.02, 0.05, 1)), 117 + at.random() / 10, 32 + at.random() / 10
+        query = f"bbox={west},{south},{west + size},{south + size}&limit={at.choice((1, 2, 5, 30))}" + at.choice(("", "&sortby=-name"))
+        listing._densities.clear()
+        mine = told(as_role(("anonymous", "admin")[i % 2]).get(f"/collections/road/items?{query}"))
+        with monkeypatch.context() as without:
+            without.setattr(listing, "_few", lambda *_: None)
+            theirs = told(as_role(("anonymous", "admin")[i % 2]).get(f"/collections/road/items?{query}"))
+        assert mine == theirs, query
+    lengths = Counter(None if found is None else min(len(found), 2) for found in tried)
+    assert min(lengths[outcome] for outcome in (None, 0, 1, 2)) > 5, lengths
+
+
+def line(x: float, y: float) -> str:
+    return f"LINESTRING({x} {y}, {x + 0.001} {y})"
+
+
+def test_few_are_found_by_the_spatial_index(app):
+    layer, columns = catalog().layer("road"), catalog().layer("road").columns_for("anonymous")
+    rows = FeatureRows(layer, tuple(columns), boxes.target(boxes.systems.CRS84), True, layer.key)
+    statement = select.Statement()
+    wanted = select.Wanted(layer, columns, area=boxes.area([-180, -90, 180, 90], None))
+    composed = sql.SQL("EXPLAIN ") + select.few(wanted, listing.ordered(layer, ()), rows.columns, statement, limit=10)
+    plan = "\n".join(row[0] for row in fetch("anonymous", "", composed, statement.parameters, by_index=True))
+    assert "Index Scan using road_geom_idx" in plan and "Seq Scan" not in plan, plan
 
 
 VALUES = {
