@@ -31,6 +31,7 @@ from gis.access import audit, limits
 from gis.access.identity import Identity
 from gis.api import select, shapefile
 from gis.api.boxes import Target
+from gis.api.table import FORMULA
 from gis.catalog.model import Column, Layer
 from gis.db.connection import reading
 from gis.errors import InputError, StoreError
@@ -308,10 +309,6 @@ def _parquet(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
 
 
-_FORMULA = r"^(?:[=@\t\r]|[+\-].*[(|!=])"
-"""What a spreadsheet computes, or hands to another program (OWASP, CSV Injection). A basement (-1层) or a telephone (+86 10) is none."""
-
-
 def _csv(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
     """UTF-8 with a mark, which Excel needs to read Chinese; the geometry as WKT, in a column of that name. Before a text that a spreadsheet
     would compute stands an apostrophe."""
@@ -331,7 +328,7 @@ def _csv(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
 def _harmless(column: pa.Array) -> pa.Array:
     if not pa.types.is_string(column.type):
         return column
-    return pc.replace_substring_regex(column, f"(?s)({_FORMULA})", r"'\1")
+    return pc.replace_substring_regex(column, f"(?s)({FORMULA})", r"'\1")
 
 
 _WRITERS = {"shp": _shapefile, "dxf": _drawing, "parquet": _parquet, "csv": _csv}

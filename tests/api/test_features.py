@@ -215,6 +215,9 @@ def test_schema_says_what_the_layer_is(water):
 def test_other_formats_of_the_same_page(anyone, roads):
     table = anyone.get(f"{ROADS}?f=csv&limit=3").text.splitlines()
     assert len(table) == 4 and "第2路" in "".join(table)
+    put("road", {"road_id": "=1+1", "name": "=HYPERLINK(1)"}, {"road_id": "-1层", "name": "+86 10"})
+    table = anyone.get(f"{ROADS}?f=csv&limit=1000").text
+    assert "'=1+1" in table and "'=HYPERLINK(1)" in table and "-1层" in table and "'-1层" not in table and "'+86" not in table
     linked = anyone.get(f"{ROADS}?f=jsonld&limit=3")
     assert linked.status_code == 200 and linked.json["@context"]
     assert anyone.get(f"{ROADS}/R1?f=jsonld").status_code == 200

@@ -19,6 +19,7 @@ from gis.api import coverage, coverage_json, observations, pages
 from gis.api.observations import MOST_SENSORS, STEPS, SUMMARIES, Asked, Place, Sensor, Values
 from gis.api.routes.blueprint import ogc, provider_of, served_api
 from gis.api.serialize import json_bytes
+from gis.api.table import harmless
 from gis.catalog.model import Layer
 from gis.catalog.observed import QUANTITIES, SENSORS
 from gis.catalog.read import catalog
@@ -321,7 +322,7 @@ def _csv(found: list[Sensor], values: Values) -> bytes:
         for name, number in one.series.items():
             unit = QUANTITIES[name].unit
             writer.writerows(
-                (one.id, one.lon, one.lat, name, coverage_json.moment(at), value, unit, observations.flag_name(flag) or "")
+                (harmless(one.id), one.lon, one.lat, name, coverage_json.moment(at), value, unit, observations.flag_name(flag) or "")
                 for at, value, flag in values.get(number, ())
             )
     return b"\xef\xbb\xbf" + text.getvalue().encode()
