@@ -1,7 +1,8 @@
 """What looks at requests that take long: a caller who sends too slowly is cut off, and the statement of one who hung up is cancelled.
 
-A thread per web process looks twice a second. Without it sixteen callers who send a byte a minute would hold every thread of the server,
-and a costly question would go on for the whole of its time after nobody waits for the answer any more.
+A thread per web process looks twice a second. Without it callers whose body is not there yet when a thread begins to read it (`Expect`,
+broken chunks) would hold every thread of the server, and a costly question would go on for the whole of its time after nobody waits for the
+answer any more. Those who have not sent a whole request yet have no thread (gis/api/threads.py).
 """
 
 from __future__ import annotations
@@ -14,18 +15,13 @@ import threading
 import time
 from dataclasses import dataclass
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
-
 from gis.api import metrics
+from gis.api.heads import BODY_S, HEADERS_S
 from gis.db import connection
 
 log = logging.getLogger("onemap.watch")
 
 EVERY_S = 0.5
-HEADERS_S = 10
-"""Within which the headers of a request have to come."""
-BODY_S = 30
-"""Within which its body has to come: ten megabytes at 350 kB/s."""
 UNASKED_S = 1
 """A request that is answered within it is not asked whether anybody still waits."""
 
@@ -44,23 +40,34 @@ _waiting: dict[int, Waiting] = {}
 """By thread. Entries are set and removed by that thread alone."""
 
 
-class Threads(ThreadWorker):
-    """gunicorn's worker with threads, watched."""
+def begin() -> None:
+    """In the forked worker: begin to watch."""
+    threading.Thread(target=_look, name="watch", daemon=True).start()
 
-    def init_process(self) -> None:
-        """In the forked worker: begin to watch."""
-        threading.Thread(target=_look, name="watch", daemon=True).start()
-        super().init_process()
 
-    def handle(self, conn: TConn):
-        """One request of a connection, from its first byte to its answer."""
-        thread, now = threading.get_ident(), time.monotonic()
-        # a new connection that sends nothing at all is put aside by gunicorn itself after some seconds
-        _waiting[thread] = Waiting(conn.sock, now + HEADERS_S, now)
-        try:
-            return super().handle(conn)
-        finally:
-            _waiting.pop(thread, None)
+class answering:
+    """Within it this thread makes an answer: from now on the caller may hang up."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: socket.socket):
+        self._sock = sock
+
+    def __enter__(self) -> None:
+        _waiting[threading.get_ident()] = Waiting(self._sock, None, time.monotonic())
+
+    def __exit__(self, *_) -> None:
+        _waiting.pop(threading.get_ident(), None)
+
+
+class reading(answering):
+    """Within it this thread lets gunicorn read a request, which has its time, and makes the answer (`received`)."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        now = time.monotonic()
+        _waiting[threading.get_ident()] = Waiting(self._sock, now + HEADERS_S, now)
 
 
 def received(_worker, request) -> None:
