@@ -159,6 +159,9 @@ class Settings(BaseSettings):
     area_limit_km2: float = 25
     """Area of one sensitive layer that one user may have had before `onemap audit areas` warns."""
 
+    prepared_zoom: int = 13
+    """Up to which zoom the worker draws the tiles that take long as soon as a layer has changed; -1: none."""
+
     @field_validator("home", "layers", "city", "jobs")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:

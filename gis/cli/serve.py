@@ -147,6 +147,7 @@ def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden
     """Run long work from the queue and scheduled loads until stopped (SIGTERM ends it; what it was doing is done again later)."""
     from etl.schedule import Scheduler
     from gis.api import logs
+    from gis.api.tile_preparation import Preparer
     from gis.api.webhook_delivery import Deliverer
     from gis.api.worker import Worker
 
@@ -159,8 +160,10 @@ def worker(beside_server: Annotated[bool, typer.Option("--beside-server", hidden
         threading.Thread(target=_follow, args=(os.getppid(), one.stop), daemon=True).start()
     clock = threading.Thread(target=Scheduler(one.stop, one.name).run, name="schedule")
     teller = threading.Thread(target=Deliverer(one.stop).run, name="webhooks")
+    painter = threading.Thread(target=Preparer(one.stop).run, name="tiles", daemon=True)  # what it draws is asked for by nobody
     teller.start()
     clock.start()
+    painter.start()
     try:
         one.run()
     finally:
