@@ -1,4 +1,7 @@
-"""Subscribers of changes by HTTP: who is told of which layers, with whose rights, and the secret that signs what he is told."""
+"""Subscribers of changes by HTTP: who is told of which layers, with whose rights, and the secret that signs what he is told.
+
+That somebody outside is told, and since when, stands in the audit, in the same transaction.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import psycopg2.extras
 
 from gis.access import outbound, rights
 from gis.access.identity import Identity
+from gis.access.operator import SYSTEM, operator, trace
 from gis.catalog.model import ROLES
 from gis.catalog.read import catalog
 from gis.db import cluster
@@ -48,7 +52,7 @@ def add(url: str, layers: dict[str, str], *, user: str | None = None, role: str 
     for name in layers:
         if not catalog().layer(name).readable_by(who.role):
             raise AccessDenied(f"{who.user} does not read {name}")
-    salt = secrets.token_urlsafe(16)
+    salt, admin = secrets.token_urlsafe(16), operator(SYSTEM)
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM access.webhook")
         if cursor.fetchone()[0] >= MOST:
@@ -60,6 +64,7 @@ def add(url: str, layers: dict[str, str], *, user: str | None = None, role: str 
         psycopg2.extras.execute_values(
             cursor, "INSERT INTO access.webhook_layer (webhook, layer, token) VALUES %s", [(number, *one) for one in layers.items()]
         )
+        trace(cursor, admin, "webhook added", webhook=number, url=url, of=user, role=role, layers=list(layers))
     return number, secret(number, salt)
 
 
@@ -89,18 +94,26 @@ def webhooks(number: int | None = None) -> list[dict]:
 
 def remove(number: int) -> None:
     """Ends a subscription. Raises NotFound."""
-    _changed("DELETE FROM access.webhook WHERE id = %s", number)
+    _changed("DELETE FROM access.webhook WHERE id = %s RETURNING url", number, "webhook removed")
 
 
 def enable(number: int) -> None:
     """Tells a subscriber again who was given up; what he missed comes first. Raises NotFound."""
-    _changed("UPDATE access.webhook SET state = 'active', failures = 0, message = NULL, next_at = clock_timestamp() WHERE id = %s", number)
+    _changed(
+        "UPDATE access.webhook SET state = 'active', failures = 0, message = NULL, next_at = clock_timestamp() WHERE id = %s RETURNING url",
+        number,
+        "webhook enabled",
+    )
 
 
-def _changed(statement: str, number: int) -> None:
+def _changed(statement: str, number: int, action: str) -> None:
+    admin = operator(SYSTEM)
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute(statement, (number,))
-        if not cursor.rowcount:
+        found = cursor.fetchone()
+        if found:
+            trace(cursor, admin, action, webhook=number, url=found[0])
+        else:
             raise NotFound(f"no webhook {number}", remedy="See `onemap webhook list`")
 
 

@@ -11,13 +11,15 @@ import re
 import threading
 import time
 from collections.abc import MutableMapping
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import lru_cache, partial
 
 from cachetools import TTLCache
 from werkzeug.http import parse_accept_header
 
 from gis.access import address, audit, limits, oidc
-from gis.access.identity import NOBODY, caller, identify
+from gis.access.identity import NOBODY, Identity, caller, identify
 from gis.access.roles import is_restricted
 from gis.api import cors, logs, metrics
 from gis.api.visit import Visit
@@ -95,6 +97,14 @@ def dismiss(visit: Visit) -> None:
 _LAYER = re.compile(r"^/(?:collections|styles)/([A-Za-z0-9_]+)")
 _refused: TTLCache[tuple[str, str], bool] = TTLCache(4096, 60)
 _refusing = threading.Lock()
+_beside: ThreadPoolExecutor | None = None
+
+
+def begin_worker() -> None:
+    """In a process that serves: refusals go into the audit beside the answers. One that waited for the audit would tell by its time what
+    is hidden from what never was. What waits is written before the process ends."""
+    global _beside
+    _beside = ThreadPoolExecutor(1, "refusals")
 
 
 def note_refusal(visit: Visit, status: int) -> None:
@@ -110,8 +120,16 @@ def note_refusal(visit: Visit, status: int) -> None:
         if (who.user, layer.id) in _refused:
             return
         _refused[who.user, layer.id] = True
+    noted = partial(copy_context().run, _record_refusal, who, layer.id, visit.path[:200])
+    if _beside:
+        _beside.submit(noted)
+    else:
+        noted()
+
+
+def _record_refusal(who: Identity, layer: str, path: str) -> None:
     try:
-        audit.record(who, "refused", layer.id, path=visit.path[:200])
+        audit.record(who, "refused", layer, path=path)
     except OneMapError as error:  # it is refused all the same
         log.warning("a refusal is not in the audit: %s", error.what)
 

@@ -12,7 +12,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from gis.access import audit, limits
-from gis.api import logs, threads, watch
+from gis.api import envelope, logs, threads, watch
 from gis.db import connection
 from gis.errors import OneMapError
 from gis.settings import settings
@@ -127,6 +127,7 @@ def _begin_worker(server, worker) -> None:
     connection.close_pool()
     limits.take_row(worker.row_of_limits)
     audit.renew()
+    envelope.begin_worker()
 
 
 def _forget_figures(server, worker) -> None:

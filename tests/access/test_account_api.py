@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 
 import pytest
 from api_rows import put
 from asking import PASSWORD, basic, rows
 
 from gis.access import accounts, audit, identity
+from gis.api import envelope
 from gis.api.app import create_app
 from gis.errors import DefinitionError
 
@@ -125,6 +127,22 @@ def test_the_auditor_reads_the_audit_and_nobody_else(client):
     assert client.get("/audit/areas?above=500&user=water-1", headers=auditor).json["areas"][0]["over"] is False
     assert client.get("/audit/areas?above=x", headers=auditor).status_code == 400
     assert client.get("/audit/areas?f=csv", headers=auditor).mimetype == "text/csv"
+
+
+def test_a_refusal_does_not_wait_for_the_audit(client, monkeypatch):
+    """By its time nobody tells what is hidden from what never was: where the platform serves, the row is written beside the answer."""
+    gas, may_write, written = keyed("gas-2", "gas"), threading.Event(), threading.Event()
+
+    def slow(*_, **__):
+        assert may_write.wait(5)
+        written.set()
+
+    monkeypatch.setattr(envelope, "_beside", None)
+    envelope.begin_worker()
+    monkeypatch.setattr(audit, "record", slow)
+    assert client.get("/collections/water_pipe/items", headers=gas).status_code == 404 and not written.is_set()
+    may_write.set()
+    assert written.wait(5)
 
 
 def test_who_tries_what_is_not_for_him_is_in_the_audit(client):

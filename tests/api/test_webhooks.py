@@ -276,4 +276,7 @@ def test_the_commands(server, deliver, monkeypatch, capsys):
     listed = run("list")[1]
     assert listed[0]["layers"] == ["building", "road"] and made["secret"] not in json.dumps(listed)
     assert run("enable", number)[0] == 0 and run("remove", number)[0] == 0 and run("list")[1] == []
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT user_name LIKE 'os:%%', action, detail ->> 'url' FROM access.audit WHERE action ~ '^webhook' ORDER BY id")
+        assert cursor.fetchall() == [(True, f"webhook {what}", server.url) for what in ("added", "enabled", "removed")]
     assert run("remove", number)[0] == 2 and run("add", "http://elsewhere.example.com/", "--layer", "road", "--role", "anonymous")[0] == 2
