@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import prepared
 import psycopg2
 import pytest
 from psycopg2 import sql
@@ -66,8 +67,7 @@ class LoadedCity:
 
 def onemap(*arguments: str, env: dict[str, str], stdin: str | None = None) -> str:
     """What the command prints; a command that fails fails the test with what it said."""
-    command = [sys.executable, "-m", "gis.cli.main", *arguments]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=300)
+    done = subprocess.run([prepared.command(), *arguments], env=env, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=300)
     assert done.returncode == 0, f"onemap {' '.join(arguments)}: {done.stdout}\n{done.stderr}"
     return done.stdout
 

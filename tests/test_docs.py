@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import prepared
 import pytest
 import serving
 import typer
@@ -59,9 +60,9 @@ def reader(documented_city, loaded_city, tmp_path) -> dict[str, str]:
     """The environment of a reader who follows a page in an empty folder: onemap and python3 on the path, $ONEMAP_URL, $KEY, $CITY."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name, arguments in (("onemap", "-m gis.cli.main "), ("python3", "")):
-        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
-        (folder / name).chmod(0o755)
+    (folder / "onemap").symlink_to(prepared.command())
+    (folder / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / "python3").chmod(0o755)
     path = f"{folder}{os.pathsep}{documented_city.env['PATH']}"
     return documented_city.env | {
         "PATH": path, "ONEMAP_URL": documented_city.url, "KEY": documented_city.keys["water"], "CITY": str(loaded_city.files),

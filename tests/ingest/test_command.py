@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import prepared
 import pytest
 import wntr
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("store_db")
 
 def onemap(*words, timeout=120):
     done = subprocess.run(
-        [sys.executable, "-m", "gis.cli.main", *map(str, words)],
+        [prepared.command(), *map(str, words)],
         capture_output=True,
         timeout=timeout,
         cwd=ROOT,

@@ -3,8 +3,8 @@
 import datetime as dt
 import json
 import subprocess
-import sys
 
+import prepared
 import pytest
 from test_burst import burst, street  # noqa: F401
 from typer.testing import CliRunner
@@ -29,7 +29,7 @@ def turn(role="water", **inputs):
 
 def command(*arguments):
     """The answer of `onemap` in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "gis.cli.main", *arguments, "--json"], capture_output=True, cwd=ROOT, check=True)
+    done = subprocess.run([prepared.command(), *arguments, "--json"], capture_output=True, cwd=ROOT, check=True)
     return json.loads(done.stdout)
 
 
