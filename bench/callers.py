@@ -16,6 +16,8 @@ from bench import mapserver
 from bench.serving import Server
 
 _LARGEST_READ = 1 << 18
+WARM_UP = 0.25
+"""For how long a server is asked before it is measured, as a share of the time that it is measured."""
 
 
 class Link:
@@ -123,9 +125,14 @@ def _all(server: Server, paths: list[str], clients: int, goes_on: Callable[[int]
 
 def measured(server: Server, paths: list[str], *, clients: int = 8, seconds: float = 4.0, headers: Mapping[str, str] | None = None) -> dict:
     """{p50_ms: median at one caller, per_second: answers per second at `clients` callers, p99_ms there, bytes: of an answer, failed: how
-    many}; {skipped: why} where the server does not run."""
+    many}; {skipped: why} where the server does not run.
+
+    Before it is measured the server is asked the same by as many callers for a while: connections to the database are open and statements
+    known, whichever question comes first in a run.
+    """
     if server.url is None:
         return {"skipped": server.why_not}
+    called(server, paths, clients, seconds * WARM_UP, headers)
     alone = called(server, paths, 1, seconds / 2, headers)
     together = called(server, paths, clients, seconds, headers)
     failed = alone["failed"] + together["failed"]

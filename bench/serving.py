@@ -66,10 +66,12 @@ def table(size: int) -> Iterator[str]:
     owner = cluster.parameters(DATABASE)
     serving = owner | {"user": connection.LOGIN, "password": cluster.secret(connection.LOGIN)}
     dsn = psycopg2.extensions.make_dsn(**owner)
-    os.environ |= {"ONEMAP_DSN": dsn, "ONEMAP_DSN_SERVING": psycopg2.extensions.make_dsn(**serving)}
+    os.environ["ONEMAP_DSN"] = dsn
     settings.cache_clear()
     try:
-        migrations.migrate()
+        migrations.migrate()  # gives the serving login the password of this home
+        os.environ["ONEMAP_DSN_SERVING"] = psycopg2.extensions.make_dsn(**serving)
+        settings.cache_clear()
         plan.apply(read.catalog())
         with connection.owner() as link, link.cursor() as cursor:
             cursor.execute(_ROWS, (size,))
@@ -80,7 +82,7 @@ def table(size: int) -> Iterator[str]:
         yield dsn
     finally:
         for name in ("ONEMAP_DSN", "ONEMAP_DSN_SERVING"):
-            del os.environ[name]
+            os.environ.pop(name, None)
         settings.cache_clear()
         _administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)")
 
