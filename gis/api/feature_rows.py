@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from operator import itemgetter
 
 import msgspec
 import orjson
@@ -59,7 +60,8 @@ class FeatureRows:
 
     def written(self, rows: Iterable[tuple]) -> list[Feature]:
         """The rows as features that msgspec writes as JSON, the same as `features` (NaN and infinity become null)."""
-        n, identified, properties_of = self._geometry_at, self.id, self._properties
+        n, properties_of = self._geometry_at, self._properties
+        identified = itemgetter(*self._id_at) if len(self._id_at) == 1 else self.id
         return [
             Feature(identified(row), None if (geometry := row[n]) is None else msgspec.Raw(geometry), properties_of(*row[:n]))
             for row in rows
