@@ -143,8 +143,10 @@ def _collection(api, request, dataset: str, locale) -> dict:
     made["label"] = layer.access.label
     if not layer.is_raster:
         made["links"].append(_sortables(f"{api.base_url}/collections/{dataset}", pages.language_of(locale)))
-    if any(provider["type"] == "coverage" for provider in api.config["resources"][dataset]["providers"]):
-        made["links"] = [link for link in made["links"] if not link["rel"].endswith(_NO_RASTER) and "coverage?f=html" not in link["href"]]
+    for provider in api.config["resources"][dataset]["providers"]:
+        if provider["type"] == "coverage":
+            made["links"] = [link for link in made["links"] if not link["rel"].endswith(_NO_RASTER)]
+            made = load_plugin("provider", provider).describe(made)
     return made
 
 

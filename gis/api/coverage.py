@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from pygeoapi.provider.base import BaseProvider
 from rasterio.transform import xy
 from rasterio.windows import Window
 
+from gis import crs as systems
 from gis.access import audit
 from gis.access.identity import caller
 from gis.api import raster, tile_grid
@@ -118,6 +120,12 @@ def _numbers(texts: list[str], where: str) -> list[float]:
 NATIVE = Scale()
 
 
+_DEFINITIONS = {
+    "uint8": "ogcType:unsignedByte", "int16": "ogcType:signedShort", "uint16": "ogcType:unsignedShort", "int32": "ogcType:signedInt",
+    "uint32": "ogcType:unsignedInt", "float32": "ogcType:float32", "float64": "ogcType:double",
+}  # fmt: skip
+
+
 class CoverageProvider(BaseProvider):
     """One raster layer as a coverage. Made anew for every request."""
 
@@ -143,10 +151,49 @@ class CoverageProvider(BaseProvider):
             raise InputError(f"no band {unknown[0][:40]!r}", where="properties", remedy="Bands: " + ", ".join(self._fields))
         return [int(name) for name in dict.fromkeys(wanted)]
 
-    def cut(self, where: Area | None, bands: list[int], as_json: bool, scale: Scale = NATIVE) -> bytes | dict:
-        """The cells of an area: a GeoTIFF, or a CoverageJSON object. Raises OutsideExtent, and InputError where it is too large."""
+    def describe(self, collection: dict) -> dict:
+        """The description of a raster's collection: its grid in degrees, as its extent is; the same as domain set and range type (by which
+        GDAL reads a coverage); and a link to the cells in degrees."""
+        west, south, east, north = self.published.bounds
         with raster.opened(self.published.path) as file:
-            cut = scale.cut(raster.window(file, where and where.box))
+            cells = raster.cells_in_degrees(file, self.published.bounds)
+            kinds = list(file.dtypes)
+        counts, axes = (int(cells.width), int(cells.height)), []
+        for name, low, high, n in (("Lon", west, east, counts[0]), ("Lat", south, north, counts[1])):
+            axes.append({"type": "RegularAxis", "axisLabel": name, "lowerBound": low, "upperBound": high, "resolution": (high - low) / n,
+                         "uomLabel": "deg"})  # fmt: skip
+        grid = [{"cellsCount": n, "resolution": axis["resolution"]} for n, axis in zip(counts, axes, strict=True)]
+        spatial = collection["extent"]["spatial"] | {"bbox": [[west, south, east, north]], "grid": grid}
+        fields = [
+            {"type": "Quantity", "name": str(i), "definition": _DEFINITIONS.get(kind, "ogcType:double")} for i, kind in enumerate(kinds, 1)
+        ]
+        links = [link for link in collection["links"] if "coverage?f=html" not in link["href"]]
+        tiff = next(link for link in links if link["href"].endswith("coverage?f=GTiff"))
+        return collection | {
+            "extent": collection["extent"] | {"spatial": spatial},
+            "domainset": {
+                "type": "DomainSet",
+                "generalGrid": {"type": "GeneralGridCoverage", "srsName": systems.CRS84, "axisLabels": ["Lon", "Lat"], "axis": axes},
+            },
+            "rangetype": {"type": "DataRecord", "field": fields},
+            "links": [*links, tiff | {"href": f"{tiff['href']}&crs={systems.CRS84}", "title": f"{tiff['title']} (CRS84)"}],
+        }
+
+    def is_in_degrees(self, uri: str | None) -> bool:
+        """Whether the answer is to be in degrees (CRS84), or as the file is. Raises InputError for another CRS."""
+        with raster.opened(self.published.path) as file:
+            own = f"http://www.opengis.net/def/crs/EPSG/0/{file.crs.to_epsg()}"
+        if uri not in (None, own, systems.CRS84):
+            remedy = f"Write {own} or {systems.CRS84}"
+            raise InputError(f"CRS {uri[:80]!r} is not offered for these cells", where="crs", remedy=remedy)
+        return uri == systems.CRS84
+
+    def cut(self, where: Area | None, bands: list[int], as_json: bool, scale: Scale = NATIVE, *, degrees: bool = False) -> bytes | dict:
+        """The cells of an area: a GeoTIFF, or a CoverageJSON object, in the raster's own CRS, or of exactly the area in degrees. Raises
+        OutsideExtent, and InputError where it is too large."""
+        with raster.opened(self.published.path) as file:
+            box = where.box if where else self.published.bounds
+            cut = scale.cut(raster.cells_in_degrees(file, box) if degrees else raster.window(file, where and where.box))
             cells, most = cut.width * cut.height * len(bands), LARGEST_JSON if as_json else LARGEST_TIFF
             if cells > most:
                 least = math.ceil(math.sqrt(cells / most))
@@ -155,7 +202,13 @@ class CoverageProvider(BaseProvider):
                     where="bbox",
                     remedy=f"Ask for a smaller bbox, or for fewer cells: scale-factor={least}",
                 )
-            answer = _coverage_json(file, cut, bands, self.layer) if as_json else raster.geotiff(file, cut, bands)
+            write = partial(_coverage_json, layer=self.layer) if as_json else raster.geotiff
+            if degrees:
+                whole = raster.Cut(Window(0, 0, cut.width, cut.height), cut.height, cut.width)
+                with raster.in_degrees(file, box, cut.width, cut.height) as seen:
+                    answer = write(seen, whole, bands)
+            else:
+                answer = write(file, cut, bands)
         audit.record_access(caller.get(), "coverage", self.layer, n=cells, bbox=where and where.box)
         return answer
 
@@ -229,7 +282,9 @@ def _coverage_json(file, cut: raster.Cut, bands: list[int], layer: Layer) -> dic
     west, north = xy(transform, 0, 0)
     east, south = xy(transform, cut.height - 1, cut.width - 1)
     epsg = file.crs.to_epsg() or city.srid
-    system = {"type": "ProjectedCRS" if file.crs.is_projected else "GeographicCRS", "id": f"http://www.opengis.net/def/crs/EPSG/0/{epsg}"}
+    uri = systems.CRS84 if epsg == systems.STORED else f"http://www.opengis.net/def/crs/EPSG/0/{epsg}"
+    system = {"type": "ProjectedCRS" if file.crs.is_projected else "GeographicCRS", "id": uri}
+    named = ["y", "x"] if uri != systems.CRS84 and systems.is_northing_easting(epsg) else ["x", "y"]  # in the order of the CRS's axes
     ranges, parameters = {}, {}
     for band, cells in zip(bands, cut.read(file, bands), strict=True):
         name = layer.id if len(file.indexes) == 1 else f"{layer.id}_{band}"
@@ -244,5 +299,5 @@ def _coverage_json(file, cut: raster.Cut, bands: list[int], layer: Layer) -> dic
             "shape": [cut.height, cut.width], "values": [v if v is None or whole else round(v, 3) for v in values],
         }  # fmt: skip
     axes = {"x": {"start": west, "stop": east, "num": cut.width}, "y": {"start": north, "stop": south, "num": cut.height}}
-    domain = {"type": "Domain", "domainType": "Grid", "axes": axes, "referencing": [{"coordinates": ["x", "y"], "system": system}]}
+    domain = {"type": "Domain", "domainType": "Grid", "axes": axes, "referencing": [{"coordinates": named, "system": system}]}
     return {"type": "Coverage", "domain": domain, "parameters": parameters, "ranges": ranges}

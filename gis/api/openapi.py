@@ -7,7 +7,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
-from gis.api import account, adapt, environment_paths, examples, record_paths, records, tile_paths, transaction_paths
+from gis.api import account, adapt, environment_paths, examples, path_corrections, record_paths, records, tile_paths, transaction_paths
 from gis.api.configuration import DEFAULT_LIMIT, LARGEST_LIMIT
 from gis.api.layer_file import ENCODINGS, FORMATS
 from gis.api.tile_grid import GRIDS
@@ -35,6 +35,9 @@ PARAMETERS = {
     "cursor": _query("cursor", "Where the page begins; taken from a next link.", _TEXT),
     "resultType": _query("resultType", "hits counts exactly and answers no features.", {"type": "string", "enum": ["results", "hits"]}),
     "subset": _query("subset", "The part of a raster: Lat(31.9:32.1),Lon(116.9:117.1).", _TEXT),
+    "scale-factor": _query("scale-factor", "Above 1: so many times fewer cells per side.", {"type": "number", "minimum": 0.0001}),
+    "scale-size": _query("scale-size", "So many cells: Lon(400),Lat(300).", _TEXT),
+    "scale-axes": _query("scale-axes", "A factor per axis: Lon(2),Lat(4).", _TEXT),
     "sortby": _query("sortby", "Properties to sort by, separated by commas; - before a name sorts downwards.", _TEXT),
     "filter": _query("filter", "A CQL2 filter.", _TEXT),
     "filter-lang": _query(
@@ -151,7 +154,6 @@ SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
-_ITEMS_TAKE = ("datetime", "as-of", "filter", "filter-lang", "filter-crs", "cursor", "resultType")
 
 
 def document(config: dict) -> dict:
@@ -171,10 +173,10 @@ def document(config: dict) -> dict:
     oas["info"] |= {"version": "1.0.0"}
     for path, operations in oas["paths"].items():
         for operation in operations.values():
-            _mend(path, operation)
+            path_corrections.correct(path, operation)
     transaction_paths.add(oas["paths"])
     oas["paths"] |= _own_paths() | _of_collections(oas["paths"]) | record_paths.paths() | environment_paths.paths(oas["paths"])
-    oas["paths"] |= tile_paths.paths() | account.paths()
+    oas["paths"] |= tile_paths.paths() | path_corrections.paths(oas["paths"]) | account.paths()
     return examples.of_document(oas)
 
 
@@ -194,18 +196,6 @@ def _closed(part: Any) -> Any:
         name = name or reference.rsplit("/", 1)[-1].split(".")[0]
         return {"$ref": f"#/components/{kind}/{name}"}
     return {key: _closed(value) for key, value in part.items()}
-
-
-def _mend(path: str, operation: dict) -> None:
-    operation.setdefault("responses", {}).setdefault("401", {"$ref": "#/components/responses/Unauthorized"})
-    parameters = [p for p in operation.get("parameters", []) if not p.get("$ref", "").endswith("/vendorSpecificParameters")]
-    if path.endswith("/items") and operation["operationId"].startswith("get"):
-        known = {p.get("name") or p["$ref"].rsplit("/", 1)[-1] for p in parameters}
-        if "bbox" in known:
-            parameters = [p for p in parameters if p.get("name") != "limit"] + [{"$ref": "#/components/parameters/limit"}]
-            parameters += [{"$ref": f"#/components/parameters/{name}"} for name in _ITEMS_TAKE if name not in known]
-    if parameters or "parameters" in operation:
-        operation["parameters"] = parameters
 
 
 _SINCE = _query("since", "The token of the answer before, a date or a moment; nothing means from the beginning.", _TEXT)

@@ -17,7 +17,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
+from rasterio.warp import calculate_default_transform, transform_bounds
 from rasterio.windows import Window
 from rasterio.windows import from_bounds as window_of
 
@@ -25,6 +25,7 @@ from gis.api.tile_grid import Tile
 from gis.errors import NotFound, OutsideExtent, StoreError
 from gis.settings import settings
 
+DEGREES = "EPSG:4490"
 SIDE = 256
 """Pixels of a tile's side (OGC 17-083r4: WebMercatorQuad)."""
 RELIEF = 3.0
@@ -154,6 +155,22 @@ def geotiff(file: rasterio.DatasetReader, cut: Cut, bands: list[int]) -> bytes:
             cells = cut.read(file, bands)
             out.write(cells.data if cut.is_native or file.nodata is None else cells.filled(file.nodata))
         return memory.read()
+
+
+def cells_in_degrees(file: rasterio.DatasetReader, box: tuple[float, float, float, float]) -> Window:
+    """As many cells as a box of degrees holds where they are about as large as the file's. Raises OutsideExtent where it holds none."""
+    bounds = transform_bounds(file.crs, DEGREES, *file.bounds, densify_pts=21)
+    west, south, east, north = box
+    if west >= bounds[2] or east <= bounds[0] or south >= bounds[3] or north <= bounds[1] or west >= east or south >= north:
+        raise OutsideExtent("bbox lies outside the raster", where="bbox", remedy="See the extent of the collection")
+    like, _, _ = calculate_default_transform(file.crs, DEGREES, file.width, file.height, *file.bounds)
+    return Window(0, 0, max(1, round((east - west) / like.a)), max(1, round((north - south) / -like.e)))
+
+
+def in_degrees(file: rasterio.DatasetReader, box: tuple[float, float, float, float], width: int, height: int) -> WarpedVRT:
+    """The raster seen in degrees: exactly the box (west, south, east, north) in so many cells; beyond the raster there is no data."""
+    view = {"crs": DEGREES, "transform": from_bounds(*box, width, height), "width": width, "height": height}
+    return WarpedVRT(file, resampling=Resampling.bilinear, nodata=file.nodata, **view)
 
 
 # --- tiles ------------------------------------------------------------------------------------------------------------

@@ -90,6 +90,43 @@ def test_too_large_an_area_is_refused(planner, app):
     assert planner.get(COVERAGE).status_code == 200
 
 
+def test_cells_in_degrees_lie_where_the_collection_says(planner, heights):
+    """As GDAL asks (`subset` by the axes of the domain set, the older `scaleSize`), and by bbox: the box exactly, in CRS84."""
+    described = planner.get("/collections/dem").json
+    grid, spatial = described["domainset"]["generalGrid"], described["extent"]["spatial"]
+    bounds = [axis[end] for end in ("lowerBound", "upperBound") for axis in grid["axis"]]
+    assert spatial["bbox"] == [bounds] and grid["axisLabels"] == ["Lon", "Lat"] and grid["srsName"].endswith("CRS84")
+    assert [one["cellsCount"] for one in spatial["grid"]] == [round((h - lo) / r) for h, lo, r in (
+        (axis["upperBound"], axis["lowerBound"], axis["resolution"]) for axis in grid["axis"])]  # fmt: skip
+    assert described["rangetype"]["field"][0]["definition"] == "ogcType:float32"
+    link = [one["href"] for one in described["links"] if one["type"].startswith("image/tiff")][-1]
+    assert link.endswith("coverage?f=GTiff&crs=http://www.opengis.net/def/crs/OGC/1.3/CRS84")
+    asked = f"{COVERAGE}?{link.split('?')[1]}"
+    answer = planner.get(f"{asked}&subset=Lon(116.99:117.01),Lat(31.99:32.01)&scaleSize=Lon(50),Lat(60)")
+    assert answer.status_code == 200 and "CRS84" in answer.headers["Content-Crs"], answer.text
+    with rasterio.MemoryFile(answer.data) as memory, memory.open() as file:
+        assert (file.width, file.height) == (50, 60) and file.crs.is_geographic
+        np.testing.assert_allclose(file.bounds, (116.99, 31.99, 117.01, 32.01), atol=1e-9)
+        found = file.read(1)
+    same = planner.get(f"{asked}&bbox=116.99,31.99,117.01,32.01&scale-size=Lon(50),Lat(60)").data
+    with rasterio.MemoryFile(same) as memory, memory.open() as file:
+        np.testing.assert_array_equal(file.read(1), found)
+    top = planner.get(f"{COVERAGE}?bbox=116.99,31.99,117.01,32.01")
+    with rasterio.MemoryFile(top.data) as memory, memory.open() as file:
+        assert abs(float(file.read(1).max()) - float(found.max())) < 1, "the hill is the same hill"
+    cells = planner.get(f"{asked.replace('GTiff', 'json')}&bbox=117,32,117.001,32.001").json
+    assert cells["domain"]["referencing"][0] == {
+        "coordinates": ["x", "y"], "system": {"type": "GeographicCRS", "id": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}}  # fmt: skip
+    own = planner.get(f"{COVERAGE}?f=json&{BOX}&crs=http://www.opengis.net/def/crs/EPSG/0/4548").json
+    assert own["domain"]["referencing"][0]["coordinates"] == ["y", "x"], "EPSG:4548 has its northing first"
+    for wrong in (
+        "crs=http://www.opengis.net/def/crs/EPSG/0/3857",
+        "crs=x",
+        "crs=http://www.opengis.net/def/crs/OGC/1.3/CRS84&bbox=1,1,2,2",
+    ):
+        assert planner.get(f"{COVERAGE}?{wrong}").status_code == 400, wrong
+
+
 def test_hills_are_lit_from_the_north_west(planner, heights):
     answer = planner.get(f"{TILE}?f=png")
     assert answer.status_code == 200 and answer.mimetype == "image/png"

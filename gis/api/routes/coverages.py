@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from flask import Response, request
 
+from gis import crs as systems
 from gis.api import coverage as coverages
 from gis.api.routes.blueprint import cache_control, ogc, provider_of, served_api
 from gis.api.serialize import json_bytes
 from gis.errors import InputError
 
-_COVERAGE_TAKES = ("f", "lang", "bbox", "bbox-crs", "subset", "properties", "scale-factor", "scale-size", "scale-axes")
+_COVERAGE_TAKES = (
+    "f", "lang", "crs", "bbox", "bbox-crs", "subset", "properties", "scale-factor", "scale-size", "scale-axes",
+    "scaleFactor", "scaleSize", "scaleAxes",
+)  # fmt: skip
+"""The last three are names before the standard: GDAL asks so."""
 
 
 @ogc.get("/collections/<name>/coverage")
@@ -25,9 +30,13 @@ def coverage(name: str) -> Response:
     if wanted not in ("json", "GTiff"):
         raise InputError(f"format {wanted[:40]!r} is not offered here", where="f", remedy="One of GTiff, json")
     area = (request.args.get(parameter) for parameter in ("bbox", "bbox-crs", "subset"))
-    scale = coverages.scale_of(*(request.args.get(parameter) for parameter in ("scale-factor", "scale-size", "scale-axes")))
-    cells = provider.cut(coverages.box_of(*area), provider.bands(request.args.get("properties")), wanted == "json", scale)
+    older = {"scale-factor": "scaleFactor", "scale-size": "scaleSize", "scale-axes": "scaleAxes"}
+    scale = coverages.scale_of(*(request.args.get(name, request.args.get(before)) for name, before in older.items()))
+    degrees, bands = provider.is_in_degrees(request.args.get("crs")), provider.bands(request.args.get("properties"))
+    cells = provider.cut(coverages.box_of(*area), bands, wanted == "json", scale, degrees=degrees)
     headers = {"Cache-Control": cache_control(provider.layer)}
+    if degrees:
+        headers["Content-Crs"] = f"<{systems.CRS84}>"
     if wanted == "json":
         return Response(json_bytes(cells), content_type=coverages.COVERAGE_JSON, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{name}.tif"'
