@@ -45,7 +45,7 @@ def about() -> Response:
     allowed = limits.allowance(identity)
     found = lookup.about(identity.user) or {"user": identity.user, "role": identity.role, "department": identity.department}
     found["limits"] = {name: getattr(allowed, name) or None for name in ("rate_per_s", "at_once", "heavy_at_once", "file_rows")}
-    return _json(found)
+    return _page("account_about.html", found) if wants_page() else _json(found)
 
 
 def _someone() -> Identity:
@@ -57,22 +57,32 @@ def _someone() -> Identity:
 
 @account.get("/account/password")
 def password_page() -> Response:
-    """The form by which a password is changed."""
-    return _page("")
+    """The form by which a password is changed; `user` fills in the name."""
+    return _form(user=request.args.get("user", "")[:64])
 
 
-def _page(done: str) -> Response:
+def _form(status: int = 200, **data) -> Response:
+    return _page("account.html", {"done": "", "user": "", "fault": None} | data, status)
+
+
+def _page(template: str, data: dict, status: int = 200) -> Response:
     language = pages.language_of(request.args.get("lang") or request.accept_languages.best_match(("zh", "en"), "zh"))
-    content = pages.render("account.html", language, site=g.site, base_url=g.base_url, data={"done": done, "links": []})
-    return Response(content, mimetype="text/html", headers={"Cache-Control": "no-store"})
+    content = pages.render(template, language, site=g.site, base_url=g.base_url, data=data | {"links": []})
+    return Response(content, status, mimetype="text/html", headers={"Cache-Control": "no-store"})
 
 
 @account.post("/account/password")
 def change_password() -> Response:
     """Changes the password of who knows the old one: {user, old, new}, as JSON or as a form. Every session of his ends."""
     given = _given("user", "old", "new")
-    lookup.change_password(given["user"], given["old"], given["new"], here().address)
-    return _page("changed") if wants_page() else Response(status=204)
+    try:
+        lookup.change_password(given["user"], given["old"], given["new"], here().address)
+    except (AccessDenied, InputError) as error:
+        if not wants_page():
+            raise
+        # The form again, with what was wrong; no 401, which would make the browser ask for a password by itself.
+        return _form(400, user=given["user"], fault=error)
+    return _form(done="changed") if wants_page() else Response(status=204)
 
 
 def _given(*names: str) -> dict[str, str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import math
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import orjson
 
 from gis import processes
 from gis.access.identity import caller
-from gis.api import schema
+from gis.access.roles import ANONYMOUS
+from gis.api import raster, schema
 from gis.catalog.model import Layer
+from gis.catalog.observed import SENSORS
 from gis.catalog.read import catalog
 
 _NEAR = 0.01
@@ -28,14 +30,19 @@ class Example:
     title: dict[str, str]
     path: str
     body: dict | None = None
+    with_key: bool = False
 
     @property
     def method(self) -> str:
         return "GET" if self.body is None else "POST"
 
     def curl(self, base: str) -> str:
-        """The command line that asks it."""
+        """The command line that asks it; with the caller's key, in the variable ONEMAP_KEY, where not everybody may ask."""
         words = ["curl"]
+        if self.with_key:
+            words += ["-H", '"X-API-Key: $ONEMAP_KEY"']
+        if self.path.partition("?")[2].startswith("f=GTiff"):
+            words += ["-o", "part.tif"]
         if self.body is not None:
             words += ["-H", shlex.quote("Content-Type: application/json"), "-d", shlex.quote(orjson.dumps(self.body).decode())]
         return " ".join([*words, shlex.quote(base + self.path)])
@@ -46,9 +53,10 @@ def examples_of(layer_id: str) -> list[Example]:
     if not layer_id:
         return _of_the_platform()
     layer = catalog().layers.get(layer_id)
-    if layer is None or layer.is_raster or not layer.readable_by(caller.get().role):
+    if layer is None or not layer.readable_by(caller.get().role) or (layer.is_raster and not raster.is_loaded(layer_id)):
         return []
-    return _of(layer)
+    found = _of_raster(layer) if layer.is_raster else [*_of(layer), *(_of_observations(layer) if layer_id == SENSORS else ())]
+    return [replace(one, with_key=not layer.readable_by(ANONYMOUS)) for one in found]
 
 
 def filter_of(layer_id: str) -> str:
@@ -81,7 +89,7 @@ def _of_the_platform() -> list[Example]:
 def _of(layer: Layer) -> list[Example]:
     items = f"/collections/{layer.id}/items"
     lon, lat = catalog().city.center
-    box = ",".join(f"{value:.4f}" for value in (lon - _NEAR, lat - _NEAR, lon + _NEAR, lat + _NEAR))
+    box = _box()
     said = filter_of(layer.id)
     name = said.split(" ", 1)[0]
     z = min(max(_TILE_ZOOM, layer.tiles.min_zoom), layer.tiles.max_zoom)
@@ -104,6 +112,33 @@ def _of(layer: Layer) -> list[Example]:
         Example({"zh": "下载为 CSV", "en": "As a CSV file"}, f"/collections/{layer.id}/download?f=csv&bbox={box}"),
         Example({"zh": "一块矢量瓦片", "en": "A vector tile"}, f"/collections/{layer.id}/tiles/WebMercatorQuad/{z}/{y}/{x}?f=mvt"),
     ]
+
+
+def _of_raster(layer: Layer) -> list[Example]:
+    place = f"/collections/{layer.id}"
+    lon, lat = catalog().city.center
+    x, y = _tile(lon, lat, _TILE_ZOOM)
+    return [
+        Example({"zh": "截取一部分（GeoTIFF）", "en": "A part as GeoTIFF"}, f"{place}/coverage?f=GTiff&bbox={_box()}"),
+        Example({"zh": "缩小到 40 × 30 个像元（CoverageJSON）", "en": "40 by 30 cells (CoverageJSON)"},
+                f"{place}/coverage?f=json&bbox={_box()}&scale-size=Lon(40),Lat(30)"),
+        Example({"zh": "一块图像瓦片", "en": "An image tile"}, f"{place}/tiles/WebMercatorQuad/{_TILE_ZOOM}/{y}/{x}?f=png"),
+    ]  # fmt: skip
+
+
+def _of_observations(layer: Layer) -> list[Example]:
+    place = f"/collections/{layer.id}"
+    lon, lat = catalog().city.center
+    return [
+        Example({"zh": "设备及最新值", "en": "Sensors with their latest values"}, f"{place}/locations?limit=5"),
+        Example({"zh": "周围 2 公里内的最新压力（CSV）", "en": "The latest pressures within 2 km, as CSV"},
+                f"{place}/radius?coords=POINT({lon:.4f}%20{lat:.4f})&within=2&within-units=km&parameter-name=pressure&latest=true&f=csv"),
+    ]  # fmt: skip
+
+
+def _box() -> str:
+    lon, lat = catalog().city.center
+    return ",".join(f"{value:.4f}" for value in (lon - _NEAR, lat - _NEAR, lon + _NEAR, lat + _NEAR))
 
 
 def _tile(lon: float, lat: float, zoom: int) -> tuple[int, int]:

@@ -38,7 +38,7 @@ class Form:
 
     fields: list[Field] = field(default_factory=list)
     answer: str | None = None
-    fault: str = ""
+    fault: OneMapError | None = None
 
 
 def form_of(data: dict) -> Form:
@@ -58,7 +58,7 @@ def form_of(data: dict) -> Form:
         inputs = {one.name: _read(one, said[one.name]) for one in fields if said.get(one.name, "").strip()}
         return Form(fields, _answer(process, inputs, identity))
     except OneMapError as error:
-        return Form(fields, fault=" ".join(filter(None, (error.what, f"({error.where})" if error.where else "", error.remedy))))
+        return Form(fields, fault=error)
 
 
 def _answer(process: Process, inputs: dict, identity) -> str:

@@ -62,6 +62,20 @@ def versions(layer: Layer, columns: dict[str, Column], identifier: str, target: 
     return {"type": "FeatureCollection", "features": features, "numberMatched": len(features), "numberReturned": len(features)}
 
 
+def steps(features: list[dict]) -> list[dict]:
+    """Versions of a feature, newest first, each with what it changed of the one before: {recorded, first, moved, changes: [(name, before,
+    after)]}; `first` for the oldest that is known, which changes nothing."""
+    told = []
+    for after, before in zip(features, [*features[1:], None], strict=True):
+        step = {"recorded": after["recorded"], "first": before is None, "moved": False, "changes": []}
+        if before is not None:
+            was, now = before["properties"], after["properties"]
+            step["moved"] = before["geometry"] != after["geometry"]
+            step["changes"] = [(name, was.get(name), value) for name, value in now.items() if was.get(name) != value]
+        told.append(step)
+    return told
+
+
 def _batches(identity: Identity, layer: Layer, moments: set[dt.datetime]) -> dict[dt.datetime, dict]:
     statement = select.Statement()
     asked = _BATCHES.format(sql.Literal(layer.id), statement.bind(sorted(moments), "timestamptz[]"))

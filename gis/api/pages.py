@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlencode
 
-from babel.messages.pofile import read_po
 from flask import g, has_request_context
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pygeoapi import l10n
 
+from gis import processes
 from gis.access.identity import caller
-from gis.api import examples, schema
+from gis.api import examples, schema, wording
 from gis.api.serialize import LAST_PAGE, json_bytes
+from gis.api.temporal import CITY_TIME
 from gis.api.visit import current as here
 from gis.catalog.model import GROUPS
 from gis.catalog.read import catalog
@@ -31,14 +34,9 @@ MAP = ROOT / "gis" / "viewer" / "dist" / "page.html"
 """The small map that pages hold in a frame: they themselves run no script."""
 
 
-@lru_cache
 def phrases(language: str) -> dict[str, str]:
     """English phrase -> its translation, of `locale/<language>/LC_MESSAGES/messages.po`; empty for English."""
-    path = FOLDER / "locale" / language / "LC_MESSAGES" / "messages.po"
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        return {str(message.id): str(message.string) for message in read_po(file) if message.id and message.string}
+    return wording.catalogue(language, "messages")
 
 
 def language_of(locale: object) -> str:
@@ -60,6 +58,15 @@ def _shown(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "、".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _moment(value: object) -> str:
+    """A moment on the city's clock: 2026-01-31 08:05; what is none stays as it is."""
+    try:
+        moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return f"{moment.astimezone(CITY_TIME):%Y-%m-%d %H:%M}" if moment.tzinfo else str(value)
 
 
 def columns_of(layer_id: str, language: str) -> dict[str, dict]:
@@ -92,6 +99,34 @@ def by_group(collections: list[dict], language: str) -> list[tuple[str, list[dic
     return [(schema.text(GROUPS[group], language) if group else "", found) for group, found in groups.items() if found]
 
 
+def title_of(name: str, language: str, otherwise: str = "") -> str:
+    """What a layer that the caller sees is called in this language; `otherwise`, or the name itself, for what is no layer for him."""
+    layer = catalog().layers.get(name)
+    if layer is None or not layer.readable_by(caller.get().role):
+        return otherwise or name
+    return schema.text(layer.title, language)
+
+
+def tag_title(tag: str, language: str) -> str:
+    """What a tag of the OpenAPI document stands for: a layer, a process, or a part of the server."""
+    process = processes.processes().get(tag)
+    return schema.text(process.title, language) if process else title_of(tag, language, phrase(tag.capitalize(), language))
+
+
+def summary_of(summary: str, tag: str, language: str) -> str:
+    """The summary of an operation of the OpenAPI document, which names layers and processes by their Chinese titles."""
+    if language == "zh":
+        return wording.side(summary, language)
+    named = catalog().layers.get(tag) or processes.processes().get(tag)
+    return summary.replace(named.title.zh, named.title.en) if named else summary
+
+
+def is_raster(name: str) -> bool:
+    """Whether a collection is a raster: it has coverages and images instead of features."""
+    layer = catalog().layers.get(name)
+    return layer is not None and layer.is_raster
+
+
 def map_is_built() -> bool:
     """Whether the small map of the pages is there."""
     return MAP.is_file()
@@ -122,7 +157,8 @@ def by_tag(document: dict) -> list[tuple[str, list[tuple[str, str, dict]]]]:
         for method, operation in operations.items():
             if method in ("get", "post", "put", "patch", "delete"):
                 found.setdefault((operation.get("tags") or ["server"])[0], []).append((path, method, operation))
-    return sorted(found.items(), key=lambda one: (one[0] in catalog().layers, one[0]))
+    known = processes.processes()
+    return sorted(found.items(), key=lambda one: (one[0] != "server", one[0] in catalog().layers, one[0] in known, one[0]))
 
 
 def _as_value(value: object, column: dict | None, unit: bool = True) -> str:
@@ -155,12 +191,19 @@ def _environment(language: str) -> Environment:
         "map_is_built": map_is_built,
         "elsewhere": elsewhere,
         "is_layer": is_layer,
+        "is_raster": is_raster,
+        "title_of": lambda name, otherwise="": title_of(name, language, otherwise),
+        "tag_title": lambda tag: tag_title(tag, language),
+        "summary_of": lambda summary, tag: summary_of(summary, tag, language),
     }
     environment.globals |= {"asked_for": asked_for, "examples_of": examples.examples_of, "example_filter": examples.filter_of} | MORE
     environment.filters |= {
         "shown": _shown,
+        "moment": _moment,
         "as_value": _as_value,
         "by_tag": by_tag,
+        "said": lambda text: wording.sentence(str(text), language),
+        "side": lambda text: wording.side(str(text), language),
         "json": lambda value: json_bytes(value, pretty=True).decode(),
     }
     return environment
@@ -178,9 +221,19 @@ def render(template: str, language: object, *, site: dict, base_url: str, **valu
     )
 
 
+_NOT_OFFERED = re.compile(r"/(processes|tiles)\?f=jsonld")
+"""Links that pygeoapi writes to what is not there."""
+_NEEDS_MORE = re.compile(r"/collections/[^/]+/(position|radius|area|cube|coverage\?f=json)$")
+"""Where a link alone asks for nothing: the address is for programs, which know what else to say."""
+
+
+def _link(link: dict) -> dict:
+    return link | {"needs_more": True} if _NEEDS_MORE.search(link["href"]) else link
+
+
 def render_for_pygeoapi(config: dict, tpl_config: dict, template, data: dict, locale_=None) -> str:
     """Takes the place of `pygeoapi.util.render_j2_template` (hence the parameters)."""
     if isinstance(data, dict) and isinstance(data.get("links"), list):
-        data = data | {"links": [link for link in data["links"] if link != LAST_PAGE]}
+        data = data | {"links": [_link(link) for link in data["links"] if link != LAST_PAGE and not _NOT_OFFERED.search(link["href"])]}
     base_url = g.get("base_url") if has_request_context() else None
     return render(str(template), locale_, site=config["metadata"], base_url=base_url or config["server"]["url"].rstrip("/"), data=data)

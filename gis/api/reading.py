@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import orjson
 from pygeoapi.crs import get_supported_crs_list
 
 from gis.access.identity import caller
 from gis.access.roles import ANONYMOUS, is_restricted
-from gis.api import boxes, history, temporal, tiles, transaction
+from gis.api import boxes, history, items, pages, temporal, tiles, transaction
 from gis.api.adapt import itemtypes, load_plugin
 from gis.api.asked import Asked, is_for_json
 from gis.api.serialize import json_bytes
@@ -113,8 +114,7 @@ def _history(api, visit: Visit, name: str, item: str) -> Answer:
     definition, uri = definition_of(api, name, "feature"), visit.args.get("crs", boxes.systems.CRS84)
     if "as-of" in visit.args:
         raise InputError("as-of asks for one version, history for all", where="history", remedy="Send one of them")
-    if asked(api, visit, ("json",)).format not in (None, "json"):
-        raise InputError("the history is offered as f=json only", where="f")
+    made = asked(api, visit, ("json", "html"))
     if uri not in get_supported_crs_list(definition):
         raise InputError(f"CRS {uri[:80]!r} is not offered by this collection", where="crs", remedy="See its list of crs")
     provider = provider_of(api, name, "feature")
@@ -124,7 +124,15 @@ def _history(api, visit: Visit, name: str, item: str) -> Answer:
         {"rel": "self", "type": "application/geo+json", "href": f"{api.base_url}{visit.path}?history=true"},
         {"rel": "collection", "type": "application/json", "href": address},
     ]
+    if made.format == "html":
+        return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, _history_page(api, made.locale, name, item, found))
     return Answer(200, {"Content-Type": "application/geo+json", "Content-Crs": f"<{uri}>"}, json_bytes(found))
+
+
+def _history_page(api, locale, name: str, item: str, found: dict) -> bytes:
+    read = orjson.loads(json_bytes(found))["features"]  # rows come as written JSON
+    data = {"id": item, "collection": name, "steps": history.steps(read), "links": found["links"]}
+    return pages.render("collections/items/history.html", locale, site=api.config["metadata"], base_url=api.base_url, data=data).encode()
 
 
 def tile(api, visit: Visit, name: str, matrix_set: str, z: str, y: str, x: str) -> Answer:

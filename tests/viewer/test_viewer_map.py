@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import urllib.error
+import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
@@ -140,7 +142,7 @@ def test_wrong_key_is_told_and_not_kept(visit):
     assert page.evaluate("sessionStorage.length") == 0
 
 
-def test_name_and_password_log_in_and_out(visit):
+def test_name_and_password_log_in_and_out(visit, served_city):
     page = visit().open().page
     page.click(".login-button")
     page.get_by_role("tab", name="用户名和密码").click()
@@ -149,12 +151,52 @@ def test_name_and_password_log_in_and_out(visit):
     page.keyboard.press("Enter")
     expect(page.locator(".who .role")).to_have_text("供水")
     expect(page.locator("[data-layer=water_pipe]")).to_be_visible()
+    kept = json.loads(page.evaluate("sessionStorage.getItem('onemap.credentials')"))
+    assert kept["session"] and PASSWORD not in json.dumps(kept), "a session takes the place of the password"
     page.reload()
     expect(page.locator(".who .role")).to_have_text("供水")
     page.click(".who summary")
     page.get_by_role("button", name="退出登录").click()
     expect(page.locator("[data-layer=water_pipe]")).to_have_count(0)
     assert page.evaluate("sessionStorage.length") == 0
+    asked = urllib.request.Request(f"{served_city.url}/account", headers={"X-API-Key": kept["key"]})
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(asked, timeout=10)
+
+
+def test_a_due_password_leads_to_its_page_and_a_session_that_ended_is_told(visit, served_city):
+    onemap("user", "add", "newcomer", "--role", "water", "--must-change", "--password-stdin", env=served_city.env, stdin=PASSWORD)
+    seen = visit().open()
+    page = seen.page
+    page.click(".login-button")
+    page.get_by_role("tab", name="用户名和密码").click()
+    page.fill("input[name=name]", "newcomer")
+    page.fill("input[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator(".form-error")).to_contain_text("须先修改")
+    with page.context.expect_page() as opened:
+        page.click(".form-error a")
+    form = opened.value
+    expect(form.locator("input[name=user]")).to_have_value("newcomer")
+    form.fill("input[name=old]", PASSWORD)
+    form.fill("input[name=new]", "short")
+    form.locator("form").evaluate("form => form.noValidate = true")
+    form.click("main button")
+    expect(form.locator(".fault")).to_contain_text("密码")
+    form.fill("input[name=old]", PASSWORD)
+    form.fill("input[name=new]", "Green-hill-2026x")
+    form.click("main button")
+    expect(form.locator(".lead")).to_contain_text("密码已修改")
+    page.fill("input[name=password]", "Green-hill-2026x")
+    page.keyboard.press("Enter")
+    expect(page.locator(".who .role")).to_have_text("供水")
+    key = json.loads(page.evaluate("sessionStorage.getItem('onemap.credentials')"))["key"]
+    ended = urllib.request.Request(f"{served_city.url}/account/session", headers={"X-API-Key": key}, method="DELETE")
+    urllib.request.urlopen(ended, timeout=10).close()
+    page.evaluate("location.hash = 'map=14/32.05/117.05'")
+    expect(page.locator("dialog .reason")).to_contain_text("登录已失效")
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-layer=water_pipe]")).to_have_count(0)
 
 
 def test_night_is_dark_and_remembered(visit):

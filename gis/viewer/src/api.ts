@@ -86,8 +86,15 @@ export function mistake(status: number, body: ErrorBody): string {
   }
 }
 
+/** Why part of the map did not come, in the reader's words; empty for what is no fault, such as a tile that was given up. */
+export function tilesMistake(error: Error & { status?: number }): string {
+  if (error?.message === "Failed to fetch") return t("serverDown");
+  const { status } = error ?? {};
+  return status && status >= 400 && status !== 404 ? mistake(status, {}) : "";
+}
+
 interface Options {
-  method?: "DELETE";
+  method?: "DELETE" | "POST";
   /** A preference of RFC 7240: `respond-async` makes a job of an execution. */
   prefer?: string;
   body?: unknown;
@@ -137,13 +144,35 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
   } finally {
     clearTimeout(clock);
   }
-  if (!response.ok) throw await failure(response);
-  return (await response.json()) as T;
+  if (!response.ok) {
+    const failed = await failure(response);
+    // Whoever asked shows the mistake; that the log-in ran out concerns the whole page.
+    if (failed.status === 401 && options.who === undefined && credentials()) void logIn();
+    throw failed;
+  }
+  return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
 /** The layer tree, city and caller; `who` tries other credentials than the current ones. */
 export function readCatalog(who?: Credentials | null): Promise<Catalog> {
   return request<Catalog>("catalog", { who, seconds: 20 });
+}
+
+/** Begin a session with a name and password: its key takes their place. A password that must be changed first is a 403. */
+export async function beginSession(who: Credentials): Promise<Credentials> {
+  const { session } = await request<{ session: string }>("account/session", { method: "POST", who, seconds: 20 });
+  return { kind: "key", key: session, session: true };
+}
+
+/** End the session, if it is one; what is no session any more is ended too. */
+export async function endSession(who: Credentials | null): Promise<void> {
+  if (who?.kind !== "key" || !who.session) return;
+  await request("account/session", { method: "DELETE", who, seconds: 5 }).catch((error: RequestError) => console.warn(error.message));
+}
+
+/** Where a password is changed: a page of its own, in a tab of its own. */
+export function passwordPage(name: string): string {
+  return `${ROOT}account/password?${new URLSearchParams({ lang: language(), user: name })}`;
 }
 
 export function readStyle(): Promise<StyleSpecification> {
@@ -162,6 +191,17 @@ export function readItem(layer: string, id: string, signal?: AbortSignal): Promi
     signal,
     seconds: 15,
   });
+}
+
+/** What the platform believed of a feature from one moment to another, and the batch that made it so. */
+export interface Version extends Item {
+  recorded: { from: string; to: string | null; by?: { batch: number; kind: string; source?: string; operator?: string } | null };
+}
+
+/** Every version of a feature, the newest first. */
+export async function readHistory(layer: string, id: string, signal?: AbortSignal): Promise<Version[]> {
+  const path = `collections/${encodeURIComponent(layer)}/items/${encodeURIComponent(id)}?f=json&history=true`;
+  return (await request<{ features: Version[] }>(path, { signal, seconds: 20 })).features;
 }
 
 /** Several features of a network's layer by their ids, in one request; those that are not there are left out. */

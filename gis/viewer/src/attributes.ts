@@ -2,12 +2,13 @@
 
 import type { MapGeoJSONFeature } from "maplibre-gl";
 
-import { readItem } from "./api.ts";
+import { readHistory, readItem, RequestError, type Version } from "./api.ts";
 import type { App } from "./app.ts";
 import { attributeRows, featureName, layerOf } from "./catalog.ts";
 import { button, h, icon, type Child } from "./dom.ts";
 import { boundsOf } from "./overlay.ts";
 import { idOf, layerOfFeature } from "./features.ts";
+import { historyBlock } from "./history.ts";
 import { t, titleOf } from "./text.ts";
 
 interface Shown {
@@ -25,6 +26,8 @@ export type BurstHere = (layer: string, id: string) => void;
 export class Attributes {
   private found: Shown[] = [];
   private chosen: Shown | null = null;
+  /** Its versions once they were asked for; a text where they did not come. */
+  private versions: Version[] | string | null = null;
   private pending: AbortController | null = null;
 
   constructor(
@@ -60,6 +63,7 @@ export class Attributes {
   private choose(feature: Shown | null): void {
     this.pending?.abort();
     this.chosen = feature;
+    this.versions = null;
     this.app.view.overlay.select(feature?.geometry ?? null);
     this.app.panel.redraw();
     if (feature) void this.complete(feature);
@@ -80,6 +84,16 @@ export class Attributes {
     this.app.panel.redraw();
   }
 
+  private async showHistory(feature: Shown): Promise<void> {
+    try {
+      this.versions = await readHistory(feature.layer, feature.id, this.pending?.signal);
+    } catch (error) {
+      if (!(error instanceof RequestError)) return; // another feature was chosen meanwhile
+      this.versions = error.message;
+    }
+    if (this.chosen === feature) this.app.panel.redraw();
+  }
+
   private one(feature: Shown): { title: string; body: Child[]; actions: Child[] } {
     const layer = layerOf(this.app.catalog(), feature.layer);
     const rows = attributeRows(layer, feature.properties);
@@ -88,11 +102,12 @@ export class Attributes {
     const burst = ["water_pipe", "water_connection"].includes(feature.layer);
     return {
       title: titleOf(layer?.title, feature.layer),
-      body: [this.found.length > 1 && back, rows.length ? table : h("p", { class: "muted" }, t("noAttributes"))],
+      body: [this.found.length > 1 && back, rows.length ? table : h("p", { class: "muted" }, t("noAttributes")), this.versions && historyBlock(layer, this.versions)],
       actions: [
         feature.layer === "water_valve" && this.app.may("valve-state") && button({ class: "primary", "data-action": "report", click: () => this.reportValve(feature.id) }, "valve", t("valveReport")),
         burst && button({ class: "danger", click: () => this.burstHere(feature.layer, feature.id) }, "burst", t("burstHere")),
         button({ click: () => this.look(feature) }, "target", t("locate")),
+        !this.versions && button({ "data-action": "history", click: () => void this.showHistory(feature) }, "calendar", t("history")),
       ],
     };
   }

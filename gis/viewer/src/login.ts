@@ -1,8 +1,8 @@
 /** The log-in box: a key, or a name with its password; tried against the catalogue before it is kept. */
 
-import { readCatalog, RequestError } from "./api.ts";
+import { beginSession, passwordPage, readCatalog, RequestError } from "./api.ts";
 import type { Catalog } from "./catalog.ts";
-import { button, h, replace } from "./dom.ts";
+import { button, h, replace, type Child } from "./dom.ts";
 import { setCredentials, type Credentials } from "./session.ts";
 import { t } from "./text.ts";
 
@@ -72,9 +72,18 @@ class LoginBox {
     (way === "key" ? this.key : this.name).focus();
   }
 
-  private say(message: string): void {
-    this.error.textContent = message;
+  private say(...message: Child[]): void {
+    replace(this.error, ...message);
     this.error.hidden = false;
+  }
+
+  /** Why he was not let in, and what he can do about it. */
+  private refused(error: RequestError, who: Credentials): void {
+    if (error.status === 403 && who.kind === "basic") {
+      // The page opens beside the map, so that he comes back to this box with the new password.
+      return this.say(t("mustChange"), " ", h("a", { href: passwordPage(who.name), target: "_blank", rel: "noopener" }, t("changePassword")));
+    }
+    this.say([401, 403].includes(error.status) ? t(who.kind === "key" ? "wrongKey" : "wrongLogin") : error.message);
   }
 
   private async submit(event: Event): Promise<void> {
@@ -85,14 +94,15 @@ class LoginBox {
     if (who.kind === "key" ? !who.key : !who.name || !who.password) return this.say(t(who.kind === "key" ? "needKey" : "needName"));
     this.busy = true;
     try {
-      const catalog = await readCatalog(who);
+      const kept = who.kind === "basic" ? await beginSession(who) : who;
+      const catalog = await readCatalog(kept);
       // A server that takes unknown credentials for a visitor's has not let anybody in.
       if (catalog.user.role === "anonymous") return this.say(t("wrongLogin"));
-      setCredentials(who);
+      setCredentials(kept);
       this.close(catalog);
     } catch (error) {
-      const refused = error instanceof RequestError && [401, 403].includes(error.status);
-      this.say(refused ? t("wrongLogin") : (error as Error).message);
+      if (error instanceof RequestError) this.refused(error, who);
+      else this.say((error as Error).message);
     } finally {
       this.busy = false;
     }

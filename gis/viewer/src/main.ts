@@ -2,9 +2,10 @@
 
 import type { MapMouseEvent } from "maplibre-gl";
 
-import { readCatalog, readProcesses, readStyle, RequestError, setRole, whenLoggedOut } from "./api.ts";
+import { endSession, readCatalog, readProcesses, readStyle, RequestError, setRole, tilesMistake, whenLoggedOut } from "./api.ts";
 import type { App } from "./app.ts";
 import { Attributes } from "./attributes.ts";
+import { whenBack } from "./away.ts";
 import { Bar } from "./bar.ts";
 import { BookTool } from "./book.ts";
 import { BurstTool } from "./burst.ts";
@@ -34,6 +35,8 @@ import "./look_water.css";
 
 const NIGHT = "onemap.night";
 const NARROW = matchMedia("(max-width: 760px)");
+/** Minutes out of sight after which the map is asked for anew: somebody may have delivered data meanwhile. */
+const AWAY_MINUTES = 5;
 
 class Page implements App {
   readonly panel = new Panel();
@@ -57,6 +60,10 @@ class Page implements App {
   /** The address that was opened last, so that the log-in within does not open it twice. */
   private restored: string | undefined;
   private toastTimer = 0;
+  /** The log-in box that is open: whoever needs a log-in meanwhile waits for the same. */
+  private loggingIn: Promise<boolean> | null = null;
+  /** The layer that a page of the API leads to: `/map/?layer=gas_pipe`. */
+  private wanted = new URLSearchParams(location.search).get("layer");
   private hovering = 0;
   private night = localStorage.getItem(NIGHT) ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "yes" : "no");
 
@@ -87,7 +94,8 @@ class Page implements App {
     this.view.map.on("error", ({ error }) => this.mapError(error));
     document.addEventListener("keydown", (event) => this.key(event));
     onLanguage(() => this.redraw());
-    whenLoggedOut(() => this.login(t("sessionEnded")));
+    whenLoggedOut(() => this.sessionOver());
+    whenBack(AWAY_MINUTES, () => this.refresh());
     addEventListener("hashchange", () => void this.restore());
   }
 
@@ -103,6 +111,7 @@ class Page implements App {
       this.redraw();
       this.banner.hidden = true;
       this.drawBanner();
+      await this.showWanted();
       await this.restore();
     } catch (error) {
       this.openFailed(error as RequestError);
@@ -110,17 +119,43 @@ class Page implements App {
   }
 
   private openFailed(error: RequestError): void {
-    if (error.status === 401 && credentials()) {
-      setCredentials(null);
-      this.say(t("sessionEnded"), "error");
-      void this.open();
-      return;
-    }
+    if (error.status === 401 && this.loggingIn) return; // the log-in ran out: the box is open already
     if (error.status === 401) void this.login();
     this.bar.redraw(this.known);
     replace(this.banner, h("span", {}, t("mapFailed", error.message)), button({ click: () => void this.open() }, null, t("retry")));
     this.banner.className = "banner failed";
     this.banner.hidden = false;
+  }
+
+  /** The log-in ran out: ask for it again, once, over what is on show; who gives up is a visitor. */
+  private sessionOver(): Promise<boolean> {
+    if (this.loggingIn) return this.loggingIn;
+    setCredentials(null);
+    return this.login(t("sessionEnded")).then(async (entered) => {
+      if (!entered) await this.open();
+      return entered;
+    });
+  }
+
+  /** Whoever comes back after a while sees what is true now. */
+  private refresh(): void {
+    if (!this.known) return;
+    this.view.refresh();
+    this.say(t("refreshed"));
+  }
+
+  /** Show the layer that the address asks for, near enough to see it; a visitor who does not have it may log in. */
+  private async showWanted(): Promise<void> {
+    const id = this.wanted;
+    this.wanted = null;
+    if (!id) return;
+    if (!layerOf(this.catalog(), id) && !credentials()) await this.login(t("needLogin"));
+    const layer = layerOf(this.catalog(), id);
+    if (!layer) return this.say(t("notFound"), "error");
+    this.view.setVisible([id], true);
+    this.tree.redraw();
+    const { map } = this.view;
+    map.setZoom(Math.max(map.getZoom(), layer.tiles?.min_zoom ?? 0));
   }
 
   /** What the caller may do with the water network, and which networks there are; nothing of it is for visitors. */
@@ -175,7 +210,12 @@ class Page implements App {
     this.toastTimer = window.setTimeout(() => (this.toast.hidden = true), tone === "error" ? 6000 : 3500);
   }
 
-  async login(reason?: string): Promise<boolean> {
+  login(reason?: string): Promise<boolean> {
+    this.loggingIn ??= this.enter(reason).finally(() => (this.loggingIn = null));
+    return this.loggingIn;
+  }
+
+  private async enter(reason?: string): Promise<boolean> {
     const catalog = await askLogin(reason);
     if (!catalog) return false;
     await this.open(catalog);
@@ -184,6 +224,7 @@ class Page implements App {
   }
 
   private async logout(): Promise<void> {
+    await endSession(credentials());
     setCredentials(null);
     this.stop();
     this.panel.closeAll();
@@ -334,8 +375,11 @@ class Page implements App {
   }
 
   private mapError(error: Error & { status?: number }): void {
-    if (error?.status === 401 && credentials()) this.say(t("sessionEnded"), "error");
-    else console.warn(error?.message ?? error);
+    if (error?.status === 401 && credentials()) return void this.sessionOver();
+    if (error?.status === 401 && this.loggingIn) return;
+    console.warn(error?.message ?? error);
+    const why = tilesMistake(error);
+    if (why && this.toast.hidden) this.say(t("tilesFailed", why), "error");
   }
 
   private key(event: KeyboardEvent): void {

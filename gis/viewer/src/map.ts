@@ -1,6 +1,6 @@
 /** The map itself: made once, restyled for the caller, the night and the date; looked at by every tool. */
 
-import maplibregl, { type MapGeoJSONFeature, type PointLike, type StyleSpecification } from "maplibre-gl";
+import maplibregl, { type MapGeoJSONFeature, type PointLike, type RequestParameters, type StyleSpecification } from "maplibre-gl";
 import "maplibre-gl/dist/maplibre-gl.css";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-csp-worker.js?url";
 
@@ -46,7 +46,8 @@ export class MapView {
       pitchWithRotate: false,
       attributionControl: false,
       hash: "map",
-      transformRequest: (url) => ({ url, headers: url.startsWith(ROOT) ? authHeaders() : {} }),
+      // Without ambient credentials: else the browser opens its own password box over the map when the log-in runs out.
+      transformRequest: (url) => ({ url, headers: url.startsWith(ROOT) ? authHeaders() : {}, credentials: "omit" }) as unknown as RequestParameters,
     });
     this.map.touchZoomRotate.disableRotation();
     this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "bottom-right");
@@ -94,8 +95,22 @@ export class MapView {
 
   /** Ask the server again for the tiles of a layer whose features changed. */
   reload(layerId: string): void {
-    const source = this.map.getSource(layerId) as maplibregl.VectorTileSource | undefined;
-    if (source?.type === "vector" && source.tiles) source.setTiles(source.tiles);
+    this.reloadSources((layer) => layerIdOf(layer) === layerId);
+  }
+
+  /** Ask the server again for all that is shown: what has not changed is not sent again. */
+  refresh(): void {
+    this.reloadSources(() => true);
+  }
+
+  private reloadSources(which: (styleLayer: any) => boolean): void {
+    this.whenStyled(({ layers }) => {
+      const shown = layers.filter((layer: any) => layer.source && which(layer)).map((layer: any) => layer.source as string);
+      for (const id of new Set(shown)) {
+        const source = this.map.getSource(id) as maplibregl.VectorTileSource | undefined;
+        if (source?.type === "vector" && source.tiles) source.setTiles(source.tiles);
+      }
+    });
   }
 
   setNight(night: boolean): void {
@@ -117,20 +132,28 @@ export class MapView {
   setVisible(layerIds: string[], on: boolean): void {
     for (const id of layerIds) this.chosen[id] = on;
     localStorage.setItem(HIDDEN, JSON.stringify(this.chosen));
-    for (const layer of this.map.getStyle().layers) {
-      if (layerIds.includes(layerIdOf(layer))) {
+    this.whenStyled(({ layers }) => {
+      for (const layer of layers.filter((one) => layerIds.includes(layerIdOf(one)))) {
         this.map.setLayoutProperty(layer.id, "visibility", on ? "visible" : "none");
       }
-    }
+    });
+  }
+
+  /** Do this to the style: at once, or when it has been read. */
+  private whenStyled(change: (style: StyleSpecification) => void): void {
+    const style = this.map.getStyle() as StyleSpecification | undefined;
+    if (style) change(style);
+    else this.map.once("style.load", () => change(this.map.getStyle()));
   }
 
   /** Show the city as on this day (YYYY-MM-DD), null for today. */
   setDate(date: string | null): void {
     this.date = date;
-    for (const id of Object.keys(this.map.getStyle().sources)) {
-      const source = this.map.getSource(id) as maplibregl.VectorTileSource | undefined;
-      if (source?.type === "vector" && source.tiles) source.setTiles(source.tiles.map((url) => withDate(url, date)));
-    }
+    this.whenStyled(({ sources }) => {
+      for (const source of Object.keys(sources).map((id) => this.map.getSource(id) as maplibregl.VectorTileSource | undefined)) {
+        if (source?.type === "vector" && source.tiles) source.setTiles(source.tiles.map((url) => withDate(url, date)));
+      }
+    });
   }
 
   /** What is drawn of the catalogue's layers within `tolerance` pixels of a point, each feature once, top first. */

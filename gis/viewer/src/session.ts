@@ -1,6 +1,7 @@
-/** Who is asking: a key or a name with its password, kept in this tab only and sent with every request. */
+/** Who is asking: a key, or the key of a session that a name and password began; kept in this tab only and sent with every request.
+ * A password itself is sent once and never kept. */
 
-export type Credentials = { kind: "key"; key: string } | { kind: "basic"; name: string; password: string };
+export type Credentials = { kind: "key"; key: string; /** It ends with the log-out. */ session?: boolean } | { kind: "basic"; name: string; password: string };
 
 const KEY = "onemap.credentials";
 

@@ -28,6 +28,30 @@ export function withDate(url: string, date: string | null): string {
   return date ? `${bare}${bare.includes("?") ? "&" : "?"}datetime=${date}` : bare;
 }
 
+/** Layers that come in one tile, by the last zoom that they have tiles of: drawn larger beyond it, so it is one for all of a source. */
+const TILES_OF = /^(.*)collections\/([^/?]+)\/(tiles\/[^?]*\?.*)$/;
+
+/** Let layers that are shown share sources: a tile of several layers is one request instead of one for each. Pipes share with pipes only,
+ * because a tile has a size that it does not exceed, and houses must not make it leave pipes out. What is hidden keeps a source of its
+ * own, which is asked for nothing until it is switched on. */
+export function bundle(style: any, shown: (layerId: string) => boolean, isPipe: (layerId: string) => boolean): void {
+  const together = new Map<string, string[]>();
+  for (const [id, source] of Object.entries<any>(style.sources)) {
+    const [, , of, rest] = (source.type === "vector" && source.tiles?.length === 1 && TILES_OF.exec(source.tiles[0])) || [];
+    if (of !== id || !shown(id)) continue;
+    const key = ["together", isPipe(id) ? "pipe" : "ground", source.maxzoom, rest].join(" ");
+    together.set(key, [...(together.get(key) ?? []), id]);
+  }
+  for (const [key, ids] of together) {
+    if (ids.length < 2) continue;
+    const sources = ids.map((id) => style.sources[id]);
+    const [, root, , rest] = TILES_OF.exec(sources[0].tiles[0])!;
+    style.sources[key] = { ...sources[0], tiles: [`${root}${rest}&collections=${[...ids].sort().join(",")}`], minzoom: Math.min(...sources.map((source) => source.minzoom ?? 0)) };
+    for (const id of ids) delete style.sources[id];
+    for (const layer of style.layers) if (ids.includes(layer.source)) layer.source = key;
+  }
+}
+
 interface Ready {
   root: string;
   night: boolean;
@@ -58,6 +82,7 @@ export function readyStyle(original: StyleSpecification, ready: Ready): StyleSpe
     if (typeof source.url === "string") source.url = localUrl(source.url, ready.root);
     if (typeof source.data === "string") source.data = localUrl(source.data, ready.root);
   }
+  bundle(style, ready.visible, (id) => ready.groupOf(id) === "pipe");
   if (!style.layers.some((layer: any) => layer.type === "background")) {
     style.layers.unshift({ id: "background", type: "background", paint: { "background-color": "#f3f1ec" } });
   }

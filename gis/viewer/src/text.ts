@@ -31,7 +31,9 @@ const ROLES: Record<string, Bilingual> = {
 };
 
 const listeners: Array<() => void> = [];
-let current: Language = localStorage.getItem(KEY) === "en" ? "en" : "zh";
+/** A page in one language leads to the map in the same: `?lang=en`. */
+const wanted = new URLSearchParams(location.search).get("lang") ?? localStorage.getItem(KEY);
+let current: Language = wanted === "en" ? "en" : "zh";
 
 export function language(): Language {
   return current;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { localUrl, mapColours, readyStyle, withDate } from "../src/style.ts";
+import { bundle, localUrl, mapColours, readyStyle, withDate } from "../src/style.ts";
 
 const TILES = "http://old-name:5080/collections/road/tiles/WebMercatorQuad/{z}/{y}/{x}?f=mvt";
 const style: any = {
@@ -55,4 +55,20 @@ test("at night base layers turn dark and pipes keep the colours of CJJ 61", () =
 
 test("only colours in an expression are changed", () => {
   assert.deepEqual(mapColours(["match", ["get", "fff"], "a", "#ABC", 3], () => "X"), ["match", ["get", "fff"], "a", "X", 3]);
+});
+
+test("shown layers of one last zoom come in one tile, pipes apart from the ground, hidden ones by themselves", () => {
+  const source = (id: string, maxzoom: number, minzoom = 8): any => ({ type: "vector", tiles: [TILES.replace("road", id)], minzoom, maxzoom });
+  const made: any = {
+    sources: { road: source("road", 15), water: source("water", 15, 6), house: source("house", 16), gas: source("gas", 15), oil: source("oil", 15), lamp: source("lamp", 15), dem: { type: "raster", tiles: ["http://h/collections/dem/tiles/a/{z}/{y}/{x}?f=png"] } },
+    layers: ["road", "water", "house", "gas", "oil", "lamp", "dem"].map((id) => ({ id, source: id, "source-layer": id })),
+  };
+  bundle(made, (id) => id !== "lamp", (id) => ["gas", "oil"].includes(id));
+  const tilesOf = (id: string): string => made.sources[made.layers.find((layer: any) => layer.id === id).source].tiles[0];
+  assert.equal(tilesOf("road"), "http://old-name:5080/tiles/WebMercatorQuad/{z}/{y}/{x}?f=mvt&collections=road,water");
+  assert.equal(tilesOf("water"), tilesOf("road"));
+  assert.match(tilesOf("oil"), /collections=gas,oil$/);
+  for (const alone of ["house", "lamp", "dem"]) assert.ok(tilesOf(alone).includes(`/collections/${alone}/tiles/`), alone);
+  assert.equal(made.sources[made.layers[0].source].minzoom, 6);
+  assert.equal(withDate(tilesOf("road"), "2020-01-31"), `${tilesOf("road")}&datetime=2020-01-31`);
 });

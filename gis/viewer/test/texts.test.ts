@@ -9,6 +9,7 @@ import { byCommunity } from "../src/blocks.ts";
 import { ownId } from "../src/facts.ts";
 import { boundsOf } from "../src/overlay.ts";
 import { splitId } from "../src/features.ts";
+import { stepsOf } from "../src/history.ts";
 import { authHeaders } from "../src/session.ts";
 
 test("the API's root is the folder that holds the map, also behind a prefix", () => {
@@ -85,4 +86,13 @@ test("door-plates are listed by community, in the order of their numbers, those 
   const plate = (id: string, community: string | null, address: string) => ({ id, community, address });
   const found = byCommunity([plate("1", null, "无名路1号"), plate("2", "太平社区", "太平大街10号"), plate("3", "太平社区", "太平大街9号"), plate("4", "古城社区", "古城路1号")]);
   assert.deepEqual(found.map(([name, plates]) => [name, plates.map(({ id }) => id)]), [["古城社区", ["4"]], ["太平社区", ["3", "2"]], ["", ["1"]]]);
+});
+
+test("a history says what each version changed, in the layer's words, and that a thing moved", () => {
+  const layer = { id: "pipe", title: { zh: "管", en: "Pipe" }, geometry: "Point", fields: [{ name: "dn", type: "real", unit: "mm", title: { zh: "管径", en: "Diameter" } }] } as LayerEntry;
+  const version = (dn: number | null, x: number): any => ({ id: "1", geometry: { type: "Point", coordinates: [x, 32] }, properties: { dn }, recorded: { from: "2026-01-01T00:00:00Z", to: null } });
+  const [newest, middle, first] = stepsOf(layer, [version(300, 117), version(null, 117), version(null, 116)]);
+  assert.deepEqual([newest.changes, newest.moved], [[{ title: "管径", before: "", after: "300 mm" }], false]);
+  assert.deepEqual([middle.changes, middle.moved], [[], true]);
+  assert.equal(first.changes, null);
 });
