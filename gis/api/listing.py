@@ -30,6 +30,9 @@ from gis.settings import settings
 DEEPEST_OFFSET = 100_000
 """Rows that `offset` may skip; the next links have no such bound."""
 
+FEW = 1000
+"""Rows for which it pays to try whether an area holds no more: what is saved is a plan, what may be lost is to read them."""
+
 _EXTRA = ("as-of", "cursor", "resultType")
 _ESTIMATE = """
 SELECT c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'core' AND c.relname = %(layer)s
@@ -179,7 +182,7 @@ def _few(wanted: select.Wanted, sort: paging.Sort, rows: FeatureRows, limit: int
     """All rows in an area, where they are no more than a page holds: found by the spatial index with a statement that is kept planned. None
     where they are more, so that another plan may be better for a page of them; that is for PostgreSQL to say."""
     identity = caller.get()
-    if wanted.area is None or wanted.is_filtered or rights.is_part(wanted.layer, identity.role):
+    if wanted.area is None or limit > FEW or wanted.is_filtered or rights.is_part(wanted.layer, identity.role):
         return None
     key = (settings().dsn, wanted.layer.id)
     with _lock:
