@@ -14,6 +14,7 @@ from pmtiles.writer import Writer
 
 from gis.access import audit, rights
 from gis.access.identity import Identity, caller
+from gis.access.roles import is_restricted
 from gis.api import tile_grid, tile_sets, tiles
 from gis.catalog.model import Layer
 from gis.catalog.read import catalog
@@ -80,7 +81,7 @@ def export(
             try:
                 counted = _written(Writer(file), layers, wanted, role, progress)
                 file.flush()
-                os.chmod(file.name, 0o644)
+                os.chmod(file.name, 0o600 if any(map(is_restricted, layers)) else 0o644)
                 os.replace(file.name, out)
             except BaseException:
                 os.unlink(file.name)

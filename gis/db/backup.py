@@ -63,7 +63,8 @@ def backup(folder: Path) -> dict:
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise InputError("The folder of the backup is not empty", where=str(folder), remedy="Name a new one for each backup")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # a dump holds what no role sees together
     dump = folder / "database.dump"
     with owner() as connection, connection.cursor() as cursor:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)

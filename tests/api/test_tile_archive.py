@@ -36,6 +36,9 @@ def test_the_file_holds_the_tiles_that_the_role_is_served(as_role, tmp_path):
             served = planner.get(f"/tiles/WebMercatorQuad/{z}/{y}/{x}?collections={','.join(made['layers'])}")
             assert gzip.decompress(body) == served.data, "the same bytes as served"
         assert "water_pipe" in set().union(*(decoded(gzip.decompress(body)) for body in stored.values()))
+    public = tmp_path / "public.pmtiles"
+    tile_archive.export(public, ["road"], role="anonymous", first=11, last=11)
+    assert [file.stat().st_mode & 0o777 for file in (out, public)] == [0o600, 0o644], "what is not public is not for every account"
     again = tmp_path / "again.pmtiles"
     tile_archive.export(again, ["road", "water"], role="planner", first=11, last=12)
     assert again.read_bytes() == out.read_bytes(), "the same data give the same bytes"

@@ -74,7 +74,9 @@ def test_a_backup_comes_back_in_another_cluster_with_rows_rights_and_sources(hom
     (home / "sources").mkdir()
     (home / "sources" / "abc").write_bytes(b"delivered")
     (home / "sources" / "def.1.partial").write_bytes(b"half")
+    (tmp_path / "backup").mkdir(mode=0o755)
     made = backups.backup(tmp_path / "backup")
+    assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o700, "a dump holds what no role sees together"
     assert made["rows"] > 1 and made["files"] == 1
     with pytest.raises(InputError, match="not empty"):
         backups.backup(tmp_path / "backup")
