@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+from itertools import islice
 from pathlib import Path
 
 from gis.access.operator import AUDIT, Operator, operator, trace
@@ -44,38 +45,92 @@ def verify(*, head: str | None = None, archives: tuple[Path, ...] = (), who: Ope
     """{whole, rows, archived, head, faults}: whether every row is there and as it was written.
 
     head: `NUMBER:HASH` as an earlier check told it; where that seal is gone or another, the end of the chain was cut off and
-    written anew. Keep it where the machine's owner does not write. archives: files of `archive`, which must be what was written.
-    Raises InputError for a head that is none.
+    written anew. Keep it where the machine's owner does not write. archives: files of `archive`, which must be what was written, with a
+    whole chain in them; a head that went into one of them is proved by that file alone, for whoever owns the database could say that any
+    rows went into a file. Raises InputError for a head that is none.
     """
     who = who or operator(AUDIT)
+    sought = _parsed(head) if head is not None else None
     with who.connection(read=True) as connection, connection.cursor() as cursor:
         cursor.execute(_VERIFY)
         rows, archived, number, digest, faults = cursor.fetchone()
-        if head is not None:
-            faults += _fault_of_head(cursor, head, number)
+        held = set()
         for path in archives:
-            cursor.execute("SELECT EXISTS (SELECT FROM access.audit_archive WHERE sha256 = %s)", (_sha256(path),))
-            if not cursor.fetchone()[0]:
-                faults.append({"seq": None, "id": None, "what": f"the archive {path.name} is not what was written"})
+            faults += _faults_of_archive(cursor, path, sought, held)
+        if sought is not None and sought not in held:
+            faults += _fault_of_head(cursor, *sought)
     return {"whole": not faults, "rows": rows, "archived": archived, "head": f"{number}:{digest}", "faults": faults}
 
 
-def _fault_of_head(cursor, head: str, last: int) -> list[dict]:
+def _parsed(head: str) -> tuple[int, str]:
     number, colon, digest = head.partition(":")
     if not (colon and number.isascii() and number.isdigit() and len(number) < 19):
         raise InputError("the head is NUMBER:HASH", where="head", remedy="As `onemap audit verify` told it")
+    return int(number), digest
+
+
+def _fault_of_head(cursor, number: int, digest: str) -> list[dict]:
     cursor.execute(
         "SELECT encode(hash, 'hex') FROM access.audit_seal WHERE seq = %(seq)s"
         " UNION ALL SELECT encode(hash, 'hex') FROM access.audit_archive WHERE upto = %(seq)s",
-        {"seq": int(number)},
+        {"seq": number},
     )
     found = cursor.fetchone()
-    if found is None and int(number) <= last:
-        cursor.execute("SELECT EXISTS (SELECT FROM access.audit_archive WHERE upto > %s)", (int(number),))
-        if cursor.fetchone()[0]:  # it went into a file since; the chain goes on behind it
-            return []
-    if found is None or found[0] != digest:
-        return [{"seq": int(number), "id": None, "what": "the chain does not hold the head that was told before"}]
+    if found is not None and found[0] == digest:
+        return []
+    cursor.execute("SELECT EXISTS (SELECT FROM access.audit_archive WHERE upto > %s)", (number,))
+    if found is None and cursor.fetchone()[0]:
+        return [_fault("the head that was told before lies in an archive: its file proves it (--archive)", number)]
+    return [_fault("the chain does not hold the head that was told before", number)]
+
+
+def _fault(what: str, seq: int | None = None) -> dict:
+    return {"seq": seq, "id": None, "what": what}
+
+
+_BEFORE = """
+SELECT a.upto, encode(a.hash, 'hex'),
+       coalesce((SELECT b.upto FROM access.audit_archive b WHERE b.upto < a.upto ORDER BY b.upto DESC LIMIT 1), 0),
+       coalesce((SELECT encode(b.hash, 'hex') FROM access.audit_archive b WHERE b.upto < a.upto ORDER BY b.upto DESC LIMIT 1), '')
+FROM access.audit_archive a WHERE a.sha256 = %s
+"""
+_BROKEN = """
+WITH link AS (
+  SELECT (one ->> 'seq')::bigint AS seq, decode(one ->> 'hash', 'hex') AS hash,
+         decode(lag(one ->> 'hash', 1, %(hash)s) OVER (ORDER BY i), 'hex') AS before, %(seq)s + i AS due,
+         jsonb_populate_record(NULL::access.audit, one || jsonb_build_object('user_name', one ->> 'user')) AS row
+  FROM jsonb_array_elements(%(lines)s::jsonb) WITH ORDINALITY AS t (one, i)
+)
+SELECT seq FROM link
+WHERE seq IS DISTINCT FROM due OR hash IS DISTINCT FROM sha256(before || convert_to(access.audit_text(row), 'UTF8')) LIMIT 1
+"""
+_TOGETHER = 2000
+"""Lines of an archive that are held against their seals at a time."""
+
+
+def _faults_of_archive(cursor, path: Path, sought: tuple[int, str] | None, held: set[tuple[int, str]]) -> list[dict]:
+    """What is wrong with a file of `archive`; `held` gets the head that is sought, where it is in a whole file."""
+    cursor.execute(_BEFORE, (_sha256(path),))
+    known = cursor.fetchone()
+    if known is None:
+        return [_fault(f"the archive {path.name} is not what was written")]
+    upto, last, seq, digest = known
+    found = False
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            while lines := list(islice(file, _TOGETHER)):
+                cursor.execute(_BROKEN, {"lines": f"[{','.join(lines)}]", "hash": digest, "seq": seq})
+                if broken := cursor.fetchone():
+                    return [_fault(f"the chain within {path.name} is broken", broken[0])]
+                heads = [(one["seq"], one["hash"]) for one in map(json.loads, lines)]
+                found |= sought in heads
+                seq, digest = heads[-1]
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return [_fault(f"the archive {path.name} cannot be read")]
+    if (seq, digest) != (upto, last):
+        return [_fault(f"the chain within {path.name} ends elsewhere than the platform's goes on", seq)]
+    if found and sought:
+        held.add(sought)
     return []
 
 

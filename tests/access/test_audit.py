@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import hashlib
 import json
 import threading
 import time
@@ -206,9 +207,22 @@ def test_old_rows_go_into_a_file_and_the_chain_goes_on(tmp_path, chosen):
     found = chain.verify(head=head, archives=(file,))
     assert found["whole"] and found["rows"] == 2 and found["archived"] == 4, "what is left, and the act itself"
     assert [row[0] for row in rows("SELECT action FROM access.audit ORDER BY id")] == ["items", "audit archived"]
-    assert chain.verify(head="2:" + "0" * 64)["whole"], "an old head is in the file"
+    old = f"2:{kept[1]['hash']}"
+    assert chain.verify(head=old, archives=(file,))["whole"], "an old head is in the file"
+    for given, files in ((old, ()), ("2:" + "0" * 64, (file,)), ("9:" + "0" * 64, (file,))):
+        assert not chain.verify(head=given, archives=files)["whole"], "that it went into a file is proved by the file"
     with pytest.raises(InputError, match="there already"):
         chain.archive(dt.date.today(), file)
+    changed, digest = [row | {"n": 77} if row["seq"] == 2 else row for row in kept], "UPDATE access.audit_archive SET sha256 = '{}'"
+    for lines, what in ((changed, "broken"), ([*kept[:1], *kept[2:]], "broken"), (kept[:3], "ends elsewhere"), ([], "ends elsewhere")):
+        with gzip.open(file, "wt", encoding="utf-8") as out:
+            out.writelines(json.dumps(line) + "\n" for line in lines)
+        with owner() as connection, connection.cursor() as cursor:  # as the owner of the machine can
+            cursor.execute("ALTER TABLE access.audit_archive DISABLE TRIGGER USER")
+            cursor.execute(digest.format(hashlib.sha256(file.read_bytes()).hexdigest()))
+            cursor.execute("ALTER TABLE access.audit_archive ENABLE TRIGGER USER")
+        faults = chain.verify(head=old, archives=(file,))["faults"]
+        assert what in faults[0]["what"] and "its file proves it" in faults[1]["what"], faults
     file.write_bytes(b"other")
     assert not chain.verify(archives=(file,))["whole"]
     for statement in ("DELETE FROM access.audit", "DELETE FROM access.audit_archive", "UPDATE access.audit_archive SET n = 0"):
