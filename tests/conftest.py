@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +21,34 @@ from gis.settings import ROOT, settings
 
 _numbers = itertools.count(1)
 
+DEAREST = (
+    "test_docs.py", "api/test_endurance.py", "viewer/test_viewer_water.py", "viewer/test_viewer_map.py", "api/test_corpora.py",
+    "api/test_roles.py", "viewer/test_viewer_burst.py", "qgis/test_qgis.py", "city/test_notebooks.py", "api/test_any_question.py",
+    "ingest/test_job_commands.py", "city/test_city_load.py", "analysis/test_isolation_random.py",
+)  # fmt: skip
+"""The files that take longest, longest first (`./run test` says at its end which do)."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole-corpora", action="store_true", help="ask every parameter of every path with every text (an hour)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The dearest files first: what comes last is short, and no process waits long for the others."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(DEAREST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which files took longest, of a run of minutes."""
+    seconds: Counter[str] = Counter()
+    for report in itertools.chain(*terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.nodeid.split("::")[0]] += report.duration
+    if seconds.total() > 300:
+        terminalreporter.section("longest files")
+        for name, taken in seconds.most_common(25):
+            terminalreporter.write_line(f"{taken:7.1f} s  {name}")
 
 
 def _forget_settings() -> None:
