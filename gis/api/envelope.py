@@ -21,7 +21,7 @@ from werkzeug.http import parse_accept_header
 from gis.access import address, audit, limits, oidc
 from gis.access.identity import NOBODY, Identity, caller, identify
 from gis.access.roles import is_restricted
-from gis.api import cors, logs, metrics
+from gis.api import cors, logs, metrics, tile_cache
 from gis.api.visit import Visit
 from gis.catalog.narrowing import base
 from gis.catalog.read import catalog
@@ -33,6 +33,7 @@ log = logging.getLogger("onemap.api")
 SMALLEST_GZIPPED = 1024
 GZIP_LEVEL = 1
 """Level 1 takes a third of the time of level 6 and leaves GeoJSON 20 % larger."""
+TILE = "application/vnd.mapbox-vector-tile"
 _GZIPPED = (
     "application/json",
     "application/javascript",
@@ -42,7 +43,7 @@ _GZIPPED = (
     "application/schema+json",
     "application/ld+json",
     "application/vnd.oai.openapi+json",
-    "application/vnd.mapbox-vector-tile",
+    TILE,
     "text/",
     "application/xml",
     "image/svg+xml",
@@ -150,6 +151,8 @@ def protect(visit: Visit, headers: MutableMapping[str, str], *, is_page: bool = 
     if (settings().public_url or visit.environ["wsgi.url_scheme"]).startswith("https"):  # never by plain HTTP (RFC 6797, 7.2)
         headers["Strict-Transport-Security"] = "max-age=31536000"
     if is_page:
+        if headers.get("Content-Type") == "text/html":
+            headers["Content-Type"] = "text/html; charset=utf-8"  # pygeoapi leaves it to the page itself, which not every client reads
         headers["Content-Security-Policy"] = _MAP_POLICY if visit.path.startswith("/map") else _PAGE_POLICY
 
 
@@ -168,7 +171,10 @@ def compressed(body: bytes, headers: MutableMapping[str, str]) -> bytes:
     if len(body) < SMALLEST_GZIPPED:
         return body
     headers["Content-Encoding"] = "gzip"
-    return gzip.compress(body, GZIP_LEVEL, mtime=0)
+    etag = headers.get("ETag")
+    if etag is None or headers.get("Content-Type") != TILE:
+        return gzip.compress(body, GZIP_LEVEL, mtime=0)
+    return tile_cache.packed(etag, body, lambda: gzip.compress(body, GZIP_LEVEL, mtime=0))
 
 
 @lru_cache(maxsize=256)

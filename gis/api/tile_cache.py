@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from cachetools import LRUCache
 
@@ -45,3 +45,14 @@ class TileCache:
 
 
 cache = TileCache()
+_packed = TileCache(LARGEST // 2)
+
+
+def packed(etag: str, tile: bytes, pack: Callable[[], bytes]) -> bytes:
+    """The tile as a browser takes it: compressed once, for compressing takes several times as long as finding it."""
+    found = _packed.get((etag, len(tile)))
+    if found is not None:
+        return found[0]
+    made = pack()
+    _packed.put((etag, len(tile)), made, 0)
+    return made

@@ -142,6 +142,9 @@ def test_tiles_are_compressed_and_described(anyone):
         put("road", {"road_id": f"Q{i}", "name": f"路{i}"})
     squeezed = anyone.get(TILE.format("road", *place(15)), headers={"Accept-Encoding": "gzip"})
     assert squeezed.headers["Content-Encoding"] == "gzip" and len(decoded(gzip.decompress(squeezed.data))["road"]["ids"]) == 61
+    put("road", {"road_id": "Q99"})
+    again = anyone.get(TILE.format("road", *place(15)), headers={"Accept-Encoding": "gzip"})
+    assert len(decoded(gzip.decompress(again.data))["road"]["ids"]) == 62, "the compressed one is of the same version"
     about = anyone.get("/collections/road/tiles/WebMercatorQuad?f=tilejson").json
     assert about["tiles"] == ["http://localhost/collections/road/tiles/WebMercatorQuad/{z}/{y}/{x}?f=mvt"]
     assert about["vector_layers"][0]["id"] == "road" and about["minzoom"] == catalog().layers["road"].tiles.min_zoom
