@@ -11,19 +11,10 @@ from functools import cached_property
 import orjson
 from psycopg2 import sql
 
+from gis.catalog.ddl import SQL_TYPES as SQL_TYPE
 from gis.catalog.model import Column
 from gis.errors import InputError
 
-SQL_TYPE = {
-    "text": "text",
-    "code": "text",
-    "int": "bigint",
-    "real": "double precision",
-    "bool": "boolean",
-    "date": "date",
-    "timestamp": "timestamptz",
-    "texts": "text[]",
-}
 _LONGEST = 8000
 
 
