@@ -91,6 +91,23 @@ def limits(matrix_set: str, z: int, box: tuple[float, float, float, float]) -> t
     return first_column, last_column, first_row, last_row
 
 
+def extent(matrix_set: str, box: tuple[float, float, float, float], first: int, last: int) -> dict:
+    """What the metadata of a tileset says of where its tiles lie (OGC 20-057, 8.4; 17-083r4, 6.2): the box, in metres where the grid is
+    in metres (GDAL takes it so), and the rows and columns of the zooms from `first` to `last` that meet it."""
+    west, south, east, north = box
+    crs = f"{_OGC}/crs/OGC/1.3/CRS84"
+    if GRIDS[matrix_set].srid == systems.WEB_MERCATOR:
+        crs = GRIDS[matrix_set].crs
+        (west, east), (south, north) = systems.transform([west, east], [south, north], systems.WGS84, systems.WEB_MERCATOR)
+    found = []
+    for z in range(max(first, GRIDS[matrix_set].first), last + 1):
+        first_column, last_column, first_row, last_row = limits(matrix_set, z, box)
+        found.append({"tileMatrix": str(z), "minTileRow": first_row, "maxTileRow": last_row, "minTileCol": first_column,
+                      "maxTileCol": last_column})  # fmt: skip
+    corners = {"lowerLeft": [float(west), float(south)], "upperRight": [float(east), float(north)]}
+    return {"boundingBox": corners | {"crs": crs}, "tileMatrixSetLimits": found}
+
+
 def _web_mercator(z: int, x: int, y: int) -> Tile:
     side = 2 * _HALF / 2**z
     west, north = -_HALF + x * side, _HALF - y * side

@@ -131,7 +131,7 @@ def metadata(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str,
     path, _, query = place.partition("?")
     query = f"&{query}" if query else ""
     grid = _grid(matrix_set)
-    west, south, east, north = catalog().city.extent
+    zooms = [layer.tiles for layer in layers]
     described = [
         provider(layer.id).get_default_metadata(layer.id, server_url, layer.id, matrix_set, layer.title.zh, "") for layer in layers
     ]
@@ -141,7 +141,9 @@ def metadata(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str,
         "dataType": "vector",
         "crs": grid.crs,
         "tileMatrixSetURI": grid.definition(server_url)["uri"],
-        "boundingBox": {"lowerLeft": [west, south], "upperRight": [east, north], "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
+        **tile_grid.extent(
+            matrix_set, catalog().city.extent, min(one.min_zoom for one in zooms), max(one.max_zoom for one in zooms)
+        ),
         "layers": [layer for one in described for layer in one["layers"]],
         "links": [
             {"rel": "self", "type": "application/json", "href": f"{url}?f=json{query}"},

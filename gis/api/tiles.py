@@ -182,7 +182,7 @@ class TileProvider(BaseMVTProvider):
     def get_default_metadata(self, dataset, server_url, layer, tileset, title, description, keywords=None, **_) -> dict:
         """OGC tileset metadata (OGC 17-083r4, 7.3)."""
         scheme = self._scheme(tileset)
-        west, south, east, north = catalog().city.extent
+        zooms = self.layer.tiles
         url = f"{server_url}/collections/{dataset}/tiles/{tileset}"
         return {
             "title": title,
@@ -190,7 +190,7 @@ class TileProvider(BaseMVTProvider):
             "dataType": "vector",
             "crs": scheme.crs,
             "tileMatrixSetURI": scheme.tileMatrixSetURI,
-            "boundingBox": {"lowerLeft": [west, south], "upperRight": [east, north], "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
+            **tile_grid.extent(tileset, catalog().city.extent, zooms.min_zoom, zooms.max_zoom),
             "layers": [
                 {
                     "id": layer,

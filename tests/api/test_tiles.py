@@ -252,6 +252,11 @@ def test_the_whole_map_is_a_dataset_of_tiles(water, anyone):
     assert about["tiles"] == ["http://localhost/tiles/CGCS2000Quad/{z}/{y}/{x}?f=mvt&collections=road,water_pipe"]
     listed = anyone.get("/tiles").json["tilesets"]
     assert len(listed) == 3 and listed[2]["crs"].endswith("4490")
+    for about in (anyone.get("/tiles/WebMercatorQuad").json, anyone.get("/collections/road/tiles/WebMercatorQuad").json):
+        limits = {one["tileMatrix"]: one for one in about["tileMatrixSetLimits"]}
+        box = about["boundingBox"]
+        assert box["crs"] == about["crs"] and box["lowerLeft"][0] > 1e7, "in metres, as its grid is"
+        assert limits["15"]["minTileRow"] <= y <= limits["15"]["maxTileRow"] and limits["15"]["minTileCol"] <= x <= limits["15"]["maxTileCol"]
     assert anyone.get("/tiles/WorldCRS84Quad").json["layers"] and anyone.get("/tiles/Nowhere").status_code == 404
     led = {link["href"] for link in anyone.get("/?f=json").json["links"]}
     assert {"http://localhost/tiles?f=json", "http://localhost/groups?f=json"} <= led
