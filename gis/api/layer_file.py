@@ -5,8 +5,6 @@ The rows go from PostgreSQL into the file in batches (COPY, Arrow, GDAL), so tha
 
 from __future__ import annotations
 
-import io
-import re
 import shutil
 import tempfile
 import warnings
@@ -15,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import ezdxf
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,13 +20,12 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as parquet
 import pyogrio
 import shapely
-from ezdxf.lldxf.tagwriter import TagWriter
 from psycopg2 import sql
 
 from gis import crs as systems
 from gis.access import audit, limits
 from gis.access.identity import Identity
-from gis.api import select, shapefile
+from gis.api import drawing, select, shapefile
 from gis.api.boxes import Target
 from gis.api.table import FORMULA
 from gis.catalog.model import Column, Layer
@@ -246,57 +242,28 @@ def _shapefile(order: Order, rows: pa.RecordBatchReader, path: Path) -> int:
     return fitting.changed
 
 
-def _drawing(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:
+def _drawing(order: Order, rows: pa.RecordBatchReader, path: Path) -> int:
     """A drawing (AutoCAD 2010): each feature lies on the drawing layer of its class, its properties are its extended data under ONEMAP.
-
-    The library keeps whole drawings in memory, so it writes one without entities, and they are put between, each gone once it is written.
-    """
-    drawing = ezdxf.new("R2010")
-    drawing.appids.add("ONEMAP")
-    space, by = drawing.modelspace(), order.layer.style.by
+    How many of these had to be cut."""
+    document = drawing.empty()
+    head, tail = drawing.around(document)
+    entities, by = drawing.Entities(document), order.layer.style.by
     at = order.names.index(by) if by in order.names else None
-    head, tail = _without_entities(drawing)
     with path.open("w", encoding="utf-8", errors="dxfreplace") as file:
         file.write(head)
-        writer = TagWriter(file, drawing.dxfversion)
         for batch in rows:
             shapes = shapely.from_wkb(batch.columns[-1].to_numpy(zero_copy_only=False))
-            values = zip(*(column.to_pylist() for column in batch.columns[:-1]), strict=True)
-            for shape, row in zip(shapes, values, strict=True):
-                lies_on = order.layer.id if at is None or row[at] is None else f"{order.layer.id}_{row[at]}"
-                said = [
-                    (1000, " ".join(f"{name}={value}".split())[:250])
-                    for name, value in zip(rows.schema.names, row, strict=False)
-                    if value is not None
-                ]
-                for entity in _drawn(space, shape, {"layer": lies_on}):
-                    entity.set_xdata("ONEMAP", said)
-                    entity.export_dxf(writer)
-                    space.delete_entity(entity)
-            drawing.entitydb.purge()  # the vertices of lines stay behind
+            columns = [column.to_pylist() for column in batch.columns[:-1]]
+            classes = [None] * len(batch) if at is None else columns[at]
+            layers = [drawing.layer_name(order.layer.id if one is None else f"{order.layer.id}_{one}") for one in classes]
+            names = rows.schema.names[:-1]
+            said = [
+                [f"{name}={value}" for name, value in zip(names, row, strict=True) if value is not None]
+                for row in (zip(*columns, strict=True) if columns else [()] * len(batch))
+            ]
+            file.writelines(entities.written(shapes, layers, said))
         file.write(tail)
-
-
-_SEED = re.compile(r"(\$HANDSEED\n *5\n)[0-9A-F]+")
-
-
-def _without_entities(drawing: ezdxf.document.Drawing) -> tuple[str, str]:
-    """What stands in the file of an empty drawing before and behind its entities; no number of theirs is given again."""
-    text = io.StringIO()
-    drawing.write(text)
-    before, section, behind = text.getvalue().partition("  2\nENTITIES\n")
-    return _SEED.sub(r"\g<1>FFFFFFFF", before) + section, behind
-
-
-def _drawn(space, shape: shapely.Geometry, attributes: dict) -> Iterator[ezdxf.entities.DXFEntity]:
-    """A geometry as the entities of a drawing: points, lines with their heights, the rings of areas."""
-    for part in shapely.get_parts(shape):
-        if part.geom_type == "Point":
-            yield space.add_point(part.coords[0], dxfattribs=attributes)
-            continue
-        rings = [part.exterior, *part.interiors] if part.geom_type == "Polygon" else [part]
-        for ring in rings:
-            yield space.add_polyline3d([(*c, 0.0)[:3] for c in ring.coords], close=part.geom_type == "Polygon", dxfattribs=attributes)
+    return entities.changed
 
 
 def _parquet(order: Order, rows: pa.RecordBatchReader, path: Path) -> None:

@@ -144,6 +144,26 @@ def test_a_drawing_has_a_layer_per_class(anyone, roads, tmp_path):
     drawing.modelspace().add_point((0, 0))
     drawing.saveas(tmp_path / "again.dxf")
     assert not ezdxf.readfile(tmp_path / "again.dxf").audit().errors, "and goes on drawing"
+    for line in drawing.modelspace():
+        if line.dxftype() == "POLYLINE" and dict(text.split("=", 1) for _, text in line.get_xdata("ONEMAP"))["road_id"] == "R1":
+            item = anyone.get(f"/collections/road/items/R1?crs={EPSG}4548").json
+            assert [(x, y) for x, y, _ in line.points()] == [pytest.approx((e, n), abs=1e-3) for n, e in item["geometry"]["coordinates"]]
+
+
+def test_areas_and_long_texts_in_a_drawing(anyone, app, tmp_path):
+    put("facility", {"facility_id": "F2", "name": "名" * 300})
+    path = tmp_path / "areas.dxf"
+    response = anyone.get("/collections/facility/download?f=dxf")
+    path.write_bytes(response.data)
+    texts = [text for point in ezdxf.readfile(path).modelspace() for _, text in point.get_xdata("ONEMAP")]
+    assert response.headers["OneMap-Texts-Changed"] == "1" and "name=" + "名" * 245 in texts
+    path.write_bytes(anyone.get("/collections/community/download?f=dxf").data)
+    drawing = ezdxf.readfile(path)
+    assert not drawing.audit().errors and not drawing.audit().fixes
+    rings = [ring for part in anyone.get("/collections/community/items").json["features"][0]["geometry"]["coordinates"] for ring in part]
+    lines = list(drawing.modelspace())
+    assert len(lines) == len(rings) and all(line.is_closed for line in lines)
+    assert [[(x, y) for x, y, _ in line.points()] for line in lines] == [[pytest.approx(tuple(c), abs=1e-7) for c in r[:-1]] for r in rings]
 
 
 def test_what_the_parameters_leave(anyone, roads, tmp_path):
