@@ -88,6 +88,12 @@ class Asker(Caller):
         super().__init__(client, headers)
         self._known = {}
 
+    @staticmethod
+    def ways(pattern: str) -> list[tuple[str, str, dict]]:
+        """Ways to ask a path wrongly or unusually: (method, what is behind the path, headers)."""
+        asked = [("GET", f"{'&' if '?' in pattern else '?'}{mistake}", {}) for mistake in _MISTAKES]
+        return asked + [("GET", "", dict([one])) for one in _CONDITIONS.items()] + [(method, "", {}) for method in _METHODS]
+
     def never(self, path: str):
         if path not in self._known:
             self._known[path] = self.get(path)
@@ -164,7 +170,21 @@ def bare(answer, layer: Expected) -> tuple:
     body = re.sub(rb'"(requestId|timeStamp|instance)":\s*"[^"]*"', b"", body)
     body = re.sub(rb"\b[0-9a-f]{16}\b", b"", body)
     body = body.replace(NEVER.encode(), b"@").replace(layer.id.encode(), b"@")
-    return answer.status_code, answer.content_type, body
+    heads = {name: text.replace(NEVER, "@").replace(layer.id, "@") for name, text in answer.headers if name not in _OWN_HEADERS}
+    return answer.status_code, heads, body
+
+
+_OWN_HEADERS = ("X-Request-Id", "Content-Length", "Date", "ETag")
+"""That differ from answer to answer, or with the length of a name."""
+
+_MISTAKES = (
+    "f=bogus", "f=html", "limit=x", "bbox=1", "datetime=x", "as-of=x", "filter=x(", "filter=pipe_id = 'x'", "sortby=x", "properties=x",
+    "crs=x", "cursor=x", "since=x", "resultType=hits", "history=x", "never=1", "f=json&f=json", "skipGeometry=x", "coords=POINT(117 32)",
+    "encoding=x",
+)  # fmt: skip
+_CONDITIONS = {"If-None-Match": '"x"', "If-Match": '"1.1"', "Range": "bytes=0-1", "Accept": "text/html", "Prefer": "respond-async"}
+_METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
+
 
 
 def text_of(answer) -> str:

@@ -63,6 +63,18 @@ def test_hidden_layers_exist_on_no_path(matrix, names):
                     _ask_seen(caller, seen, name, pattern, layer)
 
 
+def test_what_else_is_wrong_does_not_tell_either(matrix):
+    """A mistake, a condition or another method is judged after whether there is a layer: for what is hidden as for what never was."""
+    layer = LAYERS["water_pipe"]
+    for pattern in [path for how in GET.values() if isinstance(how, tuple) for path in how[:1] if "{layer}" in path]:
+        paths = [path_for(pattern, layer, named) for named in (layer.id, NEVER)]
+        for method, behind, headers in Asker.ways(pattern):
+            for name in ("anonymous", "gas"):
+                caller = matrix[name][0]
+                hidden, never = (caller.client.open(p + behind, method=method, headers=caller.headers | headers) for p in paths)
+                assert bare(hidden, layer) == bare(never, layer), f"{name} {method} {paths[0]}{behind} {headers}"
+
+
 def _ask_together(caller: Caller, seen: Seen, name: str, path: str) -> None:
     answer = caller.get(path)
     assert answer.status_code in (200, 404), f"{name} {path}: {answer.status_code}"
