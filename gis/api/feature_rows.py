@@ -33,6 +33,12 @@ class Feature(msgspec.Struct, tag_field="type", tag="Feature", gc=False):
     properties: msgspec.Struct
 
 
+class LinkedFeature(Feature, tag="Feature"):
+    """A feature that is an answer of its own."""
+
+    links: list[dict]
+
+
 class FeatureRows:
     """How rows of one layer become features: `columns` is the select list over a subquery `f`, in which `names`, the key and the sort
     columns are found. A row holds the properties, then the geometry as GeoJSON text, then what id and position need besides."""
@@ -55,6 +61,8 @@ class FeatureRows:
             )
         )
 
+        self.with_version = select.fixed(self.columns + sql.SQL(", f.fid || '.' || coalesce(f.batch, 0)"))
+        """The same and, as the last, the version of a feature (gis/api/transaction.py)."""
         places = [f"at{i}" for i in range(len(names))]
         self._properties = msgspec.defstruct("Properties", places, rename=dict(zip(places, names, strict=True)), gc=False)
 

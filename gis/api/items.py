@@ -1,6 +1,6 @@
-"""A page of features as GeoJSON: the answer that is asked for most, written without pygeoapi's function.
+"""A page of features and one feature as GeoJSON: the answers that are asked for most, written without pygeoapi's functions.
 
-It answers questions that are right. Whatever it does not take for right it leaves to pygeoapi's own function, which says what is wrong
+It answers questions that are right. Whatever it does not take for right it leaves to pygeoapi's own functions, which say what is wrong
 with it; so mistakes are answered in one place. tests/api/test_items.py holds both answers beside each other for a wide range of questions
 (docs/decisions/0211).
 """
@@ -19,7 +19,9 @@ from gis.access.identity import caller
 from gis.api import boxes, listing
 from gis.api.adapt import itemtypes
 from gis.api.asked import Asked
+from gis.api.feature_rows import LinkedFeature
 from gis.api.listing import LAST_PAGE, Filter, Listing
+from gis.catalog.model import Column, Layer
 from gis.catalog.pygeoapi import FEATURES
 from gis.catalog.read import catalog
 
@@ -51,9 +53,29 @@ def page(api, resource: dict, definition: dict, made: Asked, name: str) -> tuple
     answer = found.collection(found.rows.written(found.values) if found.rows else [])
     answer["links"] = [link for link in answer["links"] if link is not LAST_PAGE] + _links(api, resource, made, name)
     answer["timeStamp"] = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return _headers(definition, made), _encode(answer)
+
+
+def one(api, resource: dict, definition: dict, made: Asked, name: str, item: str) -> tuple[dict[str, str], bytes] | None:
+    """Headers and body of one feature, as `page`; None where there is no such feature, too."""
+    try:
+        layer, columns = _seen(definition, name)
+        target = _target(made.params.get("crs"), definition)
+    except _NotPlain:
+        return None
+    found = listing.one(layer, columns, item, target)
+    if found is None:
+        return None
+    rows, values = found
+    feature = rows.written([values])[0]
+    linked = LinkedFeature(feature.id, feature.geometry, feature.properties, _links_of_one(api, resource, made, name, item))
+    return _headers(definition, made), _encode(linked)
+
+
+def _headers(definition: dict, made: Asked) -> dict[str, str]:
     headers = {"Content-Type": MEDIA, "Content-Language": l10n.locale2str(made.locale)}
     itemtypes.set_content_crs_header(headers, definition, made.params.get("crs"))
-    return headers, _encode(answer)
+    return headers
 
 
 # --- reading the question ---------------------------------------------------------------------------------------------
@@ -61,11 +83,8 @@ def page(api, resource: dict, definition: dict, made: Asked, name: str) -> tuple
 
 def _listing(api, resource: dict, definition: dict, made: Asked, name: str) -> Listing:
     """The question as read from its parameters. Raises _NotPlain, InputError."""
-    given, role = made.params, caller.get().role
-    layer = catalog().layers.get(name)
-    if definition["name"] != FEATURES or layer is None or not layer.readable_by(role):
-        raise _NotPlain
-    columns = layer.columns_for(role)
+    given = made.params
+    layer, columns = _seen(definition, name)
     if given.get("filter-lang") not in _LANGUAGES:
         raise _NotPlain
     return Listing(
@@ -84,6 +103,14 @@ def _listing(api, resource: dict, definition: dict, made: Asked, name: str) -> L
         target=_target(given.get("crs"), definition),
         area=_area(given.get("bbox"), given.get("bbox-crs"), definition),  # the last: it raises
     )
+
+
+def _seen(definition: dict, name: str) -> tuple[Layer, dict[str, Column]]:
+    """The layer and the columns that the caller sees. Raises _NotPlain."""
+    layer, role = catalog().layers.get(name), caller.get().role
+    if definition["name"] != FEATURES or layer is None or not layer.readable_by(role):
+        raise _NotPlain
+    return layer, layer.columns_for(role)
 
 
 def _items(limits: dict) -> tuple:
@@ -170,14 +197,37 @@ def _links(api, resource: dict, made: Asked, name: str) -> list[dict]:
 @lru_cache(maxsize=16)
 def _formats(locale) -> tuple[tuple[str, dict], ...]:
     """The formats of a page, as links without their address: (what f is, link)."""
-    titles = {"json": "This document as GeoJSON", "jsonld": "This document as RDF (JSON-LD)", "html": "This document as HTML"}
-    media = FORMAT_TYPES | {"json": MEDIA}
-    own = [
-        (format_, {"type": media[format_], "rel": "self" if format_ == "json" else "alternate", "title": l10n.translate(title, locale)})
-        for format_, title in titles.items()
-    ]
+    own = _own_formats(locale, "This document as GeoJSON")
     tables = itemtypes.get_dataset_formatters({"providers": [{"type": "feature", "default": True}]})
     return (
         *own,
         *((one.name, {"type": one.mimetype, "rel": "alternate", "title": f"This document as {key}"}) for key, one in tables.items()),
+    )
+
+
+@lru_cache(maxsize=16)
+def _own_formats(locale, of_json: str) -> tuple[tuple[str, dict], ...]:
+    titles = {"json": of_json, "jsonld": "This document as RDF (JSON-LD)", "html": "This document as HTML"}
+    media = FORMAT_TYPES | {"json": MEDIA}
+    return tuple(
+        (format_, {"type": media[format_], "rel": "self" if format_ == "json" else "alternate", "title": l10n.translate(title, locale)})
+        for format_, title in titles.items()
+    )
+
+
+def _links_of_one(api, resource: dict, made: Asked, name: str, item: str) -> list[dict]:
+    address = f"{api.base_url}/collections/{name}"
+    return [
+        *(link | {"href": f"{api.base_url}?f={format_}"} for format_, link in _formats_of_root(made.locale)),
+        *(link | {"href": f"{address}/items/{item}?f={format_}"} for format_, link in _own_formats(made.locale, "This document as JSON")),
+        {"rel": "collection", "type": FORMAT_TYPES["json"], "title": l10n.translate(resource["title"], made.locale), "href": address},
+    ]
+
+
+@lru_cache(maxsize=16)
+def _formats_of_root(locale) -> tuple[tuple[str, dict], ...]:
+    titles = {"json": "The landing page of this server as JSON", "html": "The landing page of this server as HTML"}
+    return tuple(
+        (format_, {"type": FORMAT_TYPES[format_], "rel": "root", "title": l10n.translate(title, locale)})
+        for format_, title in titles.items()
     )

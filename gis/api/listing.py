@@ -122,6 +122,22 @@ def found(asked: Listing) -> Found:
     return _page(wanted, sort, rows, asked.limit, asked.offset, extra.get("cursor"))
 
 
+def one(layer: Layer, columns: dict[str, Column], identifier: str, target: boxes.Target) -> tuple[FeatureRows, tuple] | None:
+    """The row of the feature with this id (key values joined by ':') and how it becomes a feature; None where there is none."""
+    visit, identity = current.get(), caller.get()
+    as_of = visit.args.get("as-of") if visit else None
+    known = temporal.moment(as_of) if as_of is not None and "\0" not in identifier else None
+    statement, rows = select.Statement(), feature_rows(layer, tuple(columns), target)
+    composed = None if "\0" in identifier else select.one(layer, columns, identifier, known, rows.with_version, statement)
+    values = fetch(identity.role, identity.user, composed, statement.parameters, keep=True) if composed is not None else None
+    if not values:
+        return None
+    audit.record_access(identity, "item", layer, n=1, id=identifier[:200])
+    if visit:
+        visit.version_of_feature = values[0][-1]
+    return rows, values[0]
+
+
 def _extra(asked: Listing) -> dict[str, str]:
     """The platform's own parameters among those that the standard does not know. What nobody knows is refused: a filter
     that is silently dropped answers with too much."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from psycopg2 import sql
 from pygeoapi.provider.base import BaseProvider, ProviderItemNotFoundError
 
-from gis.access import audit
 from gis.access.identity import caller
-from gis.api import boxes, listing, schema, select, temporal
-from gis.api.feature_rows import feature_rows
+from gis.api import boxes, listing, schema
 from gis.api.visit import current
 from gis.catalog.model import Layer
 from gis.catalog.read import catalog
-from gis.db.connection import fetch
 from gis.errors import NotFound
 
 
@@ -86,29 +82,11 @@ class FeatureProvider(BaseProvider):
 
     def get(self, identifier, language=None, crs_transform_spec=None, **_) -> dict:
         """The feature with this id (key values joined by ':'), by one statement. Raises ProviderItemNotFoundError."""
-        visit = current.get()
-        as_of = visit.args.get("as-of") if visit else None
-        target = crs_transform_spec or boxes.target(boxes.systems.CRS84)
-        statement = select.Statement()
-        rows = feature_rows(self.layer, tuple(self.columns), target)
-        composed = None
-        if "\0" not in identifier:
-            composed = select.one(
-                self.layer,
-                self.columns,
-                identifier,
-                temporal.moment(as_of) if as_of is not None else None,
-                sql.SQL("{}, f.fid || '.' || coalesce(f.batch, 0)").format(rows.columns),
-                statement,
-            )
-        identity = caller.get()
-        found = fetch(identity.role, identity.user, composed, statement.parameters, keep=True) if composed is not None else None
-        if not found:
+        found = listing.one(self.layer, self.columns, identifier, crs_transform_spec or boxes.target(boxes.systems.CRS84))
+        if found is None:
             raise ProviderItemNotFoundError(user_msg="No such feature")
-        audit.record_access(identity, "item", self.layer, n=1, id=identifier[:200])
-        if visit:
-            visit.version_of_feature = found[0][-1]
-        return rows.features(found, parsed=_is_looked_into())[0]
+        rows, values = found
+        return rows.features([values], parsed=_is_looked_into())[0]
 
     def __repr__(self) -> str:
         return f"<FeatureProvider> {self.layer.id}"

@@ -94,7 +94,7 @@ def page(api, visit: Visit, name: str, data: bytes = b"") -> Answer:
 
 def one(api, visit: Visit, name: str, item: str) -> Answer:
     """One feature. Raises the platform's errors, ProviderItemNotFoundError."""
-    definition_of(api, name, "feature")
+    resource, definition = collection_of(api, name), definition_of(api, name, "feature")
     unknown = visit.args.keys() - _OF_ONE
     if unknown:
         raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of " + ", ".join(_OF_ONE))
@@ -103,7 +103,11 @@ def one(api, visit: Visit, name: str, item: str) -> Answer:
     made = asked(api, visit)
     is_json = made.format in (None, "json")
     visit.looked_into = not is_json
-    answer = _answer(itemtypes.get_collection_item(api, made, name, item), is_json=is_json)
+    written = items.one(api, resource, definition, made, name, item) if is_json else None
+    if written is not None:
+        answer = Answer(200, *written)
+    else:
+        answer = _answer(itemtypes.get_collection_item(api, made, name, item), is_json=is_json)
     if is_json and answer.status == 200 and "as-of" not in visit.args:
         answer.headers["ETag"] = transaction.tag(visit.version_of_feature, visit.args.get("crs", ""))
     return answer

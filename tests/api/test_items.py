@@ -1,4 +1,4 @@
-"""Our page of features and pygeoapi's own answer to the same question are the same, value for value: pygeoapi is the oracle."""
+"""Our pages, our single features and pygeoapi's own answers to the same questions are the same, value for value: pygeoapi is the oracle."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def nasty(unthrottled, app, as_role) -> None:
         "road",
         {"road_id": "R2", "name": NASTY, "width_m": float("nan"), "speed_kmh": 1e20},
         {"road_id": "R3", "name": "", "width_m": float("inf"), "speed_kmh": -float("inf")},
-        {"road_id": NASTY.replace("\n", ""), "name": None, "width_m": 1e-7, "lanes": 2**62, "bridge": True},
+        {"road_id": NASTY.replace("\n", "").replace("/", ""), "name": None, "width_m": 1e-7, "lanes": 2**62, "bridge": True},
     )
     put("water_pipe", *({"network": f"n:{i}", "pipe_id": f'p"{i}', "diameter_mm": i / 3} for i in range(4)))
     put(
@@ -162,6 +162,42 @@ def test_our_pages_follow_each_other_as_pygeoapis_do(nasty, as_role, monkeypatch
             seen += [feature["id"] for feature in mine.json["features"]]
             path = next((link["href"].split("localhost", 1)[-1] for link in mine.json["links"] if link["rel"] == "next"), None)
         assert len(seen) == len(set(seen)) > 3
+
+
+ITEMS = (
+    "road/items/R1",
+    "road/items/R2",
+    "road/items/" + quote(NASTY.replace("\n", "").replace("/", "")),
+    "road/items/nobody",
+    "road/items/%00",
+    "water_pipe/items/n:1:p%221",
+    "water_pipe/items/city:P1",
+    "water_pipe/items/1",
+    "place_name/items/N2",
+    "terrain/items/1",
+    "no_such_layer/items/1",
+)
+OF_ONE = ("f", "lang", "crs", "as-of", "bbox", "no_such")
+
+
+def test_one_feature_is_the_one_that_pygeoapi_writes(nasty, as_role, monkeypatch):
+    chance, ours = random.Random(2), []
+    write = items.one
+    monkeypatch.setattr(items, "one", lambda *given: ours.append(write(*given)) or ours[-1])
+    written = 0
+    for i in range(QUESTIONS // 2):
+        client, path = as_role(("anonymous", "water", "admin", "planner")[i % 4]), "/collections/" + chance.choice(ITEMS)
+        named = chance.sample(OF_ONE, chance.choice((0, 0, 1, 1, 2)))
+        path += "?" + "&".join(f"{name}={quote(chance.choice(PARAMETERS[name]), safe=',:/')}" for name in named)
+        headers = {"X-Request-Id": "one", "Accept": chance.choice(ACCEPTED), "Accept-Language": chance.choice(SPOKEN)}
+        ours.clear()
+        mine = told(client.get(path, headers=headers))
+        written += bool(ours and ours[-1])
+        with monkeypatch.context() as without:
+            without.setattr(items, "one", lambda *_: None)
+            theirs = told(client.get(path, headers=headers))
+        assert mine == theirs, (path, headers, client.headers)
+    assert written > QUESTIONS / 16, written
 
 
 def test_a_posted_filter_is_answered_the_same(nasty, as_role, monkeypatch):
