@@ -218,7 +218,7 @@ def links(one: Defined, base: str, language: str) -> list[dict]:
         return [link("describedby", path, "application/json", "服务说明", "Description"),
                 link(f"{_REL}execute", f"{path}/execution", "application/json", "执行", "Execute")]  # fmt: skip
     if one.layer is None and one.type == "style":
-        return [link("stylesheet", "/styles/onemap", "application/vnd.mapbox.style+json", "MapLibre 样式", "MapLibre style")]
+        return [link("stylesheet", "/styles/onemap", "application/json", "MapLibre 样式", "MapLibre style")]
     if one.layer is None:
         return [link("service-desc", "/openapi?f=json", "application/vnd.oai.openapi+json;version=3.0", "接口定义", "OpenAPI"),
                 link("service-doc", "/openapi?f=html", "text/html", "接口文档", "Documentation"),
@@ -232,7 +232,7 @@ def _links_of_layer(one: Defined, link) -> list[dict]:
     if one.type == "tileset":
         return [tiles]
     styles = [] if layer.is_raster else [
-        link("stylesheet", f"/styles/{layer.id}", "application/vnd.mapbox.style+json", "MapLibre 样式", "MapLibre style"),
+        link("stylesheet", f"/styles/{layer.id}", "application/json", "MapLibre 样式", "MapLibre style"),
         link("stylesheet", f"/styles/{layer.id}?f=qml", "application/xml", "QGIS 样式", "QGIS style"),
     ]  # fmt: skip
     if one.type == "style":

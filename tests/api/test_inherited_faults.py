@@ -136,6 +136,34 @@ def test_qgis_finds_what_it_pushes_down(anyone):
                 assert found != "geometry-any" and found.startswith("geometry-")
 
 
+def test_no_link_of_the_documents_leads_nowhere(water):
+    """Every link of ours, templates filled in; a link to where something is sent is not followed."""
+    places = ["/", "/collections/road", "/collections/road/tiles", "/collections/road/tiles/WebMercatorQuad", "/tiles",
+              "/TileMatrixSets", "/groups", "/processes", "/processes/geocode", "/collections/catalogue", "/collections/sensor",
+              "/collections/catalogue/items?limit=3", f"{ITEMS}?limit=1", "/jobs"]  # fmt: skip
+    filled = {"tileMatrixSetId": "WebMercatorQuad", "tileMatrix": "14", "tileRow": "6653", "tileCol": "13516"}
+
+    def links(part):
+        if isinstance(part, dict) and "href" in part and "rel" in part:
+            yield part
+        for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            yield from links(value)
+
+    seen, wrong = set(), []
+    for place in places:
+        for link in links(water.get(place).json):
+            href = re.sub(r"\{(\w+)\}", lambda found: filled.get(found[1], found[0]), link["href"])
+            if href in seen or not href.startswith("http://localhost") or link["rel"].endswith(("/execute", "service-meta", "enclosure")):
+                continue
+            if href.endswith(("/position", "/area", "/radius", "/cube")):  # they want a place
+                continue
+            seen.add(href)
+            answer = water.get(href.removeprefix("http://localhost") or "/")
+            if answer.status_code not in (200, 204) or (answer.data and answer.mimetype != link["type"].split(";")[0]):
+                wrong.append((place, link["rel"], href, answer.status_code, answer.mimetype, link["type"]))
+    assert len(seen) > 100 and not wrong, wrong
+
+
 def test_limits_are_a_hundred_and_ten_thousand(anyone):
     assert anyone.get(f"{ITEMS}?limit=20000").status_code == 200, "throttled, not refused"
     assert anyone.get("/collections").json["collections"].__len__() > 5

@@ -256,7 +256,8 @@ def test_the_whole_map_is_a_dataset_of_tiles(water, anyone):
         limits = {one["tileMatrix"]: one for one in about["tileMatrixSetLimits"]}
         box = about["boundingBox"]
         assert box["crs"] == about["crs"] and box["lowerLeft"][0] > 1e7, "in metres, as its grid is"
-        assert limits["15"]["minTileRow"] <= y <= limits["15"]["maxTileRow"] and limits["15"]["minTileCol"] <= x <= limits["15"]["maxTileCol"]
+        at = limits["15"]
+        assert at["minTileRow"] <= y <= at["maxTileRow"] and at["minTileCol"] <= x <= at["maxTileCol"]
     assert anyone.get("/tiles/WorldCRS84Quad").json["layers"] and anyone.get("/tiles/Nowhere").status_code == 404
     led = {link["href"] for link in anyone.get("/?f=json").json["links"]}
     assert {"http://localhost/tiles?f=json", "http://localhost/groups?f=json"} <= led

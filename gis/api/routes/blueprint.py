@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 from flask import Blueprint, Response, current_app, request
 
 from gis.api import pages, reading
@@ -54,7 +55,12 @@ def response_of(answer: Answer) -> Response:
 
 
 def run(function, *arguments, formats: tuple[str, ...] = FORMATS, default: str | None = None) -> Response:
-    return answered(function(served_api(), asked(formats, default), *arguments))
+    response = answered(function(served_api(), asked(formats, default), *arguments))
+    if "jsonld" not in formats and response.mimetype == "application/json" and b"f=jsonld" in response.data:
+        document = orjson.loads(response.data)  # pygeoapi links to linked data everywhere
+        document["links"] = [link for link in document["links"] if not link["href"].endswith("f=jsonld")]
+        response.set_data(json_bytes(document))
+    return response
 
 
 def collection_of(name: str) -> dict:

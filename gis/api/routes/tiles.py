@@ -14,7 +14,9 @@ from gis.errors import NotFound
 
 @ogc.get("/TileMatrixSets")
 def tile_matrix_sets() -> Response:
-    return run(tiles.tilematrixsets, formats=("json", "html"))
+    response = run(tiles.tilematrixsets, formats=("json", "html"))
+    response.set_data(response.data.replace(b"/tileMatrixSets", b"/TileMatrixSets"))  # pygeoapi's own links lead nowhere
+    return response
 
 
 @ogc.get("/TileMatrixSets/<name>")
