@@ -143,9 +143,10 @@ def merged(wanted: select.Wanted, place: tile_grid.Tile, statement: select.State
     if wide:
         groups.append(sql.SQL("width_bucket(width, ARRAY[{}]::double precision[])").format(sql.SQL(", ").join(map(sql.Literal, BANDS))))
     return sql.SQL(
-        "WITH stretches AS (SELECT {snapped} AS geom{columns}, count(*) AS n{widest} FROM {relation} WHERE {where} GROUP BY 1{listed}),"
-        " merged AS (SELECT ST_LineMerge(ST_Collect(geom)) AS geom{listed}, sum(n)::bigint AS n{wide} FROM stretches WHERE geom IS NOT NULL"
-        "{groups})"
+        # OFFSET 0: without it a line is projected and snapped twice, to be judged and to be grouped
+        "WITH snapped AS (SELECT {snapped} AS geom{columns}{width} FROM {relation} WHERE {where} OFFSET 0),"
+        " stretches AS (SELECT geom{listed}, count(*) AS n{widest} FROM snapped WHERE geom IS NOT NULL GROUP BY geom{listed}),"
+        " merged AS (SELECT ST_LineMerge(ST_Collect(geom)) AS geom{listed}, sum(n)::bigint AS n{wide} FROM stretches{groups})"
         " SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom') FILTER (WHERE geom IS NOT NULL), '') AS mvt,"
         " count(geom) AS n, count(*) AS rows FROM ("
         "SELECT n AS {count}{listed}{diameter}, ST_AsMVTGeom(ST_Simplify(geom, 0), {bounds}, {extent}, {buffer}, true) AS geom"
@@ -154,7 +155,8 @@ def merged(wanted: select.Wanted, place: tile_grid.Tile, statement: select.State
         **_constants(layer),
         snapped=snapped,
         columns=sql.SQL("").join(sql.SQL(", {}").format(_tile_column(layer, name)) for name in classes),
-        widest=sql.SQL(", max(diameter_mm) AS width" if wide else ""),
+        width=sql.SQL(", diameter_mm AS width" if wide else ""),
+        widest=sql.SQL(", max(width) AS width" if wide else ""),
         wide=sql.SQL(", max(width) AS width" if wide else ""),
         diameter=sql.SQL(", width AS diameter_mm" if wide else ""),
         groups=sql.SQL(" GROUP BY {}").format(sql.SQL(", ").join(groups)) if groups else sql.SQL(""),
