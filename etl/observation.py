@@ -75,8 +75,7 @@ def load(
         connection.commit()
         read, findings = _staged(cursor, opened, columns, progress)
         progress("checking observations", 0, read)
-        cursor.execute("SET LOCAL work_mem = '256MB'")
-        cursor.execute(text("observation_judge"), _vocabulary())
+        _judge(cursor)
         outcome = _judged(cursor, batch, read, findings)
         reason = _refusal(outcome)
         if reason:
@@ -192,6 +191,17 @@ def _moment(written: str) -> dt.datetime | None:
         return None
 
 
+def _judge(cursor) -> None:
+    """The rows with what they mean and what is wrong with them, in the temporary table `judged`."""
+    cursor.execute("SET LOCAL work_mem = '256MB'; SET LOCAL jit = off")
+    cursor.execute(text("observation_described"), _vocabulary())
+    latest = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    cursor.execute("ANALYZE described")
+    cursor.execute(text("observation_judge"), {"latest": latest})
+    cursor.execute("ANALYZE judged (series, code)")
+    cursor.execute(text("observation_repeated"))
+
+
 def _vocabulary() -> dict:
     """What names, units, flags and ranges mean, as the judging statement reads it."""
     names = [{"name": called.lower(), "id": id_} for id_, q in QUANTITIES.items() for called in {id_, q.title.zh, q.title.en, *q.names}]
@@ -229,9 +239,11 @@ def _refusal(outcome: Outcome) -> str | None:
 
 def _publish(cursor, batch: int, outcome: Outcome) -> None:
     bound = {"batch": batch}
+    cursor.execute("SET LOCAL work_mem = '256MB'; SET LOCAL jit = off")
     cursor.execute(text("record_batch"), bound)
     cursor.execute(text("observation_series"))
     cursor.execute(text("observation_incoming"))
+    cursor.execute("ANALYZE incoming")
     cursor.execute(text("observation_correct"), bound)
     outcome.updated = cursor.rowcount
     cursor.execute(text("observation_insert"), bound)

@@ -1,3 +1,4 @@
 -- Series that are new.
 INSERT INTO observed.series (sensor_id, parameter)
-SELECT DISTINCT sensor_id, quantity FROM judged WHERE code IS NULL ON CONFLICT DO NOTHING
+SELECT DISTINCT d.sensor_id, d.quantity FROM described d JOIN (SELECT DISTINCT series FROM judged WHERE code IS NULL) j USING (series)
+ON CONFLICT DO NOTHING
