@@ -1,16 +1,19 @@
 """A town small enough to know every distance by heart, loaded as any delivery."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import psycopg2
-import psycopg2.extensions
 import pytest
 import shapely
-from psycopg2 import sql
+import street as street_of_two
+from serving import database, settings_for
 
 from gis.catalog import read
-from gis.db import cluster, connection
+from gis.db import connection
 from gis.ingest.load import load_frames
 from gis.settings import settings
 
@@ -99,25 +102,23 @@ def load(catalog) -> None:
         load_frames(catalog, {layer: frame}, name=f"town {layer}", mode="replace")
 
 
+@contextmanager
+def _filled(name: str, template: str, home: Path, fill: Callable[[], object]) -> Iterator[dict[str, str]]:
+    """The settings of a database of this name with what `fill` loads into it; nobody is connected."""
+    with database(name, template):
+        found = settings_for(name, home)
+        with pytest.MonkeyPatch.context() as environment:
+            _turn_to(found, environment)
+            fill()
+        _forget_settings()
+        yield found
+
+
 @pytest.fixture(scope="session")
-def town_settings(template, tmp_path_factory) -> dict[str, str]:
+def town_settings(template, tmp_path_factory) -> Iterator[dict[str, str]]:
     """The settings of one database with the town in it, for all tests that only read it."""
-    name = "small_town"
-    _copy_database(name, template)
-    serving = {"user": connection.LOGIN, "password": cluster.secret(connection.LOGIN)}
-    found = {
-        "ONEMAP_DSN": psycopg2.extensions.make_dsn(**cluster.parameters(name)),
-        "ONEMAP_DSN_SERVING": psycopg2.extensions.make_dsn(**cluster.parameters(name) | serving),
-        "ONEMAP_HOME": str(tmp_path_factory.mktemp("home")),
-    }
-    with pytest.MonkeyPatch.context() as environment:
-        _turn_to(found, environment)
-        with connection.owner() as link, link.cursor() as cursor:
-            login = sql.Identifier(connection.LOGIN)
-            cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(name), login))
-        load(read.catalog())
-    _forget_settings()
-    return found
+    with _filled("town", template, tmp_path_factory.mktemp("town"), lambda: load(read.catalog())) as found:
+        yield found
 
 
 @pytest.fixture
@@ -129,28 +130,45 @@ def town(town_settings, monkeypatch):
     _forget_settings()
 
 
+@pytest.fixture(scope="session")
+def loaded_town(template, tmp_path_factory) -> Iterator[str]:
+    """The name of a database with the town in it, to be copied."""
+    with _filled("loaded_town", template, tmp_path_factory.mktemp("town"), lambda: load(read.catalog())):
+        yield "loaded_town"
+
+
+@pytest.fixture(scope="session")
+def loaded_street(template, tmp_path_factory) -> Iterator[str]:
+    """The name of a database with the street in it, to be copied."""
+    with _filled("loaded_street", template, tmp_path_factory.mktemp("street"), street_of_two.put):
+        yield "loaded_street"
+
+
+@pytest.fixture
+def original(request: pytest.FixtureRequest, template: str) -> str:
+    """What a test gets a copy of: the town or the street where it asks for one."""
+    wanted = {"fresh_town": "loaded_town", "street": "loaded_street"}
+    return next((request.getfixturevalue(loaded) for name, loaded in wanted.items() if name in request.fixturenames), template)
+
+
+@pytest.fixture
+def fresh_town(store_db):
+    """A town of its own for a test that changes it."""
+    return read.catalog()
+
+
+@pytest.fixture
+def street(store_db) -> Callable:
+    """Two pipes behind a valve each, with connections, curb stops, door-plates and a hydrant; called, it loads them changed."""
+    return street_of_two.put
+
+
 def _turn_to(found: dict[str, str], environment: pytest.MonkeyPatch) -> None:
     for variable, value in found.items():
         environment.setenv(variable, value)
     _forget_settings()
 
 
-@pytest.fixture
-def fresh_town(store_db):
-    """A town of its own for a test that changes it."""
-    catalog = read.catalog()
-    load(catalog)
-    return catalog
-
-
 def _forget_settings() -> None:
     connection.close_pool()
     settings.cache_clear()
-
-
-def _copy_database(name: str, template: str) -> None:
-    link = psycopg2.connect(**cluster.parameters("postgres"))
-    link.autocommit = True
-    with link.cursor() as cursor:
-        cursor.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    link.close()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import geopandas
 import pytest
-import shapely
 import wntr
+from street import rows as street_rows
 from typer.testing import CliRunner
 
 from etl.epanet import deliveries
@@ -29,54 +29,6 @@ def net3(store_db, tmp_path):
     layer.write_text("link,node\n20,20\n40,40\n111,111\n112,111\n114,115\n")
     load_frames(catalog(), deliveries(NET3, "net3", valve_layer=layer), name="Net3.inp")
     return store_db
-
-
-@pytest.fixture
-def street(store_db):
-    """Two pipes behind a valve each, with connections, curb stops, door-plates and a hydrant; `replace` loads it changed."""
-
-    def put(**changed):
-        frames = {
-            k: geopandas.GeoDataFrame(v, geometry="geometry", crs="EPSG:4490") for k, v in _street(**changed).items()
-        }
-        return load_frames(catalog(), frames, name="street")
-
-    put()
-    return put
-
-
-def _street(valve_state="open", valid_to=None) -> dict[str, list[dict]]:
-    points = {"S": (117.0, 32.0), "A": (117.001, 32.0), "B": (117.002, 32.0)}
-
-    def spot(node):
-        return shapely.Point(*points[node], 30.0)
-
-    def line(a, b):
-        return shapely.LineString([(*points[a], 30.0), (*points[b], 30.0)])
-
-    base = {"network": "city"}
-    plate = {"kind": "unit", "state": "planned", "address_id": "a"}
-    house = shapely.MultiPolygon([shapely.box(117.0014, 32.0001, 117.0016, 32.0003)])
-    return {
-        "building": [{"building_id": "b1", "use": "residential", "geometry": house}],
-        "address": [{"address_id": "a", "full_text": "府前街1号", "status": "official", "stage": "current", "level": "building",
-                     "geometry": shapely.Point(117.0015, 32.0002)}],
-        "door_plate": [plate | {"plate_id": "m1", "address": "府前街1号", "building_id": "b1",
-                        "geometry": shapely.Point(117.0015, 32.0002)}],
-        "water_node": [base | {"node_id": n, "geometry": spot(n)} for n in points],
-        "water_pipe": [base | {"pipe_id": a + b, "from_node": a, "to_node": b, "diameter_mm": 100.0, "status": "0", "valid_to": valid_to,
-                               "geometry": line(a, b)} for a, b in ("SA", "AB")],
-        "water_valve": [base | {"valve_id": f"V{p}", "kind": "gate", "isolating": True, "node_id": p[0], "pipe_id": p,
-                                "normal_status": valve_state if p == "AB" else "open", "operable": True, "accessible": True,
-                                "geometry": spot(p[0])} for p in ("SA", "AB")],
-        "water_source": [base | {"source_id": "S", "node_id": "S", "kind": "plant", "geometry": spot("S")}],
-        "hydrant": [base | {"hydrant_id": "H", "pipe_id": "AB", "fraction": 0.5, "operable": True, "geometry": spot("B")}],
-        "water_connection": [base | {
-            "connection_id": "c1", "pipe_id": "AB", "fraction": 0.5, "building_id": "b1", "customers": 24, "priority": "school",
-            "curb_valve": "k1", "curb_status": "open", "curb_operable": True,
-            "geometry": shapely.LineString([(117.0015, 32.0, 30.0), (117.0015, 32.0002, 30.0)]),
-        }],
-    }  # fmt: skip
 
 
 def burst(role="admin", **inputs):
@@ -169,7 +121,7 @@ def test_a_part_without_water_by_the_data_says_so(street):
     found = burst(pipe="AB")
     assert found["valves"]["close"] == [] and "NW12" in {f["code"] for f in found["findings"]}
     kept = ("water_node", "water_pipe", "water_valve")
-    frames = {k: [row | {"network": "other"} for row in v] for k, v in _street().items() if k in kept}
+    frames = {k: [row | {"network": "other"} for row in v] for k, v in street_rows().items() if k in kept}
     load_frames(catalog(), {k: geopandas.GeoDataFrame(v, geometry="geometry", crs="EPSG:4490") for k, v in frames.items()}, name="other")
     found = burst(network="other", pipe="AB")
     (warning,) = [f for f in found["findings"] if f["code"] == "NW11"]

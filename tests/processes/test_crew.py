@@ -5,7 +5,6 @@ import json
 import geopandas
 import pytest
 import shapely
-from test_burst import street  # noqa: F401
 from test_works import add, change
 from typer.testing import CliRunner
 
@@ -22,7 +21,7 @@ DEPOT = {"facility_id": "D1", "name": "供水抢修站", "kind": "water_depot", 
 
 
 @pytest.fixture
-def town(street):  # noqa: F811
+def town(street):
     """The street of two pipes with a road along it, one-way beyond A, and a lane back; and a depot."""
     at = {"W": (116.998, 32.0), "A": (117.001, 32.0), "E": (117.003, 32.0), "N": (117.003, 32.001)}
     roads = {"R1": ("W", "A", "both"), "R2": ("A", "E", "forward"), "R3": ("E", "N", "both"), "R4": ("N", "A", "both")}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from test_burst import street  # noqa: F401
-
 from gis.analysis.network_quality import MEANINGS
 from gis.db.store import Store
 from gis.processes import processes
@@ -19,7 +17,7 @@ def test_every_code_says_what_it_means_and_what_to_do_in_both_languages():
         assert level in ("error", "warning", "info") and (zh or CHINESE[code]) and en and all(REMEDIES[code])
 
 
-def test_findings_come_with_their_remedy_and_place(street):  # noqa: F811
+def test_findings_come_with_their_remedy_and_place(street):
     with Store("water") as store:
         found = PROCESS.run(store, PROCESS.inputs(), lambda share, what: None)
     assert set(found["counts"]) == {one["properties"]["code"] for one in found["features"]["features"]}

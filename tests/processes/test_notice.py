@@ -7,7 +7,6 @@ import re
 
 import openpyxl
 import pytest
-from test_burst import street  # noqa: F401
 from test_works import add, change, ring  # noqa: F401
 from typer.testing import CliRunner
 
@@ -37,7 +36,7 @@ def onemap(tmp_path):
     return run
 
 
-def test_what_a_notice_of_a_burst_says(street):  # noqa: F811
+def test_what_a_notice_of_a_burst_says(street):
     found = notice(pipe="AB", contact="96390", **TIMES)
     assert found["kind"] == "emergency" and found["contact"] == "96390" and found["reason"]
     assert [v["id"] for v in found["valves"]] == ["VAB"] and found["valves"][0]["lon"] == 117.001
@@ -47,14 +46,14 @@ def test_what_a_notice_of_a_burst_says(street):  # noqa: F811
         notice("anonymous", pipe="AB", **TIMES)
 
 
-def test_customers_are_named_only_to_those_who_may_know(street):  # noqa: F811
+def test_customers_are_named_only_to_those_who_may_know(street):
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE core.water_connection SET customer_name = '=cmd()', phone = '+86999'")
     assert notice("water", pipe="AB", **TIMES)["customers"][0]["name"] == "=cmd()"
     assert notice("planner", pipe="AB", **TIMES)["customers"][0]["name"] is None
 
 
-def test_a_service_line_behind_its_curb_stop(street):  # noqa: F811
+def test_a_service_line_behind_its_curb_stop(street):
     found = notice(connection="c1", **TIMES)
     assert [v["id"] for v in found["valves"]] == ["k1"] and found["valves"][0]["lon"] is None
     assert [c["connection"] for c in found["customers"]] == ["c1"]
@@ -72,7 +71,7 @@ def test_a_work_is_announced_with_what_it_does_together_with_another(ring):  # n
         notice(work=first)
 
 
-def test_the_files(street, onemap, tmp_path):  # noqa: F811
+def test_the_files(street, onemap, tmp_path):
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE core.water_connection SET customer_name = '=HYPERLINK(1)'")
     paths = {kind: tmp_path / f"notice.{kind}" for kind in ("html", "pdf", "csv", "xlsx")}
@@ -93,7 +92,7 @@ def test_the_files(street, onemap, tmp_path):  # noqa: F811
     assert all(cell.data_type != "f" for sheet in book for row in sheet for cell in row) and book["停水门牌"]["B2"].value == "府前街1号"
 
 
-def test_wrong_requests_are_refused(street, tmp_path):  # noqa: F811
+def test_wrong_requests_are_refused(street, tmp_path):
     late = TIMES | {"ends": "2026-12-01T07:00:00+08:00"}
     for inputs in ({"pipe": "AB"}, {"work": 1, "pipe": "AB"}, {**TIMES}, {"pipe": "AB", **late}):
         with pytest.raises(InputError):
@@ -103,7 +102,7 @@ def test_wrong_requests_are_refused(street, tmp_path):  # noqa: F811
         assert isinstance(done.exception, InputError)
 
 
-def test_the_files_come_by_value_too(street):  # noqa: F811
+def test_the_files_come_by_value_too(street):
     """So the map and other programs have them without the command."""
     for kind, begins in (("html", b"<!doctype html>"), ("pdf", b"%PDF-"), ("csv", b"\xef\xbb\xbf"), ("xlsx", b"PK")):
         made = notice(pipe="AB", document=kind, **TIMES)["document"]
@@ -118,7 +117,7 @@ def test_the_files_come_by_value_too(street):  # noqa: F811
         notice(pipe="AB", document="docx", **TIMES)
 
 
-def test_a_washout_is_where_to_drain_and_no_hydrant_that_fails(street):  # noqa: F811
+def test_a_washout_is_where_to_drain_and_no_hydrant_that_fails(street):
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE core.hydrant SET kind = 'washout'")
     found = notice(pipe="AB", document="html", **TIMES)

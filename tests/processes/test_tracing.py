@@ -3,7 +3,7 @@
 import geopandas
 import pytest
 import shapely
-from test_burst import net3, street  # noqa: F401
+from test_burst import net3  # noqa: F401
 
 from gis.catalog.read import catalog
 from gis.db.store import Store
@@ -17,7 +17,7 @@ def traced(start, direction, role="admin", **inputs):
         return trace.run(store, trace.TraceInputs(start=start, direction=direction, **inputs), lambda share, what: None)
 
 
-def test_a_water_network_is_traced_to_its_sources(street):  # noqa: F811
+def test_a_water_network_is_traced_to_its_sources(street):
     assert traced("AB", "up")["pipes"] == ["AB", "SA"] and traced("AB", "up")["sources"] == ["S"]
     street(valve_state="closed")
     assert traced("AB", "connected")["pipes"] == ["AB"]

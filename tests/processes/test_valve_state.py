@@ -6,7 +6,7 @@ import subprocess
 
 import prepared
 import pytest
-from test_burst import burst, street  # noqa: F401
+from test_burst import burst
 from typer.testing import CliRunner
 
 from gis.access.audit import entries
@@ -33,7 +33,7 @@ def command(*arguments):
     return json.loads(done.stdout)
 
 
-def test_two_processes_see_a_turned_valve_in_their_next_answer(street):  # noqa: F811
+def test_two_processes_see_a_turned_valve_in_their_next_answer(street):
     assert burst(pipe="SA")["valves"]["optional"] == ["VAB"]
     assert command("valve", "set", "VAB", "--live", "closed", "--reason", "抢修")["changed"]
     assert burst(pipe="SA")["valves"]["already_closed"] == ["VAB"]
@@ -41,7 +41,7 @@ def test_two_processes_see_a_turned_valve_in_their_next_answer(street):  # noqa:
     assert command("burst", "--pipe", "SA")["valves"]["optional"] == ["VAB"]
 
 
-def test_a_valve_that_cannot_be_reached_or_turned_is_not_proposed(street):  # noqa: F811
+def test_a_valve_that_cannot_be_reached_or_turned_is_not_proposed(street):
     for what in ("operable", "accessible"):
         turn(valve="VAB", **{what: False})
         found = burst(pipe="AB")["valves"]
@@ -50,7 +50,7 @@ def test_a_valve_that_cannot_be_reached_or_turned_is_not_proposed(street):  # no
     assert burst(pipe="AB")["valves"]["close"] == ["VAB"]
 
 
-def test_the_state_of_then_is_kept_and_the_edit_can_be_taken_back(street):  # noqa: F811
+def test_the_state_of_then_is_kept_and_the_edit_can_be_taken_back(street):
     with Store() as store:
         before = dt.datetime.now().astimezone()
     done = turn(valve="VAB", live="closed", reason="检修")
@@ -63,7 +63,7 @@ def test_the_state_of_then_is_kept_and_the_edit_can_be_taken_back(street):  # no
     assert burst(pipe="SA")["valves"]["optional"] == ["VAB"]
 
 
-def test_what_changes_nothing_is_no_new_version(street):  # noqa: F811
+def test_what_changes_nothing_is_no_new_version(street):
     first = turn(valve="VAB", live="closed")
     again = turn(valve="VAB", live="closed")
     assert first["changed"] and not again["changed"] and again["batch"] is None
@@ -71,7 +71,7 @@ def test_what_changes_nothing_is_no_new_version(street):  # noqa: F811
     assert turn(valve="VAB", live="unknown")["live_status"] == "unknown"
 
 
-def test_only_those_who_may_write_valves_do(street):  # noqa: F811
+def test_only_those_who_may_write_valves_do(street):
     for role in ("planner", "anonymous", "gas"):
         with pytest.raises(AccessDenied):
             turn(role, valve="VAB", live="closed")
@@ -82,7 +82,7 @@ def test_only_those_who_may_write_valves_do(street):  # noqa: F811
     assert (row["user"], row["role"], row["action"], row["detail"]["changed"]) == ("li", "water", "edit", ["VAB"])
 
 
-def test_wrong_reports_are_named_and_change_nothing(street):  # noqa: F811
+def test_wrong_reports_are_named_and_change_nothing(street):
     for inputs in ({}, {"live": "ajar"}, {"live": "open", "at": "2999-01-01T00:00:00+08:00"}):
         with pytest.raises(InputError):
             turn(valve="VAB", **inputs)
@@ -93,7 +93,7 @@ def test_wrong_reports_are_named_and_change_nothing(street):  # noqa: F811
     assert burst(pipe="SA")["valves"]["optional"] == ["VAB"]
 
 
-def test_telemetry_the_newest_state_of_a_valve_counts(street, tmp_path):  # noqa: F811
+def test_telemetry_the_newest_state_of_a_valve_counts(street, tmp_path):
     file = tmp_path / "scada.csv"
     run = CliRunner()
 

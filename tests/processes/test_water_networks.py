@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from test_burst import street  # noqa: F401
 
 from gis.db.store import Store
 from gis.errors import AccessDenied
@@ -12,7 +11,7 @@ from gis.processes import processes
 PROCESS = processes()["water-networks"]
 
 
-def test_networks_are_told_with_size_and_place(street):  # noqa: F811
+def test_networks_are_told_with_size_and_place(street):
     with Store("water") as store:
         found, again = (PROCESS.run(store, PROCESS.inputs()) for _ in range(2))
         pipes = store.frame("water_pipe", ["network"], geometry=True)
@@ -23,6 +22,6 @@ def test_networks_are_told_with_size_and_place(street):  # noqa: F811
         assert row["pipes"] == len(own) and row["bbox"] == pytest.approx(own.total_bounds.tolist(), abs=1e-6)
 
 
-def test_visitor_is_not_told_of_networks(street):  # noqa: F811
+def test_visitor_is_not_told_of_networks(street):
     with Store("anonymous") as store, pytest.raises(AccessDenied):
         PROCESS.run(store, PROCESS.inputs())

@@ -6,7 +6,7 @@ import json
 import geopandas
 import pytest
 import shapely
-from test_burst import burst, street  # noqa: F401
+from test_burst import burst
 from typer.testing import CliRunner
 
 from gis.access.audit import entries
@@ -75,7 +75,7 @@ def test_two_works_at_the_same_time_are_seen_as_one(ring):
     assert show(first)["conflicts"] == []
 
 
-def test_a_work_shuts_its_valves_and_opens_them_again(street):  # noqa: F811
+def test_a_work_shuts_its_valves_and_opens_them_again(street):
     work = add(pipe="AB")
     begun = change("start", work=work)
     assert begun["closed"] == ["VAB"] and begun["may_open"] == ["VAB"]
@@ -89,7 +89,7 @@ def test_a_work_shuts_its_valves_and_opens_them_again(street):  # noqa: F811
     ]  # fmt: skip
 
 
-def test_a_shared_valve_stays_shut_until_the_last_work_has_ended(street):  # noqa: F811
+def test_a_shared_valve_stays_shut_until_the_last_work_has_ended(street):
     one, two = add(pipe="SA"), add(pipe="AB", stuck=["VAB"])
     change("start", work=one)
     assert change("start", work=two)["closed"] == [], "it is shut already, and held twice"
@@ -99,7 +99,7 @@ def test_a_shared_valve_stays_shut_until_the_last_work_has_ended(street):  # noq
     assert change("cancel", work=two)["opened"] == ["VSA"]
 
 
-def test_states_follow_one_another_only_as_they_may(street):  # noqa: F811
+def test_states_follow_one_another_only_as_they_may(street):
     work = add(pipe="AB")
     with pytest.raises(InputError, match="planned"):
         change("finish", work=work)
@@ -151,7 +151,7 @@ def test_what_has_vanished_since_is_named_and_can_still_be_ended(ring):
     assert codes(show(second))["WK03"] == ["NO"]
 
 
-def test_a_burst_becomes_a_work_in_one_step(street):  # noqa: F811
+def test_a_burst_becomes_a_work_in_one_step(street):
     begun = change("emergency", pipe="AB", hours=3)
     work = begun["work"]
     assert work["state"] == "in_progress" and work["kind"] == "emergency" and work["title"] == "抢修 AB" and begun["closed"] == ["VAB"]
@@ -164,7 +164,7 @@ def test_a_burst_becomes_a_work_in_one_step(street):  # noqa: F811
         change("emergency", pipe="AB", node="A")
 
 
-def test_a_service_line_is_shut_at_its_curb_stop_or_on_the_main(street):  # noqa: F811
+def test_a_service_line_is_shut_at_its_curb_stop_or_on_the_main(street):
     work, main = add(connection="c1"), add(pipe="AB")
     alone = show(work, features=True)
     assert alone["plan"]["valves"]["close"] == ["k1"] and alone["plan"]["affected"]["customers"] == 24
@@ -176,7 +176,7 @@ def test_a_service_line_is_shut_at_its_curb_stop_or_on_the_main(street):  # noqa
     assert change("finish", work=work)["opened"] == ["VAB"]
 
 
-def test_a_valve_that_does_not_turn_is_found_while_the_work_lasts(street):  # noqa: F811
+def test_a_valve_that_does_not_turn_is_found_while_the_work_lasts(street):
     work = change("emergency", pipe="AB")["work"]["id"]
     changed = change("change", work=work, stuck=["VAB"], note="阀杆断裂")
     assert changed["closed"] == ["VSA"] and changed["may_open"] == ["VSA"]
@@ -189,7 +189,7 @@ def test_a_valve_that_does_not_turn_is_found_while_the_work_lasts(street):  # no
     assert burst(pipe="SA")["valves"]["stuck"] == []
 
 
-def test_times_change_and_every_change_is_kept(street):  # noqa: F811
+def test_times_change_and_every_change_is_kept(street):
     work = add(pipe="AB", reason="老化")
     before = dt.datetime.now(dt.UTC)
     later = change("change", work=work, ends=NOON + dt.timedelta(hours=9), title="换阀")
@@ -213,7 +213,7 @@ def test_times_change_and_every_change_is_kept(street):  # noqa: F811
             change("change", work=work, **wrong)
 
 
-def test_the_last_step_is_taken_back_with_its_valves(street):  # noqa: F811
+def test_the_last_step_is_taken_back_with_its_valves(street):
     work = add(pipe="AB")
     with pytest.raises(InputError, match="no step"):
         change("undo", work=work)
@@ -244,7 +244,7 @@ def test_who_loses_water_by_a_combination_is_named(ring):
     assert [(c["connection"], c["name"], c["customers"]) for c in clash["extra"]["customer_list"]] == [("h", "人民医院", 9)]
 
 
-def test_who_may_read_and_who_may_write(street):  # noqa: F811
+def test_who_may_read_and_who_may_write(street):
     work = add(pipe="AB")
     for role in ("planner", "anonymous", "drainage"):
         with pytest.raises(AccessDenied):
@@ -257,7 +257,7 @@ def test_who_may_read_and_who_may_write(street):  # noqa: F811
     assert entries(layer="water_valve")[0]["detail"]["source"] == f"work {work}"
 
 
-def test_wrong_works_are_refused(street):  # noqa: F811
+def test_wrong_works_are_refused(street):
     later, before = NOON + dt.timedelta(hours=1), NOON - dt.timedelta(hours=1)
     for inputs in ({}, {"pipe": "AB", "node": "A"}, {"pipe": "AB", "title": " "}, {"pipe": "AB", "ends": before}):
         with pytest.raises(InputError):
@@ -270,7 +270,7 @@ def test_wrong_works_are_refused(street):  # noqa: F811
         change("start")
 
 
-def test_the_command(street, tmp_path):  # noqa: F811
+def test_the_command(street, tmp_path):
     run = CliRunner()
 
     def onemap(*arguments):
