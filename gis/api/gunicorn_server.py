@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import mmap
 import sys
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,7 +14,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from gis.access import audit, limits
-from gis.api import envelope, logs, threads, watch
+from gis.api import envelope, logs, threads, warm, watch
 from gis.db import connection
 from gis.errors import OneMapError
 from gis.settings import settings
@@ -20,6 +22,9 @@ from gis.settings import settings
 log = logging.getLogger("onemap.server")
 DRAIN_S = 5
 """Beyond the longest statement: how long requests in flight may take after the server was told to stop or to reload."""
+
+READY_S = 10
+"""How long new processes may take to be ready at a reload, before those of before are ended all the same."""
 
 SWITCH_S = 0.002
 """After which a thread that computes lets another on. With Python's five milliseconds who has heard from the database waits behind each of
@@ -57,6 +62,7 @@ class Server(BaseApplication):
             "child_exit": _forget_figures,
             "pre_fork": _count_worker,
             "post_fork": _begin_worker,
+            "post_worker_init": _warm_worker,
             "worker_tmp_dir": None,
             "control_socket_disable": True,
         }
@@ -90,6 +96,7 @@ class Server(BaseApplication):
         from gis.api.app import create_app
 
         app = create_app()
+        warm.parent(app.extensions["onemap_api"])
         limits.prepare(settings().workers)
         gc.collect()
         gc.freeze()  # what is there now stays: no worker looks through it again, and its pages stay shared
@@ -110,7 +117,11 @@ class Master(Arbiter):
     """gunicorn's master process, which also keeps what runs beside the web processes."""
 
     def manage_workers(self) -> None:
-        """About every second, and whenever a process ended."""
+        """About every second, and whenever a process ended. After a reload those of before go when the new ones take callers."""
+        until = time.monotonic() + READY_S
+        while len(self.WORKERS) > self.num_workers and time.monotonic() < until and not all(w.is_ready[0] for w in self.WORKERS.values()):
+            self.reap_workers()
+            time.sleep(0.02)
         super().manage_workers()
         if self.app.beside is not None:
             self.app.beside.keep()
@@ -119,6 +130,7 @@ class Master(Arbiter):
 def _count_worker(server, worker) -> None:
     """A row for a worker to count his callers in."""
     worker.row_of_limits = limits.free_row()
+    worker.is_ready = mmap.mmap(-1, 1)  # shared with the process that is forked now
 
 
 def _begin_worker(server, worker) -> None:
@@ -128,6 +140,12 @@ def _begin_worker(server, worker) -> None:
     limits.take_row(worker.row_of_limits)
     audit.renew()
     envelope.begin_worker()
+
+
+def _warm_worker(worker) -> None:
+    """Before it takes callers; then those of before may go."""
+    warm.process()
+    worker.is_ready[0] = 1
 
 
 def _forget_figures(server, worker) -> None:

@@ -77,6 +77,8 @@ class Answer(wsgi.Response):
                 return None
             value = value.strip(" \t")
             if name == "Content-Length":
+                if length is not None:
+                    return None
                 length = value
             lines.append(f"{name}: {value}\r\n")
         if (length is not None or body) if status[:3] in _EMPTY else length != str(len(body)):

@@ -22,7 +22,7 @@ from gunicorn import util
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from gis.api import unreadable, warm, watch
+from gis.api import unreadable, watch
 from gis.api.heads import LONGEST, Connection
 from gis.api.sending import Answer
 
@@ -66,7 +66,6 @@ class Threads(ThreadWorker):
 
     def run(self) -> None:
         """Serve until told to stop."""
-        warm.warm(self.cfg.threads)
         threads = [threading.Thread(target=self._serve, name=f"serve-{number}", daemon=True) for number in range(self.cfg.threads)]
         for thread in threads:
             thread.start()

@@ -153,6 +153,7 @@ BODIES = st.sampled_from([b"", b"four", b"x" * 300_000])
 @given(STATUS, HEADERS, BODIES, st.booleans(), st.booleans(), st.integers(0, 2))
 @example("304 NOT MODIFIED", [("ETag", '"x"')], b"", False, True, 0)
 @example("200 OK", [("Link", "a\r\nSet-Cookie: b")], b"four", False, False, 1)
+@example("200 OK", [("Content-Length", "a")], b"four", False, False, 1)
 @example("200 OK", [("Connection", "close")], b"four", False, False, 1)
 def test_an_answer_in_one_piece_is_the_one_that_gunicorn_writes(status, headers, body, closes, forced, sized):
     if sized:
