@@ -68,14 +68,14 @@ def test_what_is_not_there_is_not_invented(town, text):
     assert all(row["level"] == "road" for row in answer["results"])
 
 
-@pytest.mark.parametrize("text", ["", " ", "\u3000\n", "。。。", "街" * 10_000, "\0"])
+@pytest.mark.parametrize("text", ["", " ", "\u3000\n", "。。。", "街" * 10_000, "\1"])
 def test_no_address_is_refused(town, text):
     with pytest.raises(InputError):
         ask(text)
 
 
 def test_control_characters_do_no_harm(town):
-    assert ask("府前街\0 3\u200b号")["results"][0]["address_id"] == "E1"
+    assert ask("府前街\1 3\u200b号")["results"][0]["address_id"] == "E1"
 
 
 def test_many_at_once_in_their_order(town):
