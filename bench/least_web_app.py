@@ -1,6 +1,7 @@
 """The least web app: Starlette hands on what PostgreSQL wrote. No links, no roles, no checks: the limit that no API can pass.
 
-`uvicorn bench.least_web_app:app` with the database in BENCH_DSN and the columns of its table in BENCH_COLUMNS.
+`uvicorn bench.least_web_app:app` with the database in BENCH_DSN, the columns of its table in BENCH_COLUMNS and, where it is
+another than that of the addresses, its name in BENCH_TABLE (which then gives tiles only).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 COLUMNS = tuple(os.environ["BENCH_COLUMNS"].split(","))
+TABLE = os.environ.get("BENCH_TABLE", "address84")
 _FEATURE = (
     "json_build_object('type', 'Feature', 'id', address_id, 'geometry', ST_AsGeoJSON(geom, 7, 0)::json, 'properties', "
     f"json_build_object({', '.join(f"'{name}', {name}" for name in COLUMNS)}))"
@@ -31,8 +33,8 @@ BOX = _page("SELECT * FROM address84 WHERE geom && ST_MakeEnvelope($1, $2, $3, $
 ROAD = _page("SELECT * FROM address84 WHERE road = $1 LIMIT $2")
 ITEM = f"SELECT {_FEATURE}::text FROM address84 WHERE address_id = $1"
 TILE = (
-    f"SELECT ST_AsMVT(t, 'address') FROM (SELECT {', '.join(COLUMNS)}, ST_AsMVTGeom(ST_Transform(geom, 3857), "
-    "ST_TileEnvelope($1, $2, $3)) AS geom FROM address84 WHERE geom && ST_Transform(ST_TileEnvelope($1, $2, $3), 4326)) AS t"
+    f"SELECT ST_AsMVT(t, '{TABLE}') FROM (SELECT {', '.join(COLUMNS)}, ST_AsMVTGeom(ST_Transform(geom, 3857), "
+    f"ST_TileEnvelope($1, $2, $3)) AS geom FROM {TABLE} WHERE geom && ST_Transform(ST_TileEnvelope($1, $2, $3), 4326)) AS t"
 )
 
 

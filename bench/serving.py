@@ -87,12 +87,6 @@ def table(size: int) -> Iterator[str]:
         _administrate("DROP DATABASE IF EXISTS {} WITH (FORCE)")
 
 
-def publish_nothing_new() -> None:
-    """A new data version of the same addresses: what was kept of the one before is asked for no more."""
-    with connection.owner() as link, link.cursor() as cursor:
-        cursor.execute(_PUBLISHED)
-
-
 def _administrate(*statements: str) -> None:
     link = psycopg2.connect(**cluster.parameters("postgres"))
     try:
@@ -175,7 +169,7 @@ def bare(dsn: str) -> Iterator[Server]:
         return
     command = [str(folder / "uvicorn"), "bench.least_web_app:app", "--port", "{port}", "--workers", str(WORKERS), "--no-access-log"]
     columns = ",".join(read.catalog().layer("address").columns)
-    env = {"BENCH_DSN": _uri(dsn), "BENCH_COLUMNS": columns, "PYTHONPATH": str(ROOT)}
+    env = {"BENCH_DSN": uri(dsn), "BENCH_COLUMNS": columns, "PYTHONPATH": str(ROOT)}
     with running("least_web_app", command, "/items?limit=1", env) as server:
         yield server
 
@@ -235,7 +229,7 @@ def tipg(dsn: str) -> Iterator[Server]:
         yield Server("tipg", None, why)
         return
     command = [str(folder / "uvicorn"), "tipg.main:app", "--port", "{port}", "--workers", str(WORKERS), "--no-access-log"]
-    env = {"DATABASE_URL": _uri(dsn), "TIPG_DB_SCHEMAS": '["public"]'}
+    env = {"DATABASE_URL": uri(dsn), "TIPG_DB_SCHEMAS": '["public"]'}
     with running("tipg", command, "/collections/public.address84/items?limit=1&f=geojson", env) as server:
         yield server
 
@@ -247,6 +241,7 @@ def address_of(dsn: str) -> dict:
     return {name: parts[name] for name in ("dbname", "user", "password")} | last
 
 
-def _uri(dsn: str) -> str:
+def uri(dsn: str) -> str:
+    """The DSN as drivers write it that take addresses only."""
     at = address_of(dsn)
     return f"postgresql://{at['user']}:{at['password']}@{at['host']}:{at['port']}/{at['dbname']}"

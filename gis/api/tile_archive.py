@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 
 from pmtiles.tile import Compression, TileType, zxy_to_tileid
@@ -15,13 +18,16 @@ from pmtiles.writer import Writer
 from gis.access import audit, rights
 from gis.access.identity import Identity, caller
 from gis.access.roles import is_restricted
-from gis.api import tile_grid, tile_sets, tiles
+from gis.api import select, tile_grid, tile_sets, tile_sql, tiles
 from gis.catalog.model import Layer
 from gis.catalog.read import catalog
+from gis.db.connection import fetch
 from gis.db.versions import newest
 from gis.errors import InputError, NotFound
+from gis.settings import settings
 
 GRID = "WebMercatorQuad"
+MOST_AT_ONCE = 8
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -91,16 +97,63 @@ def export(
     return {"layers": [layer.id for layer in layers], **counted, "bytes": out.stat().st_size, "role": role}
 
 
+class Ground:
+    """Where there is anything of a layer, as the caller sees it: asked of the index at a few zooms, so that the many tiles of a county in
+    which a layer has nothing are not drawn one by one."""
+
+    ASKED_AT = (11, 13, 15)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, int, int], bool] = {}
+
+    def holds(self, layer: Layer, z: int, x: int, y: int) -> bool:
+        """Whether there may be something of the layer in a tile; the buffer of a tile lies within that of each tile above it."""
+        for above in self.ASKED_AT:
+            if above > z:
+                break
+            place = (layer.id, above, x >> (z - above), y >> (z - above))
+            if place not in self._known:
+                self._known[place] = self._asked(layer, *place[1:])
+            if not self._known[place]:
+                return False
+        return True
+
+    def _asked(self, layer: Layer, z: int, x: int, y: int) -> bool:
+        statement, who = select.Statement(), caller.get()
+        query = tile_sql.anything(select.Wanted(layer, {}), tile_grid.tile(GRID, z, y, x), statement)
+        return fetch(who.role, who.user, query, statement.parameters)[0][0]
+
+
+def _drawn(layers: tuple[Layer, ...], ground: Ground, z: int, x: int, y: int) -> tuple[bytes, str]:
+    """A tile as it stands in the archive, and how it is generalised; b"" where there is nothing."""
+    inside = tuple(la for la in layers if la.tiles.min_zoom <= z <= la.tiles.max_zoom and ground.holds(la, z, x, y))
+    if not inside:
+        return b"", ""
+    answer = tile_sets.tile(inside, GRID, z, y, x, audited=False)
+    return gzip.compress(answer.body, 9, mtime=0) if answer.body else b"", answer.how
+
+
+def _in_order(layers: tuple[Layer, ...], wanted: list[tuple[int, int, int]]) -> Iterator[tuple[tuple[int, int, int], bytes, str]]:
+    """(place, tile, how) of all that are wanted, in their order; as many at a time as there are processors, each with a connection."""
+    ground, at_once = Ground(), max(1, min(os.cpu_count() or 1, settings().pool_size, MOST_AT_ONCE))
+    with ThreadPoolExecutor(at_once, thread_name_prefix="tiles") as threads:
+        waiting: deque = deque()
+        for place in wanted:
+            waiting.append((place, threads.submit(copy_context().run, _drawn, layers, ground, *place)))
+            if len(waiting) > 8 * at_once:
+                done, future = waiting.popleft()
+                yield done, *future.result()
+        for done, future in waiting:
+            yield done, *future.result()
+
+
 def _written(writer: Writer, layers: tuple[Layer, ...], wanted: list[tuple[int, int, int]], role: str, progress: Progress) -> dict:
     tiles, generalised, zooms = 0, 0, []
-    for i, (z, x, y) in enumerate(wanted):
-        inside = tuple(layer for layer in layers if layer.tiles.min_zoom <= z <= layer.tiles.max_zoom)
-        if inside:
-            answer = tile_sets.tile(inside, GRID, z, y, x, audited=False)
-            if answer.body:
-                writer.write_tile(zxy_to_tileid(z, x, y), gzip.compress(answer.body, 9, mtime=0))
-                tiles, generalised = tiles + 1, generalised + bool(answer.how)
-                zooms.append(z)
+    for i, (place, body, how) in enumerate(_in_order(layers, wanted)):
+        if body:
+            writer.write_tile(zxy_to_tileid(*place), body)
+            tiles, generalised = tiles + 1, generalised + bool(how)
+            zooms.append(place[0])
         progress("tiles", i + 1, len(wanted))
     if not tiles:
         raise InputError("there is nothing in these layers at these zooms", where="layers")

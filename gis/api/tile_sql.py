@@ -168,6 +168,12 @@ def merged(wanted: select.Wanted, place: tile_grid.Tile, statement: select.State
     )
 
 
+def anything(wanted: select.Wanted, place: tile_grid.Tile, statement: select.Statement) -> sql.Composable:
+    """Whether there is a row at all whose box meets the tile or its buffer."""
+    relation, where = select.relation(wanted.layer, wanted.as_of), _where(wanted, place.reach, statement)
+    return sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(relation, where)
+
+
 def has_label_points(layer: Layer, z: int) -> bool:
     """Whether a tile of this zoom carries the layer `<layer>_label`: one point for the text of each area. Written into the areas
     themselves a text would come again in every tile that they reach into."""

@@ -35,6 +35,9 @@ def test_the_file_holds_the_tiles_that_the_role_is_served(as_role, tmp_path):
         for (z, x, y), body in stored.items():
             served = planner.get(f"/tiles/WebMercatorQuad/{z}/{y}/{x}?collections={','.join(made['layers'])}")
             assert gzip.decompress(body) == served.data, "the same bytes as served"
+        for z, x, y in set(tile_archive.places(tile_archive.layers_for("anonymous", ["road"]), 12, 12)) - stored.keys():
+            path = f"/tiles/WebMercatorQuad/{z}/{y}/{x}?collections={','.join(made['layers'])}"
+            assert planner.get(path).status_code == 204, "what is not in the file is nowhere"
         assert "water_pipe" in set().union(*(decoded(gzip.decompress(body)) for body in stored.values()))
     public = tmp_path / "public.pmtiles"
     tile_archive.export(public, ["road"], role="anonymous", first=11, last=11)
