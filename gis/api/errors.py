@@ -9,7 +9,7 @@ from pygeoapi.error import GenericError
 from pygeoapi.process.base import JobNotFoundError, UnknownProcessError
 from werkzeug.exceptions import HTTPException
 
-from gis.api import pages
+from gis.api import pages, wording
 from gis.api.serialize import json_bytes
 from gis.errors import NotFound, OneMapError, Throttled
 
@@ -104,8 +104,10 @@ def problem(
         "requestId": g.get("request_id", ""),
     }
     body |= {name: value for name, value in (("where", where), ("remedy", remedy)) if value} | (more or {})
+    language = pages.language_of(request.args.get("lang") or request.accept_languages.best_match(("zh", "en"), "zh"))
+    if language == "zh" and request.accept_languages and (said := wording.sentence(body["detail"], language)) != body["detail"]:
+        body["said"] = "。".join(filter(None, (said, wording.sentence(remedy, language))))
     if wants_page():
-        language = pages.language_of(request.args.get("lang") or request.accept_languages.best_match(("zh", "en"), "zh"))
         site = g.get("site") or {"identification": {"title": "One Map"}}
         content = pages.render("exception.html", language, site=site, base_url=g.get("base_url", ""), data=body | {"links": []})
         response = Response(content, status, mimetype="text/html")

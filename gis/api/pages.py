@@ -55,8 +55,10 @@ def _shown(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "✓" if value else "✗"
+    if isinstance(value, dict):
+        return "、".join(f"{name} {_shown(one)}" for name, one in value.items())
     if isinstance(value, (list, tuple)):
-        return "、".join(map(str, value))
+        return "、".join(map(_shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -200,10 +202,12 @@ def _environment(language: str) -> Environment:
     environment.filters |= {
         "shown": _shown,
         "moment": _moment,
+        "field": lambda name: phrases(language).get(f"field {name}", name),
         "as_value": _as_value,
         "by_tag": by_tag,
         "said": lambda text: wording.sentence(str(text), language),
         "side": lambda text: wording.side(str(text), language),
+        "shape": lambda schema: {name: part for name, part in schema.items() if name not in ("title", "description")},
         "json": lambda value: json_bytes(value, pretty=True).decode(),
     }
     return environment

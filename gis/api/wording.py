@@ -46,7 +46,16 @@ def sentence(text: str, language: str) -> str:
         if found := pattern.fullmatch(text):
             values = {name[1:]: sentence(value, language) for name, value in found.groupdict().items()}
             return re.sub(r"\{(\d)\}", lambda place, values=values: values[place[1]], said)
-    return text
+    return _of_two(text, language) or text
+
+
+def _of_two(text: str, language: str) -> str:
+    """What was wrong and what to do about it, where they are told in one; empty where that is not so."""
+    for gap in re.finditer(r"\.? (?=[A-Z])", text):
+        wrong, remedy = text[: gap.start()], text[gap.end() :]
+        if (first := sentence(wrong, language)) != wrong and (second := sentence(remedy, language)) != remedy:
+            return f"{first}。{second}"
+    return ""
 
 
 def side(text: str, language: str) -> str:

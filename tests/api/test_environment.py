@@ -113,6 +113,9 @@ def test_other_forms_hold_the_same(observed, water):
     first = next(one for one in listed["features"] if one["id"] == "P1")
     assert first["properties"]["latest"]["pressure"] == {"value": 191.0, "unit": "MPa", "at": "2024-05-02T15:45:00Z", "quality": "good"}
     assert first["properties"]["name"] == "P1号" and first["properties"]["parameter-name"] == ["pressure", "temperature"]
+    page = get(water, "/locations?limit=1&f=html&lang=zh&parameter-name=pressure")
+    assert "P1号" in page.text and "压力 191 MPa" in page.text and "2024-05-02 23:45" in page.text and "offset=1" in page.text
+    assert "日平均" in get(water, "/locations/P1?f=html&lang=zh").text
     page = get(water, "/locations?limit=1&parameter-name=pressure&bbox=116,31,118,33").json
     following = page["links"][-1]
     assert following["rel"] == "next" and "parameter-name=pressure" in following["href"] and "bbox=116,31,118,33" in following["href"]

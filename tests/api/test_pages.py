@@ -13,7 +13,7 @@ from psycopg2 import sql
 
 from gis import processes
 from gis.access.identity import Identity, caller
-from gis.api import examples
+from gis.api import examples, wording
 from gis.catalog.read import catalog
 from gis.db.connection import owner
 
@@ -176,3 +176,53 @@ def test_what_has_no_page_of_its_own_has_one_all_the_same(anyone):
         assert page.status_code == 200 and page.mimetype == "text/html" and page.text.count("<h1") == 1 and not scripts(page.text), path
         assert anyone.get(path).mimetype == "application/json"
     assert "<iframe" not in anyone.get("/collections/catalogue?f=html").text
+
+
+def test_a_chinese_page_is_chinese_in_its_forms_and_mistakes(anyone, as_role):
+    page = as_role("admin").get("/processes/pipe-burst?f=html&lang=zh").text
+    assert "关不动的阀门" in page and "爆管的管段编号" in page and "The id of" not in page
+    page = anyone.get("/processes/geocode?f=html&lang=en").text
+    assert "An address or the name of a place" in page and "地址或地名" not in page
+    page = anyone.get("/collections/road/items?f=html&lang=zh&filter=nme=1").text
+    assert "图层 road 没有字段 &#39;nme&#39;" in page and "可用的字段" in page
+    asked = {"headers": {"Accept": "application/json", "Accept-Language": "zh-CN"}}
+    assert anyone.get("/collections/road/items?limit=x", **asked).json["said"] == "limit 应为整数"
+    assert "said" not in anyone.get("/collections/road/items?limit=x").json
+    assert wording.sentence("the password is too weak: the name is in it", "zh") == "密码太弱：含有用户名"
+    assert wording.sentence("no such thing was ever said", "zh") == "no such thing was ever said"
+    assert wording.side("grid 按网格 / By grid cell", "zh") == "grid 按网格" and wording.side("阀门 Valve", "en") == "Valve"
+
+
+def test_links_of_pages_lead_somewhere(anyone):
+    """Those to the same kind of thing but once: what holds for a layer's schema holds for the next layer's."""
+    asked, wrong = set(), {}
+    for path in (
+        "/",
+        "/collections/road",
+        "/collections/road/tiles",
+        "/collections/catalogue",
+        "/processes",
+        "/processes/geocode",
+        "/groups",
+        "/tiles",
+    ):
+        page = anyone.get(f"{path}?f=html&lang=zh").text
+        for address in map(unescape, re.findall(r'<a[^>]* href="(http://localhost[^"]*)"', page)):
+            if (kind := re.sub(r"(collections|groups|processes)/[a-z_-]+", r"\1/x", address)) in asked or "/account" in address:
+                continue
+            asked.add(kind)
+            answer = anyone.get(address.removeprefix("http://localhost"), headers={"Accept": "text/html"}, buffered=True)
+            if answer.status_code not in (200, 204, 301) and "/map/" not in address:
+                wrong[address] = (path, answer.status_code)
+    assert not wrong and len(asked) > 40
+
+
+def test_who_one_is_and_what_a_thing_was_have_pages(anyone, as_role):
+    assert anyone.get("/account?f=html").status_code == 401
+    page = as_role("admin").get("/account?f=html&lang=zh")
+    assert page.status_code == 200 and "管理员" in page.text and "/account/password" in page.text and not scripts(page.text)
+    put("road", {"road_id": "R9", "class": "trunk", "name": ATTACKS[0]})
+    page = anyone.get("/collections/road/items/R9?history=true&f=html&lang=zh")
+    assert page.status_code == 200 and "变更历史" in page.text and "首次入库" in page.text and not scripts(page.text)
+    form = anyone.get(f"/account/password?user={quote(ATTACKS[0])}")
+    assert "&lt;script&gt;" in form.text and not scripts(form.text)

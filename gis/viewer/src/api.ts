@@ -29,6 +29,8 @@ interface ErrorBody {
   detail?: string;
   remedy?: string;
   description?: string;
+  /** The same in Chinese, where it was asked for and somebody has put it so. */
+  said?: string;
 }
 
 let role = "anonymous";
@@ -50,9 +52,9 @@ export function logInAgain(): Promise<boolean> {
   return logIn();
 }
 
-/** What the platform says in English, for mistakes that have no words of their own here. */
+/** What the platform says itself, for mistakes that have no words of their own here. */
 function sentence(body: ErrorBody): string {
-  return body.description ?? [body.detail, body.remedy].filter(Boolean).join(" ");
+  return (language() === "zh" && body.said) || (body.description ?? [body.detail, body.remedy].filter(Boolean).join(" "));
 }
 
 async function failure(response: Response): Promise<RequestError> {
