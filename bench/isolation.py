@@ -195,8 +195,18 @@ def _labelled(size: dict, net: Network, peer_s: float | None) -> float:
     small, missing = net.n_pipes <= 300_000, [p for p in ("networkx", "igraph") if not is_installed(p)]
     nx_s = networkx_s(net) if small and "networkx" not in missing else None
     ig_s = igraph_s(net) if "igraph" not in missing else None
-    figure(**size, figure="segments beside the peers", ours_s=label, wntr_s=peer_s, to_wntr=ratio(label, peer_s), networkx_s=nx_s,
-           to_networkx=ratio(label, nx_s), igraph_s=ig_s, to_igraph=ratio(label, ig_s), not_installed=missing)
+    figure(
+        **size,
+        figure="segments beside the peers",
+        ours_s=label,
+        wntr_s=peer_s,
+        to_wntr=ratio(label, peer_s),
+        networkx_s=nx_s,
+        to_networkx=ratio(label, nx_s),
+        igraph_s=ig_s,
+        to_igraph=ratio(label, ig_s),
+        not_installed=missing,
+    )
     return call
 
 
@@ -216,8 +226,13 @@ def _one_burst(size: dict, engine: Engine, linear_s: float) -> None:
         dry = np.concatenate((found.region, found.lost))
         beyond.append(taken[-1] - 1e-6 * (len(dry) + int(np.diff(part.pipe_at)[dry].sum())))
     values = {"median_ms": np.median(taken), "p99_ms": np.percentile(taken, 99), "p99_beyond_size_ms": np.percentile(beyond, 99)}
-    figure(**size, figure="one burst", **{k: float(v) * 1e3 for k, v in values.items()}, linear_pass_ms=linear_s * 1e3,
-           median_to_linear_pass=float(np.median(taken)) / linear_s)
+    figure(
+        **size,
+        figure="one burst",
+        **{k: float(v) * 1e3 for k, v in values.items()},
+        linear_pass_ms=linear_s * 1e3,
+        median_to_linear_pass=float(np.median(taken)) / linear_s,
+    )
 
 
 def epanet(path: Path, isolation: tuple[str, ...], share: float) -> None:

@@ -233,8 +233,15 @@ def _peers(size: int) -> None:
         cursor.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'pgrouting'")
         there = cursor.fetchone()[0] > 0
         routing = _routing_ms(cursor) if there else None
-    figure(figure="one burst from the database", pipes=size, ours_with_customers_ms=ours, ours_isolation_ms=answer,
-           recursive_segment_only_ms=recursive, to_recursive=answer / recursive, not_installed=[] if there else ["pgrouting"])
+    figure(
+        figure="one burst from the database",
+        pipes=size,
+        ours_with_customers_ms=ours,
+        ours_isolation_ms=answer,
+        recursive_segment_only_ms=recursive,
+        to_recursive=answer / recursive,
+        not_installed=[] if there else ["pgrouting"],
+    )
     labelled = _median_ms(lambda _: labels(engine.network).of_span, pipes[:9])
     figure(figure="segments beside pgRouting", pipes=size, ours_ms=labelled, pgrouting_ms=routing,
            to_pgrouting=labelled / routing if routing else None, not_installed=[] if there else ["pgrouting"])  # fmt: skip

@@ -177,9 +177,7 @@ def _split(lines, stops, tolerance) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]
     cuts = pd.DataFrame({"line": stops["line"].to_numpy()[inner], "at": at[inner]}).sort_values(["line", "at"])
     fresh = (cuts["line"].diff() != 0) | (cuts["at"].diff() > tolerance)
     cuts = cuts[fresh.to_numpy()]
-    cut_xyz = shapely.get_coordinates(
-        shapely.line_interpolate_point(geometry[cuts["line"]], cuts["at"].to_numpy()), include_z=True
-    )
+    cut_xyz = shapely.get_coordinates(shapely.line_interpolate_point(geometry[cuts["line"]], cuts["at"].to_numpy()), include_z=True)
     xyz, pipe = shapely.get_coordinates(geometry, include_z=True, return_index=True)
     step = np.hypot(*np.diff(xyz[:, :2], axis=0, prepend=xyz[:1, :2]).T)
     start = np.r_[True, pipe[1:] != pipe[:-1]]
@@ -218,9 +216,7 @@ def _with_nodes(pieces, tolerance) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
     xy = np.vstack([shapely.get_coordinates(shapely.get_point(geometry, i)) for i in (0, -1)])
     pair = cKDTree(xy).query_pairs(tolerance, output_type="ndarray")
     n = len(xy)
-    _, label = connected_components(
-        coo_matrix((np.ones(len(pair)), (pair[:, 0], pair[:, 1])), shape=(n, n)), directed=False
-    )
+    _, label = connected_components(coo_matrix((np.ones(len(pair)), (pair[:, 0], pair[:, 1])), shape=(n, n)), directed=False)
     _, first, label = np.unique(label, return_index=True, return_inverse=True)
     ids = np.array([f"N{i + 1}" for i in range(len(first))], dtype=object)
     half = n // 2
@@ -231,9 +227,7 @@ def _with_nodes(pieces, tolerance) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
     )
     pieces["length_m"] = pieces.length.round(3)
     m = len(first)
-    _, part = connected_components(
-        coo_matrix((np.ones(half), (label[:half], label[half:])), shape=(m, m)), directed=False
-    )
+    _, part = connected_components(coo_matrix((np.ones(half), (label[:half], label[half:])), shape=(m, m)), directed=False)
     nodes = gpd.GeoDataFrame(
         {"node_id": ids, "degree": np.bincount(label, minlength=m), "part": part},
         geometry=shapely.points(xy[first]),
@@ -274,11 +268,7 @@ def _gaps(ends, owner, lines, tree, tolerance) -> gpd.GeoDataFrame:
     other = pipe != owner[end]
     end, pipe = end[other], pipe[other]
     distance = shapely.distance(ends[end], lines.geometry.to_numpy()[pipe])
-    frame = (
-        pd.DataFrame({"end": end, "line": pipe, "distance_m": distance})
-        .sort_values("distance_m")
-        .drop_duplicates("end")
-    )
+    frame = pd.DataFrame({"end": end, "line": pipe, "distance_m": distance}).sort_values("distance_m").drop_duplicates("end")
     frame = frame[frame.distance_m > tolerance]
     ids = lines.pipe_id.to_numpy()
     frame = frame.assign(
@@ -301,10 +291,7 @@ def _crossings(lines, tree, pieces, nodes) -> gpd.GeoDataFrame:
     point, index = point[is_point], index[is_point]
     if not len(point):
         return _findings([], crs=lines.crs)
-    away = (
-        cKDTree(shapely.get_coordinates(nodes.geometry.to_numpy())).query(shapely.get_coordinates(point))[0]
-        > 2 * TOUCH_M
-    )
+    away = cKDTree(shapely.get_coordinates(nodes.geometry.to_numpy())).query(shapely.get_coordinates(point))[0] > 2 * TOUCH_M
     a, b, point = a[index[away]], b[index[away]], point[away]
     ids = lines.pipe_id.to_numpy()
     return _findings(

@@ -59,9 +59,7 @@ class Consumers:
         key = connection_id.encode()
         at = int(np.searchsorted(self.connection_id, key)) if self.n_connections else 0
         if at >= self.n_connections or self.connection_id[at] != key:
-            raise NotOnNetwork(
-                f"there is no connection {connection_id[:80]!r} on this network", remedy="Check the id and the network"
-            )
+            raise NotOnNetwork(f"there is no connection {connection_id[:80]!r} on this network", remedy="Check the id and the network")
         return at
 
     def connections_of(self, pipes: np.ndarray) -> np.ndarray:

@@ -118,9 +118,7 @@ def compose(area, grid, building, unit=0) -> np.ndarray:
     or single values. Raises InputError naming the part and the item that does not fit its width.
     """
     widths = {"area": AREA, "grid": GRID, "building": BUILDING, "unit": UNIT}
-    parts = [
-        _digits_of(part, widths[name], name) for name, part in zip(widths, (area, grid, building, unit), strict=True)
-    ]
+    parts = [_digits_of(part, widths[name], name) for name, part in zip(widths, (area, grid, building, unit), strict=True)]
     size = np.broadcast_shapes(*((len(part),) for part in parts))[0]
     body = np.hstack([np.broadcast_to(part, (size, part.shape[1])) for part in parts])
     return _text_of(np.column_stack([body, _check_of(body)]))

@@ -133,14 +133,10 @@ class Engine:
         mark = np.zeros(self.segments.count, np.int8)
         mark[region], mark[dry] = _INSIDE, _LOST
         close, optional, closed, jammed = self._border(region, mark, stuck, burst_valve)
-        sources = np.sort(
-            self.segments.source[ranges(self.segments.source_at[region], self.segments.source_at[region + 1])]
-        )
+        sources = np.sort(self.segments.source[ranges(self.segments.source_at[region], self.segments.source_at[region + 1])])
         feeds = self._feeds(mark, stuck, dry, np.array([burst_valve]))
         beside = self._beside(region, dry, close)
-        return Isolation(
-            region, dry, beside, self._closing_order(close, mark), optional, closed, jammed, sources, feeds
-        )
+        return Isolation(region, dry, beside, self._closing_order(close, mark), optional, closed, jammed, sources, feeds)
 
     def lost(self, region: np.ndarray) -> np.ndarray:
         """The segments outside a region (sorted) that lose all water when it is taken out; sorted."""
@@ -212,9 +208,7 @@ class Engine:
     def _edges(self, segment: int) -> np.ndarray:
         return self.segments.half[self.segments.half_at[segment] : self.segments.half_at[segment + 1]]
 
-    def _border(
-        self, region: np.ndarray, mark: np.ndarray, stuck: frozenset[int], burst_valve: int
-    ) -> tuple[np.ndarray, ...]:
+    def _border(self, region: np.ndarray, mark: np.ndarray, stuck: frozenset[int], burst_valve: int) -> tuple[np.ndarray, ...]:
         """The valves with a side in R, sorted into to close, optional, already closed, and open but impossible to close."""
         part, states = self.segments, self.states
         edges = part.half[ranges(part.half_at[region], part.half_at[region + 1])]

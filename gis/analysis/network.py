@@ -124,9 +124,7 @@ class States:
 
 
 def _absent(kind: str, wanted: str) -> int:
-    raise NotOnNetwork(
-        f"there is no {kind} {wanted[:80]!r} on this network", remedy="Check the id and the name of the network"
-    )
+    raise NotOnNetwork(f"there is no {kind} {wanted[:80]!r} on this network", remedy="Check the id and the name of the network")
 
 
 def encoded(ids: Iterable[str] | pa.Array) -> np.ndarray:

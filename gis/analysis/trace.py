@@ -38,9 +38,7 @@ def trace(segments: Segments, states: States, start: np.ndarray, direction: str)
     return _reached(origin, target, segments.count, start, direction)
 
 
-def trace_gravity(
-    origin: np.ndarray, target: np.ndarray, count: int, direction: str, *, pipe: int = -1, node: int = -1
-) -> np.ndarray:
+def trace_gravity(origin: np.ndarray, target: np.ndarray, count: int, direction: str, *, pipe: int = -1, node: int = -1) -> np.ndarray:
     """The pipes of a gravity network up, down or connected to a pipe (itself included) or to a node; sorted indices.
 
     origin, target: upper and lower node of each pipe, indices below `count`.

@@ -17,9 +17,7 @@ from gis.db.store import Store
 from gis.errors import InputError
 
 Network = Annotated[str, typer.Option("--network", help="The network's name. 管网名称")]
-AsOf = Annotated[
-    str | None, typer.Option("--as-of", metavar="DATE", help="The network and states of that day, as known at its end.")
-]
+AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The network and states of that day, as known at its end.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Details = Annotated[bool, typer.Option("--details", help="With the addresses of the door-plates.")]
 
@@ -43,19 +41,13 @@ def burst(
     node: Annotated[str | None, typer.Option(help="The burst junction.")] = None,
     valve: Annotated[str | None, typer.Option(help="The burst valve.")] = None,
     connection: Annotated[str | None, typer.Option(help="The burst service connection.")] = None,
-    at: Annotated[
-        str | None, typer.Option(metavar="LON,LAT", help="A point on the map; the nearest pipe is taken.")
-    ] = None,
-    stuck: Annotated[
-        list[str] | None, typer.Option(help="A valve that does not turn; may be repeated. 二次关阀")
-    ] = None,
+    at: Annotated[str | None, typer.Option(metavar="LON,LAT", help="A point on the map; the nearest pipe is taken.")] = None,
+    stuck: Annotated[list[str] | None, typer.Option(help="A valve that does not turn; may be repeated. 二次关阀")] = None,
     as_of: AsOf = None,
     details: Details = False,
     failures: Annotated[bool, typer.Option("--failures", help="With what the failure of each valve would add (N-1).")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every pipe, one row each, into --out ATLAS.parquet.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Write the answer to FILE.geojson, .html or .pdf (or the atlas to .parquet).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the answer to FILE.geojson, .html or .pdf (or the atlas to .parquet).")] = None,
     json: Json = False,
 ) -> None:
     """Which valves to close after a burst, in order, and who loses water. 爆管分析。"""
@@ -89,9 +81,7 @@ def close(
     """What closing these valves cuts off. 关阀分析。"""
     from gis.processes import valve_closure
 
-    inputs = inputs_of(
-        valve_closure.ClosureInputs, {"network": network, "valves": valves, "as_of": day(as_of), "details": details}
-    )
+    inputs = inputs_of(valve_closure.ClosureInputs, {"network": network, "valves": valves, "as_of": day(as_of), "details": details})
     with Store("admin") as store:
         answer = valve_closure.run(store, inputs, _silent)
     emit(answer, json, table=lambda: _closure_table(answer))
@@ -147,9 +137,7 @@ def _burst_table(answer: dict) -> Table:
     """The answer for a person at the telephone."""
     valves, dry = answer["valves"], answer["affected"]
     element = ", ".join(f"{k} {v}" for k, v in answer["burst"].items() if k not in ("lon", "lat"))
-    isolated = (
-        "是 yes" if answer["isolated"] else f"[bold red]否 no: 须停水源 shut {_some(answer['sources_to_shut'])}[/]"
-    )
+    isolated = "是 yes" if answer["isolated"] else f"[bold red]否 no: 须停水源 shut {_some(answer['sources_to_shut'])}[/]"
     shown = {
         "爆管 burst": element, "可隔离 isolated": isolated,
         "关闭 close": "  ".join(f"{i}. {v}" for i, v in enumerate(valves["close"], 1)) or "–",
@@ -164,9 +152,7 @@ def _burst_table(answer: dict) -> Table:
         "版本 data version": f"{answer['data_version']}, {answer['as_of']}, {answer['seconds'] * 1000:.1f} ms",
     }  # fmt: skip
     if answer["also_cut"]["pipes"]:
-        shown["同时断水 also cut"] = (
-            f"{_some(answer['also_cut']['pipes'])}; {answer['also_cut']['customers']} 户 customers"
-        )
+        shown["同时断水 also cut"] = f"{_some(answer['also_cut']['pipes'])}; {answer['also_cut']['customers']} 户 customers"
     if "added" in answer:
         shown["二次关阀 added"] = _added(answer["added"]["valves"], answer["added"]["pipes"], answer["added"]["customers"])
     for row in answer.get("if_stuck", []):

@@ -254,10 +254,7 @@ def told(result: LoadResult):
     """The result for people."""
     table = rows(
         ["layer", "scope", "read", "loaded", "rejected", "new", "changed", "retired", "unchanged", "conflicts"],
-        [
-            [o.layer, o.scope or "", o.rows_read, o.rows_loaded, o.rows_rejected, *(getattr(o, k) for k in _COUNTS)]
-            for o in result.layers
-        ],
+        [[o.layer, o.scope or "", o.rows_read, o.rows_loaded, o.rows_rejected, *(getattr(o, k) for k in _COUNTS)] for o in result.layers],
         title=f"batch {result.batch}: {result.status}, {result.seconds:.1f} s",
     )
     table.caption = ", ".join(f"{code} {n}" for code, n in result.findings.items()) or None

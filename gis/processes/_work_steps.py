@@ -64,9 +64,7 @@ def adjust(store, connection, cursor, row: dict, was: Iterable[str]) -> dict:
     shut = _open_now(store, row["network"], added)
     known = water(store, row["network"]).engine.network
     reports = {v: Report(v, "open", operable=False) for v in sorted(jammed)} | {v: Report(v, operable=True) for v in sorted(freed)}
-    reports |= {v: Report(v, "open") for v in opened} | {
-        v: Report(v, "closed", operable=True if v in freed else None) for v in shut
-    }
+    reports |= {v: Report(v, "open") for v in opened} | {v: Report(v, "closed", operable=True if v in freed else None) for v in shut}
     _report(store, connection, row, [r for v, r in reports.items() if position(known.valve_id, v) >= 0])
     return {"closed": shut, "opened": opened}
 

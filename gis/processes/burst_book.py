@@ -20,6 +20,7 @@ from gis.processes.paper.book import Book, By, book
 MOST_SHEETS = 60
 """Sheets in one volume, and in one answer: what can be carried, and what is laid out in memory at a time."""
 
+
 class BurstBookInputs(Inputs):
     """Which sheets: of one or several areas, or the first ones."""
 

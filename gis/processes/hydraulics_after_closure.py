@@ -51,9 +51,7 @@ class HydraulicsInputs(Inputs):
         float(_SERVICE["network_end_pressure_m"]["value"]), title="Minimum service pressure", ge=1, le=200,
         description="Metres of water above ground; " + _SERVICE["network_end_pressure_m"]["source"],
     )  # fmt: skip
-    as_of: dt.date | None = Field(
-        None, title="As of", description="Solve the network and states of that day, as known at its end"
-    )
+    as_of: dt.date | None = Field(None, title="As of", description="Solve the network and states of that day, as known at its end")
     hours: float = Field(
         24.0, title="Hours", description="How long the patterns of an EPANET file are followed; 0: its first moment", ge=0, le=168
     )

@@ -30,35 +30,25 @@ PLACES = ("pipe", "node", "valve", "connection", "at")
 class BurstInputs(Inputs):
     """Where it burst (exactly one of pipe, node, valve, connection, at), and which valves are known not to turn."""
 
-    network: str = Field(
-        "city", title="Network", description="The name of the water network", min_length=1, max_length=40
-    )
+    network: str = Field("city", title="Network", description="The name of the water network", min_length=1, max_length=40)
     pipe: str | None = Field(None, title="Pipe", description="The id of the burst pipe", max_length=200)
     node: str | None = Field(None, title="Node", description="The id of the burst junction", max_length=200)
     valve: str | None = Field(None, title="Valve", description="The id of the burst valve", max_length=200)
-    connection: str | None = Field(
-        None, title="Connection", description="The id of the burst service connection", max_length=200
-    )
+    connection: str | None = Field(None, title="Connection", description="The id of the burst service connection", max_length=200)
     at: tuple[float, float] | None = Field(
         None, title="Position", description="Longitude, latitude (degrees, CGCS2000); the nearest pipe is taken"
     )
-    tolerance_m: float = Field(
-        30.0, title="Tolerance", description="How far a pipe may lie from `at`, metres", gt=0, le=500
-    )
+    tolerance_m: float = Field(30.0, title="Tolerance", description="How far a pipe may lie from `at`, metres", gt=0, le=500)
     stuck: list[str] = Field(
         default_factory=list,
         title="Stuck valves",
         description="Ids of valves that cannot be turned (二次关阀)",
         max_length=1000,
     )
-    as_of: dt.date | None = Field(
-        None, title="As of", description="Answer with the network and states of that day, as known at its end"
-    )
+    as_of: dt.date | None = Field(None, title="As of", description="Answer with the network and states of that day, as known at its end")
     features: bool = Field(False, title="Features", description="Add a GeoJSON FeatureCollection for the map")
     details: bool = Field(False, title="Details", description="Add the addresses of the door-plates, and how to drain the closed part")
-    failures: bool = Field(
-        False, title="Failures", description="Add for each valve to close what its failure would add (N-1)"
-    )
+    failures: bool = Field(False, title="Failures", description="Add for each valve to close what its failure would add (N-1)")
     document: Literal["html", "pdf"] | None = Field(None, title="Document", description="爆管关阀单 / The sheet for the crew. " + ASKED)
 
     @model_validator(mode="after")

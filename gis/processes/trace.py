@@ -25,9 +25,7 @@ GRAVITY = {"sewer": "sewer_pipe", "rain": "rain_pipe"}
 class TraceInputs(Inputs):
     """Where to begin and which way."""
 
-    network: str = Field(
-        "city", title="Network", description="A water network's name, or `sewer` or `rain`", min_length=1, max_length=40
-    )
+    network: str = Field("city", title="Network", description="A water network's name, or `sewer` or `rain`", min_length=1, max_length=40)
     start: str = Field(
         title="From",
         alias="from",
@@ -41,9 +39,7 @@ class TraceInputs(Inputs):
     direction: Literal["up", "down", "connected"] = Field(
         title="Direction", description="up: from where water can come; down: where it can go"
     )
-    as_of: dt.date | None = Field(
-        None, title="As of", description="Answer with the network of that day, as known at its end"
-    )
+    as_of: dt.date | None = Field(None, title="As of", description="Answer with the network of that day, as known at its end")
     features: bool = Field(False, title="Features", description="Add a GeoJSON FeatureCollection for the map")
 
     model_config = Inputs.model_config | {"populate_by_name": True}
@@ -88,9 +84,7 @@ def _element(inputs: TraceInputs, finders: dict) -> tuple[str, int]:
             remedy="Check the id",
         )
     if len(found) > 1:
-        raise Ambiguous(
-            f"{inputs.start!r} names a {' and a '.join(k for k, _ in found)}", remedy="Say which with `kind`"
-        )
+        raise Ambiguous(f"{inputs.start!r} names a {' and a '.join(k for k, _ in found)}", remedy="Say which with `kind`")
     return found[0]
 
 
@@ -133,9 +127,7 @@ def _gravity_network(store, layer: str, version: str, day: dt.date, moment: dt.d
         columns = ["pipe_id", "from_node", "to_node", "status"]
         frame = store.frame(layer, columns=columns, at=day, as_of=moment, crs=store.catalog.city.working_crs)
         if frame.empty:
-            raise NotFound(
-                f"the network {layer.split('_')[0]!r} has no pipes on {day}", remedy=f"Load the layer {layer} first"
-            )
+            raise NotFound(f"the network {layer.split('_')[0]!r} has no pipes on {day}", remedy=f"Load the layer {layer} first")
         while len(_known) > 3:
             _known.pop(next(iter(_known)), None)
         _known[key] = gravity(frame)

@@ -19,13 +19,9 @@ from gis.processes._water_network import LAYERS, water
 class ClosureInputs(Inputs):
     """The valves to be closed together."""
 
-    network: str = Field(
-        "city", title="Network", description="The name of the water network", min_length=1, max_length=40
-    )
+    network: str = Field("city", title="Network", description="The name of the water network", min_length=1, max_length=40)
     valves: list[str] = Field(title="Valves", description="Ids of the valves to close", min_length=1, max_length=1000)
-    as_of: dt.date | None = Field(
-        None, title="As of", description="Answer with the network and states of that day, as known at its end"
-    )
+    as_of: dt.date | None = Field(None, title="As of", description="Answer with the network and states of that day, as known at its end")
     features: bool = Field(False, title="Features", description="Add a GeoJSON FeatureCollection for the map")
     details: bool = Field(False, title="Details", description="Add the addresses of the door-plates")
 

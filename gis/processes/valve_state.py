@@ -64,8 +64,6 @@ def require_writer(store) -> None:
         raise AccessDenied("Your role may not change valves", remedy="Ask the water utility's duty officer or the administrator")
 
 
-
-
 PROCESS = Process(
     id="valve-state",
     title=Text(zh="阀门状态", en="State of a valve"),

@@ -35,9 +35,7 @@ def frames(drawing: str, sources: str = "S", at_junction: str = "") -> dict[str,
             if other:
                 _add(letter, other, run, pipes, valves)
     for letter in at_junction:
-        valves.append(
-            {"valve_id": letter, "kind": "gate", "isolating": True, "node_id": letter, "normal_status": "open"}
-        )
+        valves.append({"valve_id": letter, "kind": "gate", "isolating": True, "node_id": letter, "normal_status": "open"})
     columns = [
         "valve_id",
         "kind",
@@ -65,20 +63,13 @@ def burst(drawing: str, *, sources: str = "S", at_junction: str = "", stuck: tup
     net, part = built.network, built.segments
     ((kind, wanted),) = where.items()
     index = getattr(net, kind)(wanted)
-    start = {"pipe": lambda i: part.of_pipe[[i]], "node": built.segments_at_node, "valve": built.segments_at_valve}[
-        kind
-    ](index)
+    start = {"pipe": lambda i: part.of_pipe[[i]], "node": built.segments_at_node, "valve": built.segments_at_valve}[kind](index)
     found = built.burst(start, [net.valve(v) for v in stuck], index if kind == "valve" else -1)
 
     def pipes(segments) -> list[str]:
-        return sorted(
-            p for s in segments for p in decoded(net.pipe_id[part.pipe[part.pipe_at[s] : part.pipe_at[s + 1]]])
-        )
+        return sorted(p for s in segments for p in decoded(net.pipe_id[part.pipe[part.pipe_at[s] : part.pipe_at[s + 1]]]))
 
-    valves = {
-        k: decoded(net.valve_id[getattr(found, k)])
-        for k in ("close", "optional", "already_closed", "stuck", "feeds_to_open")
-    }
+    valves = {k: decoded(net.valve_id[getattr(found, k)]) for k in ("close", "optional", "already_closed", "stuck", "feeds_to_open")}
     return {k: sorted(v) for k, v in valves.items()} | {
         "isolated": found.isolated, "sources_to_shut": decoded(net.source_id[found.sources_to_shut]),
         "closed": pipes(found.region), "unintended": pipes(found.lost), "beside": pipes(found.beside),
@@ -117,9 +108,7 @@ def _add(start: str, end: str, run: str, pipes: list, valves: list) -> None:
         return
     if any(m in "xo!c" for m in run[1:-1]):
         raise ValueError(f"the valve in {name} ({run}) stands at no end")
-    pipes.append(
-        {"pipe_id": name, "from_node": start, "to_node": end, "length_m": 100.0, "diameter_mm": 200.0, "status": "0"}
-    )
+    pipes.append({"pipe_id": name, "from_node": start, "to_node": end, "length_m": 100.0, "diameter_mm": 200.0, "status": "0"})
     for mark, node in ((run[0], start), (run[-1], end)):
         if mark in VALVE_MARKS:
             status, operable = VALVE_MARKS[mark]

@@ -45,9 +45,7 @@ def test_an_end_on_a_line_splits_it():
 
 
 def test_a_vertex_drawn_in_both_lines_connects_them():
-    network = connect(
-        *drawing({"a": LineString([(0, 0), (5, 0), (10, 0)]), "b": LineString([(5, -5), (5, 0), (5, 5)])})
-    )
+    network = connect(*drawing({"a": LineString([(0, 0), (5, 0), (10, 0)]), "b": LineString([(5, -5), (5, 0), (5, 5)])}))
     assert len(network.pipes) == 4 and network.nodes.part.nunique() == 1
 
 
@@ -96,9 +94,7 @@ def test_parts_without_a_source():
 
 
 @settings(max_examples=80, deadline=None)
-@given(
-    st.lists(st.tuples(*[st.integers(0, 6)] * 4).filter(lambda t: t[:2] != t[2:]), min_size=1, max_size=12, unique=True)
-)
+@given(st.lists(st.tuples(*[st.integers(0, 6)] * 4).filter(lambda t: t[:2] != t[2:]), min_size=1, max_size=12, unique=True))
 def test_connected_parts_agree_with_shared_points(segments):
     """Oracle: two segments with integer ends share a point that is an end of one of them, or they do not connect."""
     lines = {str(i): LineString([s[:2], s[2:]]) for i, s in enumerate(segments)}

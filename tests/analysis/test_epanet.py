@@ -64,9 +64,7 @@ def test_the_tables_are_those_of_wntr(name):
         assert (ours.start, ours.end) == (pipe.start_node_name, pipe.end_node_name)
         assert ours.length == pytest.approx(pipe.length) and ours.diameter == pytest.approx(pipe.diameter * 1000)
         assert (ours.status == "CV") == pipe.check_valve
-        assert (ours.status == "CLOSED") == (
-            pipe.initial_status == wntr.network.LinkStatus.Closed and not pipe.check_valve
-        )
+        assert (ours.status == "CLOSED") == (pipe.initial_status == wntr.network.LinkStatus.Closed and not pipe.check_valve)
     for pump_id, pump in model.pumps():
         assert (inp.links[pump_id].status == "CLOSED") == (pump.initial_status == wntr.network.LinkStatus.Closed)
     for node_id, node in model.junctions():
@@ -79,10 +77,7 @@ def test_every_part_has_its_canonical_form(small):
     valves = made["water_valve"].set_index("valve_id")
     assert set(valves.index) == {"p2@阀井", "p3@阀井", "p3@C", "u1", "t1"}
     assert valves.loc["p2@阀井", ["kind", "flow", "isolating"]].tolist() == ["check", "to_node", False]
-    assert (
-        valves.loc[["p3@阀井", "p3@C"], "normal_status"].eq("closed").all()
-        and valves.loc[["p3@阀井", "p3@C"], "isolating"].all()
-    )
+    assert valves.loc[["p3@阀井", "p3@C"], "normal_status"].eq("closed").all() and valves.loc[["p3@阀井", "p3@C"], "isolating"].all()
     assert valves.loc["u1", ["kind", "normal_status", "from_node", "to_node"]].tolist() == ["pump", "closed", "A", "C"]
     assert not valves.loc["t1", "isolating"]
     assert deliveries(small, "n", isolation=["tcv"])["water_valve"].set_index("valve_id").loc["t1", "isolating"]
@@ -90,19 +85,14 @@ def test_every_part_has_its_canonical_form(small):
     assert nodes.loc["C", "base_demand_lps"] == pytest.approx(11 * 0.0630901964)
     assert nodes.loc["A", "ground_m"] == pytest.approx(3.048)
     pipes = made["water_pipe"].set_index("pipe_id")
-    assert pipes.loc["p1", "diameter_mm"] == pytest.approx(304.8) and pipes.loc["p1", "length_m"] == pytest.approx(
-        30.48
-    )
+    assert pipes.loc["p1", "diameter_mm"] == pytest.approx(304.8) and pipes.loc["p1", "length_m"] == pytest.approx(30.48)
     assert len(pipes.loc["p1", "geometry"].coords) == 3
     for frame in made.values():
-        assert (
-            isinstance(frame, geopandas.GeoDataFrame) and frame.crs.to_epsg() == 4490 and frame["network"].eq("n").all()
-        )
+        assert isinstance(frame, geopandas.GeoDataFrame) and frame.crs.to_epsg() == 4490 and frame["network"].eq("n").all()
         west, south, east, north = frame.total_bounds
         assert EXTENT[0] < west and south > EXTENT[1] and east < EXTENT[2] and north < EXTENT[3]
         assert (
-            frame.geometry.has_z.all()
-            and (shapely.length(frame.geometry.to_numpy()) > 0).any() == (frame.geom_type == "LineString").any()
+            frame.geometry.has_z.all() and (shapely.length(frame.geometry.to_numpy()) > 0).any() == (frame.geom_type == "LineString").any()
         )
 
 
@@ -113,10 +103,7 @@ def test_a_valve_layer_puts_valves_at_the_ends_of_pipes_and_devices(small, tmp_p
     valves = made["water_valve"].set_index("valve_id")
     assert valves.loc["p1@A", ["node_id", "pipe_id", "normal_status"]].tolist() == ["A", "p1", "open"]
     assert valves.loc["p3@C", "normal_status"] == "closed"
-    assert (
-        valves.loc["u1@A", ["from_node", "to_node"]].tolist() == ["A", "u1@A"]
-        and valves.loc["u1", "from_node"] == "u1@A"
-    )
+    assert valves.loc["u1@A", ["from_node", "to_node"]].tolist() == ["A", "u1@A"] and valves.loc["u1", "from_node"] == "u1@A"
     assert "u1@A" in set(made["water_node"]["node_id"])
 
 

@@ -224,11 +224,7 @@ def test_customers_doorplates_and_hydrants_of_the_dry_part():
     supplied = consumers(built.network, connections, plates, hydrants)
     assert decoded(supplied.unattached) == ["c3"]
     dry = outage(built, supplied, built.segments.of_pipe[[built.network.pipe("AB")]])
-    assert (
-        dry.customers == 40
-        and decoded(dry.plates) == ["m1", "m2"]
-        and decoded(supplied.hydrant_id[dry.hydrants]) == ["h2"]
-    )
+    assert dry.customers == 40 and decoded(dry.plates) == ["m1", "m2"] and decoded(supplied.hydrant_id[dry.hydrants]) == ["h2"]
     assert dry.length_m == 100.0 and dry.volume_m3 == pytest.approx(np.pi / 4 * 0.2**2 * 100)
 
 

@@ -13,8 +13,16 @@ from gis.settings import settings
 
 pytestmark = pytest.mark.usefixtures("store_db")
 
-OF_THE_DATABASE = {doctor.database, doctor.versions, doctor.chinese, doctor.migrated, doctor.applied, doctor.serving, doctor.closed,
-                   doctor.recorded}
+OF_THE_DATABASE = {
+    doctor.database,
+    doctor.versions,
+    doctor.chinese,
+    doctor.migrated,
+    doctor.applied,
+    doctor.serving,
+    doctor.closed,
+    doctor.recorded,
+}
 
 
 def _ill() -> set[str]:

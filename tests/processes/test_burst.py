@@ -42,16 +42,10 @@ def test_the_answer_has_everything_that_the_contract_names(street):
     assert found["isolated"] is True and found["segments"] == ["AB"]
     assert found["valves"] == {"close": ["VAB"], "optional": [], "already_closed": [], "stuck": []}
     dry = found["affected"]
-    assert (
-        dry["pipes"] == ["AB"] and dry["customers"] == 24 and dry["doorplates"] == ["m1"] and dry["hydrants"] == ["H"]
-    )
+    assert dry["pipes"] == ["AB"] and dry["customers"] == 24 and dry["doorplates"] == ["m1"] and dry["hydrants"] == ["H"]
     assert dry["length_m"] == pytest.approx(94.4, abs=0.2)  # measured in the working CRS: the layer gives none
     assert dry["priority"] == [{"connection": "c1", "priority": "school", "customers": 24, "building": "b1"}]
-    assert (
-        found["unintended"] == {"pipes": [], "customers": 0}
-        and found["feeds_to_open"] == []
-        and found["sources_to_shut"] == []
-    )
+    assert found["unintended"] == {"pipes": [], "customers": 0} and found["feeds_to_open"] == [] and found["sources_to_shut"] == []
     assert found["doorplate_list"] == [{"id": "m1", "address": "府前街1号", "community": None}]
     parts = {(f["properties"]["part"], f["properties"]["id"]) for f in found["features"]["features"]}
     assert parts == {("closed", "AB"), ("valve_close", "VAB"), ("hydrant", "H"), ("burst", "AB")}
@@ -60,11 +54,7 @@ def test_the_answer_has_everything_that_the_contract_names(street):
 
 def test_a_stuck_valve_widens_the_answer(street):
     found = burst(pipe="AB", stuck=["VAB"])
-    assert (
-        found["valves"]["close"] == ["VSA"]
-        and found["valves"]["stuck"] == ["VAB"]
-        and found["affected"]["pipes"] == ["AB", "SA"]
-    )
+    assert found["valves"]["close"] == ["VSA"] and found["valves"]["stuck"] == ["VAB"] and found["affected"]["pipes"] == ["AB", "SA"]
 
 
 def test_what_stuck_valves_add_is_said_before_and_after(street):
@@ -81,11 +71,7 @@ def test_what_stuck_valves_add_is_said_before_and_after(street):
 
 def test_a_service_connection_is_shut_at_its_curb_stop_before_the_main(street):
     found = burst(connection="c1")
-    assert (
-        found["valves"]["close"] == ["k1"]
-        and found["affected"]["pipes"] == []
-        and found["affected"]["doorplates"] == ["m1"]
-    )
+    assert found["valves"]["close"] == ["k1"] and found["affected"]["pipes"] == [] and found["affected"]["doorplates"] == ["m1"]
     again = burst(connection="c1", stuck=["k1"])
     assert again["valves"]["close"] == ["VAB"] and again["valves"]["stuck"] == ["k1"] and again["burst"]["pipe"] == "AB"
 
@@ -177,10 +163,7 @@ def test_the_atlas_answers_every_pipe_as_the_burst_does(net3):
     for row in table.to_pandas().sample(12, random_state=1).itertuples():
         found = burst(network="net3", pipe=row.pipe_id)
         assert list(row.close) == found["valves"]["close"] and row.isolated == found["isolated"]
-        assert (
-            row.affected_pipes == len(found["affected"]["pipes"])
-            and row.affected_customers == found["affected"]["customers"]
-        )
+        assert row.affected_pipes == len(found["affected"]["pipes"]) and row.affected_customers == found["affected"]["customers"]
         assert row.affected_length_m == pytest.approx(found["affected"]["length_m"], abs=0.01)
 
 

@@ -9,9 +9,7 @@ from gis.processes import valve_closure
 
 def close(*valves, **inputs):
     with Store("water") as store:
-        return valve_closure.run(
-            store, valve_closure.ClosureInputs(valves=list(valves), **inputs), lambda share, what: None
-        )
+        return valve_closure.run(store, valve_closure.ClosureInputs(valves=list(valves), **inputs), lambda share, what: None)
 
 
 def test_closing_the_only_valve_cuts_off_what_lies_behind(street):

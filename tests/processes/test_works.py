@@ -203,6 +203,7 @@ def test_times_change_and_every_change_is_kept(street):
     with pytest.raises(NotFound, match="at that time"):
         show(work, as_of=before - dt.timedelta(days=1))
     with Store("planner") as store:
+
         def within(after, before):
             return [w["id"] for w in works.run(store, works.WorksInputs(after=NOON + after, before=NOON + before))["works"]]
 

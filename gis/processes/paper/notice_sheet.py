@@ -98,8 +98,7 @@ def _map(store, notice: dict) -> str:
 def _crew(notice: dict) -> str:
     """Valves in closing order, feeds, priority users: for those who do the work."""
     rows = "".join(
-        f'<tr><td class="n">{i}</td><td>{escape(v["id"])}</td><td>{escape(about(v))}</td><td>{escape(where(v))}</td>'
-        "<td></td><td></td></tr>"
+        f'<tr><td class="n">{i}</td><td>{escape(v["id"])}</td><td>{escape(about(v))}</td><td>{escape(where(v))}</td><td></td><td></td></tr>'
         for i, v in enumerate(notice["valves"], 1)
     )
     head = "<thead><tr><th>序</th><th>阀门</th><th>类型</th><th>位置</th><th>关闭时间</th><th>开启时间</th></tr></thead>"
@@ -110,7 +109,7 @@ def _crew(notice: dict) -> str:
     feeds = "；".join(f"{v['id']}（{where(v)}）" for v in notice["feeds"]) or "无"
     dry = notice["affected"]
     return (
-        f'<h2>附表一　关阀单（按此顺序关闭，恢复时先开下游并排气）</h2>{sources}{together}'
+        f"<h2>附表一　关阀单（按此顺序关闭，恢复时先开下游并排气）</h2>{sources}{together}"
         f"<table>{head}{rows or '<tr><td colspan=6>无</td></tr>'}</table>"
         f"<p>可开启的联络阀（恢复部分供水）：{escape(feeds)}</p>"
         f"<p>停水管段 {len(dry['pipes'])} 段，{dry['length_m']:,.0f} m，需排水约 {dry['volume_m3']:,.1f} m³；"
