@@ -24,7 +24,8 @@ _numbers = itertools.count(1)
 DEAREST = (
     "test_docs.py", "api/test_endurance.py", "viewer/test_viewer_water.py", "viewer/test_viewer_map.py", "api/test_corpora.py",
     "api/test_roles.py", "viewer/test_viewer_burst.py", "qgis/test_qgis.py", "city/test_notebooks.py", "api/test_any_question.py",
-    "ingest/test_job_commands.py", "city/test_city_load.py", "analysis/test_isolation_random.py",
+    "processes/test_burst_book.py", "ingest/test_job_commands.py", "ingest/test_cluster.py", "city/test_city_load.py",
+    "analysis/test_isolation_random.py", "api/test_dense_tiles.py", "processes/test_burst.py", "ingest/test_command.py",
 )  # fmt: skip
 """The files that take longest, longest first (`./run test` says at its end which do)."""
 

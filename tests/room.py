@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gis.db.tuning import machine_memory
 
-CLUSTER = 1_500_000_000
-"""What the clusters of one process take at most, in bytes."""
+CLUSTER = 800_000_000
+"""What the clusters of one process take at most, in bytes; 300 MB were seen."""
 
 
 def new_home(prefix: str) -> Path:
