@@ -58,6 +58,8 @@ def test_every_sign_that_a_style_names_is_in_the_sprite(water, anyone):
     picture, twice = (Image.open(io.BytesIO(water.get(f"/sprites/onemap{r}.png").data)) for r in ("", "@2x"))
     assert (picture.width * 2, picture.height * 2) == twice.size
     double = water.get("/sprites/onemap@2x.json").json
+    kept = water.get("/sprites/onemap.png").headers["ETag"]
+    assert water.get("/sprites/onemap.png", headers={"If-None-Match": kept}).status_code == 304
     for name, at in double.items():
         part = twice.crop((at["x"], at["y"], at["x"] + at["width"], at["y"] + at["height"]))
         assert at["pixelRatio"] == 2 and at["width"] == 2 * index[name]["width"] and np.asarray(part)[..., 3].any(), f"{name} is drawn"

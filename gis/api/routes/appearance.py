@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from flask import Response
+from flask import Response, request
 
 from gis.access.identity import caller
 from gis.access.roles import visible_catalog
@@ -34,14 +34,20 @@ def letters(stack: str, letters: str) -> Response:
 @ogc.get("/sprites/onemap@2x.json", defaults={"ratio": 2}, endpoint="sprite_index_2x")
 def sprite_index(ratio: int) -> Response:
     """Where each sign is within the picture."""
-    return Response(json_bytes(sprites.sprite(_seen(), ratio)[1]), content_type="application/json")
+    return _unless_known(Response(json_bytes(sprites.sprite(_seen(), ratio)[1]), content_type="application/json"))
 
 
 @ogc.get("/sprites/onemap.png", defaults={"ratio": 1}, endpoint="sprite")
 @ogc.get("/sprites/onemap@2x.png", defaults={"ratio": 2}, endpoint="sprite_2x")
 def sprite(ratio: int) -> Response:
     """The signs in one picture."""
-    return Response(sprites.sprite(_seen(), ratio)[0], content_type="image/png")
+    return _unless_known(Response(sprites.sprite(_seen(), ratio)[0], content_type="image/png"))
+
+
+def _unless_known(response: Response) -> Response:
+    """The answer, or 304 where the caller has it: the signs change with the layers that he may see, and seldom else."""
+    response.add_etag(weak=True)  # weak: compressed or not, it says the same
+    return response.make_conditional(request)
 
 
 def _seen() -> Catalog:
