@@ -127,7 +127,22 @@ def found_by_pygeoapi(status: int, description: str, code: str) -> Response:
         log.error("pygeoapi: %s", description)
         return problem(status)
     log.debug("pygeoapi: %s %s", status, description)
-    return problem(status, description[:500], code=code)
+    where, remedy = next((said for begins, said in _REMEDIES.items() if description.startswith(begins)), ("", ""))
+    return problem(status, description[:500], code=code, where=where, remedy=remedy)
+
+
+_REMEDIES = {
+    "unknown properties": ("properties", "Name columns of the layer; /schema lists them"),
+    "bad sortby": ("sortby", "Name columns of the layer, separated by commas; /sortables lists them"),
+    "limit value": ("limit", "Write a whole number from 1 on"),
+    "offset value": ("offset", "Write a whole number from 0 on"),
+    "bbox-crs specified": ("bbox-crs", "Send it with bbox"),
+    "bbox ": ("bbox", "Write west,south,east,north"),
+    "miny should": ("bbox", "Write the lower corner first, in the axis order of the CRS"),
+    "CRS ": ("crs", "Write a URI from the collection's list of crs"),
+    "Invalid filter language": ("filter-lang", "One of cql2-text, cql2-json"),
+}
+"""Where a mistake that pygeoapi found lies and what to do, by the beginning of what it says."""
 
 
 def wants_page() -> bool:

@@ -228,7 +228,9 @@ def _record(action: str, n: int, wanted: select.Wanted) -> None:
 
 
 def ordered(layer: Layer, by: tuple[tuple[str, bool], ...]) -> paging.Sort:
-    """The total order of a listing: what the caller asked for, then the key. Raises InputError for a column named twice."""
+    """The total order of a listing: what the caller asked for, then the key. Raises InputError for a column named twice, and for a list."""
+    if lists := [name for name, _ in by if layer.columns[name].type == "texts"]:
+        raise InputError(f"{lists[0]!r} is a list, which has no order", where="sortby", remedy=f"See /collections/{layer.id}/sortables")
     return _ordered(layer.id, layer.key, by)
 
 

@@ -152,5 +152,5 @@ PROCESS = Process(
     run=run,
     any_of=("water_pipe", *GRAVITY.values()),
     keywords=("network", "追踪", "连通"),
-    example={"network": "city", "from": "JS1-JS2", "direction": "connected"},
+    example={"network": "city", "from": "JSG000001", "direction": "up"},
 )

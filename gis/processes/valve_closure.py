@@ -70,5 +70,5 @@ PROCESS = Process(
     run=run,
     layers=LAYERS,
     keywords=("water", "isolation", "关阀"),
-    example={"network": "city", "valves": ["F1", "F2"]},
+    example={"network": "city", "valves": ["FM000001", "FM000002"]},
 )

@@ -76,5 +76,5 @@ PROCESS = Process(
     layers=("water_valve",),
     writes=("water_valve",),
     keywords=("water", "valve", "阀门"),
-    example={"network": "city", "valve": "F1", "live": "closed", "reason": "抢修"},
+    example={"network": "city", "valve": "FM000001", "live": "closed", "reason": "抢修"},
 )

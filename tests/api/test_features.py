@@ -272,6 +272,11 @@ def test_what_the_standards_ask_of_every_answer(anyone):
     assert {path: anyone.get(path).status_code for path in wrong} == dict.fromkeys(wrong, 400)
     schema = anyone.get("/collections/road/schema").json
     assert schema["additionalProperties"] is False and set(schema["properties"]) == {"geometry", *catalog().layers["road"].columns}
+    assert anyone.get("/collections/place_name/items?sortby=aliases").json["where"] == "sortby"
+    wrong = ["limit=0", "offset=-1", "bbox=1,2,3", "bbox=1,5,2,4", "sortby=none", "properties=none", "crs=none", "filter=TRUE&filter-lang=x"]
+    for query in wrong:
+        answer = anyone.get(f"{ROADS}?{query}")
+        assert answer.status_code == 400 and answer.json["where"] in query and answer.json["remedy"], query
     sortable = anyone.get("/collections/place_name/sortables")
     assert sortable.content_type == "application/schema+json" and "sortables" in rels
     assert set(sortable.json["properties"]) == set(catalog().layers["place_name"].columns) - {"aliases"}
