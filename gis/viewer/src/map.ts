@@ -12,6 +12,7 @@ import { Overlay, boundsOf } from "./overlay.ts";
 import { renewed } from "./place.ts";
 import { authHeaders } from "./session.ts";
 import { layerIdOf, ofNetwork, readyStyle, withDate } from "./style.ts";
+import { onLanguage, t } from "./text.ts";
 
 maplibregl.setWorkerUrl(new URL(workerUrl, document.baseURI).href);
 
@@ -53,6 +54,18 @@ export class MapView {
     this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "bottom-right");
     this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 120 }), "bottom-left");
     this.overlay = new Overlay(this.map);
+    onLanguage(() => this.relabel());
+    this.relabel();
+  }
+
+  /** The names of the map's own buttons, which only a screen reader and the pointer tell. */
+  private relabel(): void {
+    const names = { ".maplibregl-ctrl-zoom-in": t("nearer"), ".maplibregl-ctrl-zoom-out": t("farther"), ".maplibregl-canvas": t("map") };
+    for (const [part, name] of Object.entries(names)) {
+      const element = this.map.getContainer().querySelector(part);
+      element?.setAttribute("aria-label", name);
+      if (part.includes("zoom")) element?.setAttribute("title", name);
+    }
   }
 
   /** Show the city of this catalogue in this style; the first time, go there. */
