@@ -215,8 +215,9 @@ def statement_of(series: list[int], asked: Asked) -> tuple[sql.Composable, dict]
         ), statement.parameters
     last = sql.SQL("DESC LIMIT 1") if asked.latest else sql.SQL("LIMIT {}").format(most)
     composed = sql.SQL(
-        "SELECT w.series, v.* FROM unnest({listed}) AS w(series) CROSS JOIN LATERAL (SELECT o.at, o.value, o.quality"
-        " FROM pub.observation o WHERE {where} ORDER BY o.at {last}) AS v ORDER BY w.series, v.at LIMIT {most}"
+        # bounded before they are put in order: where there are too many, none is needed
+        "SELECT * FROM (SELECT w.series, v.* FROM unnest({listed}) AS w(series) CROSS JOIN LATERAL (SELECT o.at, o.value, o.quality"
+        " FROM pub.observation o WHERE {where} ORDER BY o.at {last}) AS v LIMIT {most}) AS found ORDER BY series, at"
     )
     return composed.format(listed=listed, where=where, last=last, most=most), statement.parameters
 

@@ -21,6 +21,8 @@ _LEAP = re.compile(r"([Tt ]\d{2}:59):60(?:\.\d{1,9})?")
 _PLUS = re.compile(r"([Tt]\d{2}:\d{2}[:.\d]*) (?=\d{2}:?\d{2})")
 """A + that nobody escaped is a blank when it arrives."""
 _DAY = dt.timedelta(days=1)
+_FARTHEST = dt.timedelta(hours=14)
+"""From UTC (Kiribati)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def _instant(text: str) -> dt.datetime:
     """The instant of a text with a time; without a zone in the city's time. A leap second is the last before the next minute (RFC 3339,
     5.6; 5.7). Raises ValueError."""
     given = dt.datetime.fromisoformat(_LEAP.sub(r"\1:59.999999", text.upper()))
+    if abs(given.utcoffset() or _FARTHEST) > _FARTHEST:
+        raise ValueError("no place on earth has this offset")
     return given if given.tzinfo else given.replace(tzinfo=CITY_TIME)
 
 

@@ -59,7 +59,6 @@ _NAMED: tuple[tuple[type[psycopg2.Error], str, str], ...] = (
     (psycopg2.OperationalError, "The database does not answer", "Run `onemap db start`; see `onemap db status`"),
     (psycopg2.InterfaceError, "The connection to the database broke", "Try again; see `onemap db status`"),
     (psycopg2.IntegrityError, "The rows contradict a key or a rule of the tables", "Nothing was stored; see the log"),
-    (psycopg2.DataError, "The database refused a value", "Check the values given"),
 )
 
 
@@ -71,6 +70,8 @@ def translated(error: psycopg2.Error) -> OneMapError:
         log.warning("database: %s %s", error.pgcode, said)
         return AccessDenied("The role may not do this", remedy="Ask the administrator for the right, or use another key")
     log.log(logging.DEBUG if error.pgcode is None else logging.ERROR, "database: %s %s", error.pgcode, said)
+    if isinstance(error, psycopg2.DataError):  # class 22: a value that a type cannot hold, which is the asker's
+        return InputError("The database refused a value", remedy="Check the values given")
     for kind, what, remedy in _NAMED:
         if isinstance(error, kind):
             return StoreError(what, remedy=remedy)
