@@ -186,7 +186,7 @@ def test_a_chinese_page_is_chinese_in_its_forms_and_mistakes(anyone, as_role):
     page = anyone.get("/collections/road/items?f=html&lang=zh&filter=nme=1").text
     assert "图层 road 没有字段 &#39;nme&#39;" in page and "可用的字段" in page
     asked = {"headers": {"Accept": "application/json", "Accept-Language": "zh-CN"}}
-    assert anyone.get("/collections/road/items?limit=x", **asked).json["said"] == "limit 应为整数"
+    assert anyone.get("/collections/road/items?limit=x", **asked).json["said"] == "limit 应为整数。请写 1 以上的整数"
     assert "said" not in anyone.get("/collections/road/items?limit=x").json
     assert wording.sentence("the password is too weak: the name is in it", "zh") == "密码太弱：含有用户名"
     assert wording.sentence("no such thing was ever said", "zh") == "no such thing was ever said"
