@@ -13,6 +13,7 @@ from cachetools import TTLCache
 from flask import Blueprint, Response, current_app, request, send_from_directory
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gis.access import audit
 from gis.access.identity import caller
 from gis.access.roles import ADMIN, visible_catalog
 from gis.api import envelope, metrics, pages, raster, schema
@@ -213,6 +214,7 @@ def door_plate(token: str) -> Response:
             rows = store.rows("door_plate_page", token=token)
     if not rows:
         raise NotFound("no such door plate")
+    audit.record_access(caller.get(), "door plate", catalog().layer("door_plate"), n=1, code=rows[0]["code"])
     if request.args.get("f") == "json":
         return _json(rows[0], **{"Referrer-Policy": "no-referrer"})
     content = pages.render("door_plate.html", _language(), site=_site(), base_url=_base(), data=rows[0] | {"links": []})

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from api_rows import Caller
 from expected_rights import ROLES, VALID_TIME, WEST, Expected, layers, plant, plant_observations, unpacked
+from psycopg2 import sql
 from rasterio import open as open_raster
 from rasterio.transform import from_bounds
 from shapely import box
@@ -20,7 +21,7 @@ from shapely import box
 from gis.access import accounts, identity, rights
 from gis.api.app import create_app
 from gis.api.tile_cache import cache
-from gis.db.connection import owner
+from gis.db.connection import fetch, owner
 from gis.settings import settings
 
 BEFORE = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=36)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -93,6 +94,14 @@ class Asker(Caller):
         """Ways to ask a path wrongly or unusually: (method, what is behind the path, headers)."""
         asked = [("GET", f"{'&' if '?' in pattern else '?'}{mistake}", {}) for mistake in _MISTAKES]
         return asked + [("GET", "", dict([one])) for one in _CONDITIONS.items()] + [(method, "", {}) for method in _METHODS]
+
+    @staticmethod
+    def require_recorded(answer, found: set[tuple[str, str, str]], what: str) -> None:
+        """Whatever shows a value of a layer that is not public has left a row in the audit: of that layer, by that request."""
+        shown = {layer for layer, column, _ in found if LAYERS[layer].label != "公开" and column != "source"}
+        if shown:
+            left = fetch("auditor", "", _NEWEST, {"request": answer.headers["X-Request-Id"]})
+            assert shown <= {row[0] for row in left}, f"{what} shows {shown} and leaves no trace"
 
     def never(self, path: str):
         if path not in self._known:
@@ -183,6 +192,9 @@ _MISTAKES = (
     "encoding=x",
 )  # fmt: skip
 _CONDITIONS = {"If-None-Match": '"x"', "If-Match": '"1.1"', "Range": "bytes=0-1", "Accept": "text/html", "Prefer": "respond-async"}
+_NEWEST = sql.SQL(
+    "SELECT layer FROM (SELECT * FROM access.audit ORDER BY id DESC LIMIT 100) a WHERE detail ->> 'request' = %(request)s AND n > 0"
+)
 _METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 
 
