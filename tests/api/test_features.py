@@ -273,8 +273,7 @@ def test_what_the_standards_ask_of_every_answer(anyone):
     schema = anyone.get("/collections/road/schema").json
     assert schema["additionalProperties"] is False and set(schema["properties"]) == {"geometry", *catalog().layers["road"].columns}
     assert anyone.get("/collections/place_name/items?sortby=aliases").json["where"] == "sortby"
-    wrong = ["limit=0", "offset=-1", "bbox=1,2,3", "bbox=1,5,2,4", "sortby=none", "properties=none", "crs=none", "filter=TRUE&filter-lang=x"]
-    for query in wrong:
+    for query in ("limit=0", "offset=-1", "bbox=1,2,3", "bbox=1,5,2,4", "sortby=x", "properties=none", "crs=x", "filter=a&filter-lang=x"):
         answer = anyone.get(f"{ROADS}?{query}")
         assert answer.status_code == 400 and answer.json["where"] in query and answer.json["remedy"], query
     sortable = anyone.get("/collections/place_name/sortables")
