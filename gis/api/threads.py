@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
 import select
 import socket
 import threading
@@ -71,9 +72,10 @@ class Threads(ThreadWorker):
             thread.start()
         super().run()
         self._ended = True
-        over = select.epoll()
-        self._ready.register(over.fileno(), 0)
-        self._ready.close()
+        self._ready.register(os.eventfd(1), select.EPOLLIN)  # readable from now on: each of them wakes and ends
+        until = time.monotonic() + LINGER_S
+        for thread in threads:  # but for one that is at work beyond the time for a graceful end
+            thread.join(max(0.0, until - time.monotonic()))
 
     def accept(self, listener) -> None:
         """A caller: he waits like all others."""
@@ -117,11 +119,7 @@ class Threads(ThreadWorker):
 
     def _serve(self) -> None:
         while not self._ended:
-            try:
-                ready = self._ready.poll(-1, 1)
-            except (OSError, ValueError):  # closed
-                return
-            for number, _ in ready:
+            for number, _ in self._ready.poll(-1, 1):
                 conn = self._open.get(number)
                 if conn is None:
                     continue
@@ -188,7 +186,8 @@ class Threads(ThreadWorker):
         self._drop(conn)
 
     def _drop(self, conn: Connection) -> None:
-        self._open.pop(conn.number, None)
+        if self._open.get(conn.number) is conn:  # the number is another's as soon as it is closed
+            del self._open[conn.number]
         util.close(conn.sock)
         if not self.alive:
             self.method_queue.defer(lambda: None)  # the main thread waits for the last one

@@ -59,12 +59,16 @@ class Served:
         link.sendall(f"GET {path} HTTP/1.1\r\n".encode() + more)
         return answer(link)
 
+    def _threads(self) -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name.startswith("serve-") and thread._target.__self__ is self.worker]
+
     def stop(self) -> float:
         """End it as SIGTERM does; how long that took."""
         began = time.monotonic()
         self.worker.handle_exit(None, None)
         self._runs.join(15)
-        assert not self._runs.is_alive()
+        assert not self._runs.is_alive() and not self.worker._open
+        assert not any(thread.is_alive() for thread in self._threads())
         return time.monotonic() - began
 
 
