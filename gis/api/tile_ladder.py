@@ -36,6 +36,11 @@ class Rung:
     most: int | None = None
 
 
+def is_whole(layer: Layer, z: int) -> bool:
+    """Whether tiles of this zoom hold everything where it fits."""
+    return z >= (layer.tiles.thin_below or 0) if layer.dimension == 0 else z >= layer.tiles.max_zoom
+
+
 def rungs(layer: Layer, z: int) -> Iterator[Rung]:
     """The ways to draw a tile of this zoom, each smaller than the one before; there is always one that fits.
 
@@ -43,7 +48,7 @@ def rungs(layer: Layer, z: int) -> Iterator[Rung]:
     that points are gathered in ever larger cells, lines merged on an ever coarser grid, of areas the largest of ever larger cells drawn.
     """
     tiles = layer.tiles
-    if z >= (tiles.thin_below or 0) if layer.dimension == 0 else z >= tiles.max_zoom:
+    if is_whole(layer, z):
         yield Rung("")
         yield Rung("bare")
     elif layer.dimension:
@@ -66,7 +71,8 @@ def statement_of(rung: Rung, wanted: select.Wanted, place: tile_grid.Tile, state
         return tile_sql.plain(wanted, place, statement, bare=True, cell_px=rung.size, simplify_px=simplify)
     if rung.how == "simplified":
         return tile_sql.plain(wanted, place, statement, least_px=rung.size, simplify_px=simplify, most=rung.most)
-    return tile_sql.plain(wanted, place, statement, bare=rung.how == "bare")
+    one_by_one = tile_sql.plain if wanted.layer.dimension else tile_sql.points
+    return one_by_one(wanted, place, statement, bare=rung.how == "bare")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ def drawn(identity: Identity, wanted: select.Wanted, place: tile_grid.Tile, budg
     named = of not in _crowded
     while True:
         statement = select.Statement()
-        query = versions.WITH_ROWS.format(rows=statement_of(rung, wanted, place, statement, named=named))
+        query = versions.with_rows(statement_of(rung, wanted, place, statement, named=named))
         statement.parameters["version_of"] = wanted.layer.id
         # what is drawn one by one is found by the index, whatever the place; all else is planned for it
         kept = rung.how in ("", "bare")

@@ -7,12 +7,14 @@ the stored CRS, so that the index is used; SRIDs are integers. Names come from t
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from psycopg2 import sql
 
 from gis import crs as systems
 from gis.api import select, tile_grid
-from gis.catalog.model import Layer
+from gis.catalog.model import Catalog, Layer
+from gis.catalog.read import catalog
 
 COUNT = "count"
 """The property of a feature that stands for several: how many."""
@@ -33,27 +35,23 @@ def plain(
     simplify_px: float = 0.0,
     most: int | None = None,
 ) -> sql.Composable:
-    """Features one by one. bare: without attributes but those that the style tells them apart by; least_px: smaller lines and areas are
-    left out; cell_px: of those that begin in the same cell of so many pixels the largest alone; most: it stops behind so many, so that a
-    caller who sees more knows that there are too many."""
+    """Lines or areas one by one. bare: without attributes but those that the style tells them apart by; least_px: smaller ones are left
+    out; cell_px: of those that begin in the same cell of so many pixels the largest alone; most: it stops behind so many, so that a caller
+    who sees more knows that there are too many."""
     layer = wanted.layer
     names = [name for name in wanted.columns if not bare or name in _drawn_by(layer)]
     where = _where(wanted, place.reach, statement)
-    if least_px > 0 and layer.dimension:
+    if least_px > 0:
         smallest = statement.bind(least_px * place.pixel_degrees, "double precision")
         where = sql.SQL("{} AND greatest(ST_XMax(geom) - ST_XMin(geom), ST_YMax(geom) - ST_YMin(geom)) >= {}").format(where, smallest)
     if cell_px > 0:
         where = _largest(wanted, where, statement.bind(cell_px * place.pixel_degrees, "double precision"))
     bounds = _bounds(place, statement)
-    if layer.dimension == 0:
-        x, y = sql.SQL("ST_X(geom)"), sql.SQL("ST_Y(geom)")
-        geometry, where = _point(x, y, place, statement), sql.SQL("{} AND {}").format(where, _reached(x, y, place, statement))
-    else:
-        geometry = _projected(sql.SQL("geom"), place)
-        if simplify_px > 0:
-            tolerance = statement.bind(simplify_px * place.pixel, "double precision")
-            geometry = sql.SQL("ST_Simplify({}, {}, true)").format(geometry, tolerance)
-        geometry = sql.SQL("ST_AsMVTGeom({}, {}, {extent}, {buffer}, true)").format(geometry, bounds, **_constants(layer))
+    geometry = _projected(sql.SQL("geom"), place)
+    if simplify_px > 0:
+        tolerance = statement.bind(simplify_px * place.pixel, "double precision")
+        geometry = sql.SQL("ST_Simplify({}, {}, true)").format(geometry, tolerance)
+    geometry = sql.SQL("ST_AsMVTGeom({}, {}, {extent}, {buffer}, true)").format(geometry, bounds, **_constants(layer))
     return sql.SQL(
         "SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid') FILTER (WHERE geom IS NOT NULL), ''){labels} AS mvt,"
         " count(geom) AS n, count(*) AS rows FROM (SELECT fid{id}{columns}, {geometry} AS geom FROM {relation} WHERE {where}{limit}) AS t"
@@ -67,6 +65,46 @@ def plain(
         # OFFSET 0 keeps the planner from computing each geometry once for every use of it
         limit=sql.SQL(" OFFSET 0") if most is None else sql.SQL(" LIMIT {}").format(sql.Literal(most + 1)),
         labels=sql.SQL("") if bare else _label_points(wanted, place, bounds, where, statement),
+    )
+
+
+def points(wanted: select.Wanted, place: tile_grid.Tile, statement: select.Statement, *, bare: bool = False) -> sql.Composable:
+    """Points one by one; bare: without attributes but those that the style tells them apart by."""
+    west, south, east, north = place.reach
+    statement.parameters |= {"layer": wanted.layer.id, "west": west, "south": south, "east": east, "north": north} | _scale(place)
+    condition = select.condition(wanted, statement)
+    names = tuple(name for name in wanted.columns if not bare or name in _drawn_by(wanted.layer))
+    if wanted.as_of is None and condition == _ALL:  # as a map asks: the text is the same for all places
+        return _points_of_today(catalog(), wanted.layer.id, names, bare, place.srid)
+    return _points(wanted.layer, names, bare, place.srid, select.relation(wanted.layer, wanted.as_of), condition)
+
+
+_ALL = sql.SQL("TRUE")
+
+
+@lru_cache(maxsize=512)
+def _points_of_today(of: Catalog, layer_id: str, names: tuple[str, ...], bare: bool, srid: int) -> sql.SQL:
+    layer = of.layers[layer_id]
+    return select.fixed(_points(layer, names, bare, srid, select.relation(layer, None), _ALL))
+
+
+def _points(
+    layer: Layer, names: tuple[str, ...], bare: bool, srid: int, relation: sql.Composable, condition: sql.Composable
+) -> sql.Composed:
+    x, y = sql.SQL("ST_X(geom)"), sql.SQL("ST_Y(geom)")
+    return sql.SQL(
+        "SELECT coalesce(ST_AsMVT(t, %(layer)s::text, {extent}, 'geom', 'fid'), '') AS mvt, count(*) AS n, count(*) AS rows FROM ("
+        "SELECT fid{id}{columns}, {point} AS geom FROM {relation} WHERE geom && ST_MakeEnvelope({box}, 4490) AND {reached} AND {condition}"
+        " OFFSET 0) AS t"
+    ).format(
+        extent=sql.Literal(tile_grid.EXTENT),
+        id=sql.SQL("") if bare else sql.SQL(", {} AS id").format(select.feature_id(layer)),
+        columns=sql.SQL("").join(sql.SQL(", {}").format(_tile_column(layer, name)) for name in names),
+        point=_point(x, y, srid),
+        relation=relation,
+        box=sql.SQL(", ").join(_real(name) for name in ("west", "south", "east", "north")),
+        reached=_reached(x, y),
+        condition=condition,
     )
 
 
@@ -106,23 +144,32 @@ def in_cells(
         size=statement.bind(cell, "double precision"),
     )
     x, y = sql.Identifier("x"), sql.Identifier("y")
+    reach = dict(zip(("west", "south", "east", "north"), place.reach, strict=True))
+    statement.parameters |= reach | _scale(place)
     return sql.SQL(
         "{before}SELECT coalesce(ST_AsMVT(t, {name}, {extent}, 'geom', 'fid'), '') AS mvt, count(*) AS n, count(*) AS rows FROM ("
         "SELECT fid, nullif(n, 1) AS {count}{columns}, {point} AS geom FROM {cells} WHERE {reached} ORDER BY fid OFFSET 0) AS t"
     ).format(
         **_constants(layer),
-        # with names the cells are counted before they are drawn, and so they are kept: a fifth of the time of the whole
-        before=sql.SQL("WITH cells AS MATERIALIZED ({}) " if named else "").format(*[cells_of] * named),
-        cells=sql.SQL("cells, (SELECT count(*) <= {} AS named FROM cells) AS all_cells").format(sql.Literal(NAMED))
-        if named
-        else sql.SQL("({}) AS cells").format(cells_of),
+        # with names the cells are counted before they are drawn, and kept for that: a fifth of the time of the whole
+        before=_counted_cells(cells_of) if named else sql.SQL(""),
+        cells=sql.SQL("cells") if named else sql.SQL("({}) AS cells").format(cells_of),
         columns=sql.SQL("").join(
-            sql.SQL(", CASE WHEN n = 1 AND named THEN {} END AS {}").format(sql.Identifier(f"one_{name}"), sql.Identifier(name))
+            sql.SQL(", CASE WHEN n = 1 AND (SELECT named FROM few) THEN {} END AS {}").format(
+                sql.Identifier(f"one_{name}"), sql.Identifier(name)
+            )
             for name, _ in alone
         ),
         count=sql.Identifier(COUNT),
-        point=_point(x, y, place, statement),
-        reached=_reached(x, y, place, statement),
+        point=_point(x, y, place.srid),
+        reached=_reached(x, y),
+    )
+
+
+def _counted_cells(cells: sql.Composable) -> sql.Composable:
+    """The cells, and whether they are few enough for texts: asked by a subquery of its own, which no plan repeats for every cell."""
+    return sql.SQL("WITH cells AS MATERIALIZED ({}), few AS MATERIALIZED (SELECT count(*) <= {} AS named FROM cells) ").format(
+        cells, sql.Literal(NAMED)
     )
 
 
@@ -210,27 +257,38 @@ def _projected(geometry: sql.Composable, place: tile_grid.Tile) -> sql.Composabl
     return sql.SQL("ST_Transform(ST_SetSRID({}, 4326), 3857)").format(flat) if place.srid == 3857 else flat
 
 
-def _point(x: sql.Composable, y: sql.Composable, place: tile_grid.Tile, statement: select.Statement) -> sql.Composable:
+def _real(name: str) -> sql.SQL:
+    """A number of the tile: of its reach, or of `_scale`."""
+    return sql.SQL(f"%({name})s::double precision")
+
+
+def _scale(place: tile_grid.Tile) -> dict[str, float]:
+    """How degrees become units of the tile (`_point`)."""
+    is_mercator = place.srid == systems.WEB_MERCATOR
+    per = tile_grid.EXTENT / (place.bounds[2] - place.bounds[0])
+    down = (tile_grid.RADIUS if is_mercator else 1.0) * per
+    return {
+        "across": down * (math.radians(1) if is_mercator else 1.0),
+        "left": place.bounds[0] * per,
+        "top": place.bounds[3] * per,
+        "down": down,
+    }
+
+
+def _point(x: sql.Composable, y: sql.Composable, srid: int) -> sql.Composable:
     """A point with this longitude and latitude in whole units of the tile, as ST_AsMVTGeom gives it: it is what PROJ and the three
     functions around it come to for one point (EPSG method 1024: R λ, R asinh tan φ), in a quarter of the time."""
-    west, _, _, north = place.bounds
-    per = tile_grid.EXTENT / (place.bounds[2] - west)
-    turn = math.radians(1) if place.srid == systems.WEB_MERCATOR else 1.0
-    size = tile_grid.RADIUS if place.srid == systems.WEB_MERCATOR else 1.0
-    across = statement.bind(size * turn * per, "double precision")
-    left, top, down = (statement.bind(value, "double precision") for value in (west * per, north * per, size * per))
-    if place.srid == systems.WEB_MERCATOR:
+    if srid == systems.WEB_MERCATOR:
         y = sql.SQL("asinh(tan(radians({})))").format(y)
     return sql.SQL("ST_Point(round({x} * {across} - {left}), round({top} - {y} * {down}))").format(
-        x=x, y=y, across=across, left=left, top=top, down=down
+        x=x, y=y, across=_real("across"), left=_real("left"), top=_real("top"), down=_real("down")
     )
 
 
-def _reached(x: sql.Composable, y: sql.Composable, place: tile_grid.Tile, statement: select.Statement) -> sql.Composable:
+def _reached(x: sql.Composable, y: sql.Composable) -> sql.Composable:
     """Whether a point lies within the tile and its buffer: what the index finds may lie a little beyond (its boxes are float4)."""
-    west, south, east, north = (statement.bind(value, "double precision") for value in place.reach)
     return sql.SQL("{x} BETWEEN {west} AND {east} AND {y} BETWEEN {south} AND {north}").format(
-        x=x, y=y, west=west, east=east, south=south, north=north
+        x=x, y=y, **{name: _real(name) for name in ("west", "east", "south", "north")}
     )
 
 

@@ -30,7 +30,9 @@ def _folder(version: Version, layer_id: str) -> Path:
 
 def has(version: Version, layer_id: str, etag: str) -> bool:
     """Whether a tile is kept."""
-    return (_folder(version, layer_id) / etag.strip('"')).exists()
+    return os.path.exists(
+        f"{settings().home}/tiles/{version[0]}/{layer_id}/{version[1]}/{etag[1:-1]}"
+    )  # paths of pathlib take ten times as long
 
 
 def get(version: Version, layer_id: str, etag: str) -> tuple[bytes, int, str] | None:

@@ -17,7 +17,7 @@ from gis.api import adapt, schema, select, tile_grid, tile_sql, tile_store
 from gis.api.provider import layer_of
 from gis.api.temporal import Span
 from gis.api.tile_cache import cache
-from gis.api.tile_ladder import BUDGET, drawn
+from gis.api.tile_ladder import BUDGET, drawn, is_whole
 from gis.catalog.model import Layer
 from gis.catalog.read import catalog
 from gis.db.versions import Version, newest
@@ -106,9 +106,10 @@ class TileProvider(BaseMVTProvider):
         Raises InputError for impossible indices, NotFound outside the layer's zooms. An empty tile is b"".
         """
         wish = self.wish(matrix_set, z, y, x, span, as_of)
-        if known or self._seen is None or self._is_kept(wish, self._seen):
-            return self.grant(wish, newest([self.layer.id])[self.layer.id], known=known)
-        return self.grant(wish)
+        # one question for version and tile where it is probably not kept; others may lie in a file of a version that is new here
+        if is_whole(self.layer, wish.place.z) and not known and self._seen is not None and not self._is_kept(wish, self._seen):
+            return self.grant(wish)
+        return self.grant(wish, newest([self.layer.id])[self.layer.id], known=known)
 
     def wish(self, matrix_set, z, y, x, span: Span | None = None, as_of: dt.datetime | None = None, budget: int = BUDGET) -> Wish:
         """What is asked for; its body is to have at most `budget` bytes. Raises as `tile`."""

@@ -6,6 +6,7 @@ The database is asked, not told: whatever was committed before the question is i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from psycopg2 import sql
 
@@ -19,8 +20,19 @@ _NEWEST = sql.SQL(
 Version = tuple[str, str]
 """(database, data version of a layer in it), as `meta.data_version` says it."""
 
-WITH_ROWS = sql.SQL("SELECT current_database(), meta.data_version(ARRAY[%(version_of)s]), rows.* FROM ({rows}) AS rows")
-"""A statement and, from the same snapshot, the version of the layer that it reads."""
+_WITH_ROWS = sql.SQL("SELECT current_database(), meta.data_version(ARRAY[%(version_of)s]), rows.* FROM ({rows}) AS rows")
+
+
+def with_rows(statement: sql.Composable) -> sql.Composable:
+    """A statement and before its columns, from the same snapshot, database and version of the layer that the parameter `version_of`
+    names."""
+    return _fixed(statement.string) if isinstance(statement, sql.SQL) else _WITH_ROWS.format(rows=statement)
+
+
+@lru_cache(maxsize=512)
+def _fixed(statement: str) -> sql.SQL:
+    """For statements that are asked again and again."""
+    return sql.SQL(_WITH_ROWS.string.replace("{rows}", statement))
 
 
 def newest(layers: Sequence[str]) -> dict[str, Version]:

@@ -32,6 +32,7 @@ def kept(layer: str) -> set[str]:
 
 
 def test_whoever_asks_first_after_a_load_finds_the_tile_drawn(painter, anyone, as_role, monkeypatch):
+    assert anyone.get(TILE.format("road", *place(9))).status_code == 200, "a process that knows the version before"
     painter.tick()
     files = kept("road")
     assert files and not painter.courses["road"].not_before <= 0 and painter.courses["road"].done

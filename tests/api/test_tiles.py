@@ -10,7 +10,7 @@ import pytest
 from api_rows import put
 from psycopg2 import sql
 
-from gis.api import select, tile_grid, tile_sql, tile_store, tiles
+from gis.api import tile_grid, tile_sql, tile_store, tiles
 from gis.api.tile_cache import cache
 from gis.catalog.read import catalog
 from gis.db import versions
@@ -299,9 +299,8 @@ def test_points_lie_where_postgis_draws_them(pg, grid, z):
     for lon, lat in spots:
         x, y = tile_grid.at(grid, z, lon, lat)
         where = tile_grid.tile(grid, str(z), str(y), str(x))
-        statement = select.Statement()
-        own = tile_sql._point(sql.SQL("x"), sql.SQL("y"), where, statement)
-        reached = tile_sql._reached(sql.SQL("x"), sql.SQL("y"), where, statement)
+        scale = tile_sql._scale(where) | dict(zip(("west", "south", "east", "north"), where.reach, strict=True))
+        own, reached = tile_sql._point(sql.SQL("x"), sql.SQL("y"), where.srid), tile_sql._reached(sql.SQL("x"), sql.SQL("y"))
         west, south, east, north = where.reach
         projected = "ST_Transform(ST_SetSRID(ST_Point(x, y), 4326), 3857)" if where.srid == 3857 else "ST_Point(x, y)"
         spread = (
@@ -314,7 +313,7 @@ def test_points_lie_where_postgis_draws_them(pg, grid, z):
         ).format(own=own, reached=reached)
         corners = dict(zip("lbrt", where.bounds, strict=True)) | {"w": west, "s": south, "e": east, "n": north}
         with owner() as connection, connection.cursor() as cursor:
-            cursor.execute(query, statement.parameters | corners)
+            cursor.execute(query, scale | corners)
             for i, within, ours, theirs in cursor.fetchall():
                 if within:
                     assert ours == theirs, (grid, z, lon, i)
