@@ -39,12 +39,12 @@ def disclosed(answer: Any) -> Disclosure:
             if _is_number(lon) and _is_number(lat):
                 places.append((lon, lat))
             waiting += value.values()
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             ids.update(one for one in value if isinstance(one, str))
             objects = [one for one in value if isinstance(one, dict)]
             rows += sum(one.get("type") != "Feature" for one in objects)
             waiting += objects
-            waiting += (one for one in value if isinstance(one, list))
+            waiting += (one for one in value if isinstance(one, list | tuple))
     return Disclosure(max(features, rows + len(ids)), _box(places))
 
 
