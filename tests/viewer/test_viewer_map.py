@@ -26,7 +26,9 @@ def test_map_opens_in_chinese_and_asks_nobody_else(visit, served_city):
     seen.keep("map-visitor")
     host = urlsplit(served_city.url).netloc
     assert {urlsplit(url).netloc for url in seen.asked if url.startswith("http")} == {host}
-    assert any("/tiles/" in url for url in seen.asked)
+    tiles = [url for url in seen.asked if "/tiles/" in url]
+    together = [url for url in tiles if "collections=" in url]
+    assert any("road" in url for url in together) and len(tiles) < 40, "shown layers come together"
     assert not seen.faults
     colours = Image.open(io.BytesIO(page.locator(".map").screenshot())).convert("RGB").quantize(64).getcolors()
     assert len(colours) > 20, "the map is drawn, and not one empty colour"
@@ -99,6 +101,9 @@ def test_attributes_have_chinese_titles_units_and_code_titles(visit, served_city
     expect(row).to_contain_text("管径")
     expect(row.locator("td")).to_have_text(f"{feature['properties']['diameter_mm']:g} mm")
     expect(page.locator("tr[data-field=status] td")).to_have_text("在用")
+    page.click("[data-action=history]")
+    expect(page.locator(".history ol > li").first).to_contain_text("现在")
+    expect(page.locator(".history ol > li").last).to_contain_text("首次入库")
     seen.keep("map-attributes")
 
 

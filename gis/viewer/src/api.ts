@@ -90,7 +90,7 @@ export function mistake(status: number, body: ErrorBody): string {
 
 /** Why part of the map did not come, in the reader's words; empty for what is no fault, such as a tile that was given up. */
 export function tilesMistake(error: Error & { status?: number }): string {
-  if (error?.message === "Failed to fetch") return t("serverDown");
+  if (error?.status === 0 || error?.message === "Failed to fetch") return t("serverDown");
   const { status } = error ?? {};
   return status && status >= 400 && status !== 404 ? mistake(status, {}) : "";
 }

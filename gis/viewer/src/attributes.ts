@@ -91,7 +91,9 @@ export class Attributes {
       if (!(error instanceof RequestError)) return; // another feature was chosen meanwhile
       this.versions = error.message;
     }
-    if (this.chosen === feature) this.app.panel.redraw();
+    if (this.chosen !== feature) return;
+    this.app.panel.redraw();
+    this.app.panel.element.querySelector(".history")?.scrollIntoView({ block: "start" });
   }
 
   private one(feature: Shown): { title: string; body: Child[]; actions: Child[] } {
