@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import psycopg2.errors
 from flask import Response, g, request
 from pygeoapi.error import GenericError
 from pygeoapi.process.base import JobNotFoundError, UnknownProcessError
@@ -180,7 +181,10 @@ def answer(error: Exception) -> Response:
 def _named(error: OneMapError) -> Response:
     status = error.http_status
     if status >= 500:
-        log.error("%s: %s", type(error).__name__, error.what, exc_info=error.__cause__, extra={"request_id": g.get("request_id")})
+        if isinstance(error.__cause__, psycopg2.errors.QueryCanceled):  # its time was over, or its caller left: asked, not broken
+            log.warning("%s", error.what, extra={"request_id": g.get("request_id")})
+        else:
+            log.error("%s: %s", type(error).__name__, error.what, exc_info=error.__cause__, extra={"request_id": g.get("request_id")})
     if status == 500:
         return problem(500, "Unexpected fault; the log of the platform knows more under the request id")
     if isinstance(error, NotFound):

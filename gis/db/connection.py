@@ -69,7 +69,8 @@ def translated(error: psycopg2.Error) -> OneMapError:
     if isinstance(error, psycopg2.errors.InsufficientPrivilege):
         log.warning("database: %s %s", error.pgcode, said)
         return AccessDenied("The role may not do this", remedy="Ask the administrator for the right, or use another key")
-    log.log(logging.DEBUG if error.pgcode is None else logging.ERROR, "database: %s %s", error.pgcode, said)
+    level = logging.DEBUG if error.pgcode is None else logging.INFO if isinstance(error, _E.QueryCanceled) else logging.ERROR
+    log.log(level, "database: %s %s", error.pgcode, said)  # a statement that was too long, or whose caller left, is no fault
     if isinstance(error, psycopg2.DataError):  # class 22: a value that a type cannot hold, which is the asker's
         return InputError("The database refused a value", remedy="Check the values given")
     for kind, what, remedy in _NAMED:

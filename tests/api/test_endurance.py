@@ -93,6 +93,9 @@ def test_too_much_is_refused_at_once(served):
         "a header of a megabyte": (TOO_LONG, [b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ", b"a" * MEGABYTE, b"\r\n\r\n"]),
         "a thousand headers": (TOO_LONG, [b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(1000)) + b"\r\n"]),
         "an address of a megabyte": (TOO_LONG, [b"GET /?" + b"a" * MEGABYTE, b" HTTP/1.1\r\nHost: x\r\n\r\n"]),
+        "a coding that nobody knows": (400, [f"{head}Transfer-Encoding: x\r\n\r\n0\r\n\r\n".encode()]),
+        "an expectation": (417, [f"{head}Expect: nothing\r\nContent-Length: 2\r\n\r\n{{}}".encode()]),
+        "another version": (400, [b"GET / HTTP/9.9\r\nHost: x\r\n\r\n"]),
         "no HTTP": (400, [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"]),
         "a method that is none": (405, [f"BREW {ITEMS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()]),
         "a header cut in two": (400, [b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\rSet-Cookie: c\r\n\r\n"]),
@@ -107,10 +110,13 @@ def test_too_much_is_refused_at_once(served):
         began = time.monotonic()
         found, body = raw(served.url, *pieces)
         seconds = time.monotonic() - began
-        if (found not in status if isinstance(status, tuple) else found != status) or seconds > 1.5 or b"Traceback" in body:
+        told = b"application/problem+json" in body and b"X-Request-Id: " in body
+        if (found not in status if isinstance(status, tuple) else found != status) or seconds > 1.5 or b"Traceback" in body or not told:
             wrong[name] = (found, round(seconds, 2), body[-300:])
     assert not wrong, "\n".join(f"{name}: {what}" for name, what in wrong.items())
     assert served.get(ITEMS)[0] == 200
+    unreadable = [line for line in served.lines() if line.get("route") == "unreadable"]
+    assert len(unreadable) > 5 and all(line["request_id"] and line["status"] < 500 for line in unreadable)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +204,7 @@ def test_a_statement_ends_with_its_time_and_with_its_caller(served):
         status, headers, body = served.get(ITEMS)
         assert status == 503 and STATEMENT_S - 1 < time.monotonic() - began < STATEMENT_S + 2 and headers["Retry-After"]
         assert "too long" in json.loads(body)["what"] and json.loads(body)["remedy"] and waiting() == 0
+    assert not [line for line in served.lines() if line["level"] == "error"], "what was ended on purpose is no fault"
     assert served.get(ITEMS)[0] == 200
 
 
