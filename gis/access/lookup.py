@@ -240,6 +240,7 @@ def change_password(name: str, old: str, new: str, address: str) -> None:
     """
     limits.refuse_guesser(address)
     holder = of_password(name, old, b"", address, to_change=True)
+    limits.failed(address)  # no other limit stands before this path, and each time takes the work of a log-in
     passwords.require_different(new, old)
     passwords.require_strong(new, holder.user)
     with writing(ROLE) as connection, connection.cursor() as cursor:

@@ -11,7 +11,7 @@ import pytest
 from api_rows import put
 from asking import PASSWORD, basic, rows
 
-from gis.access import accounts, audit, identity
+from gis.access import accounts, audit, identity, limits
 from gis.api import envelope
 from gis.api.app import create_app
 from gis.errors import DefinitionError
@@ -55,6 +55,16 @@ def test_a_password_that_must_be_changed_opens_nothing_else(client):
     mine = client.get("/account", headers=new).json
     assert (mine["user"], mine["role"]) == ("li", "water") and mine["password_expires_at"] and mine["last_login_at"]
     assert client.get("/account").status_code == 401
+
+
+def test_who_changes_his_password_all_the_time_waits(client, monkeypatch):
+    """Before this path nobody is looked up, so no other limit holds, and each try takes the work of a log-in."""
+    accounts.add_user("li", "water", PASSWORD)
+    monkeypatch.setattr(limits, "FAILURES_ALLOWED", 3)
+    body, place = {"user": "li", "old": PASSWORD, "new": "weak"}, {"REMOTE_ADDR": "10.1.2.3"}
+    answers = [client.post("/account/password", json=body, environ_overrides=place).status_code for _ in range(5)]
+    assert answers[:3] == [400] * 3 and answers[4] == 429
+    assert client.post("/account/password", json=body, environ_overrides={"REMOTE_ADDR": "10.1.2.4"}).status_code == 400
 
 
 def test_a_session_ends_when_told_or_unused_and_everywhere_at_once(client):
