@@ -6,6 +6,7 @@ Checked against pygeoapi 0.24. The replaced names are module attributes that the
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from enum import Enum
 from functools import lru_cache
@@ -50,6 +51,24 @@ for _module in (core, itemtypes, processes, tiles, oas, linked_data):
         if hasattr(_module, _name):
             setattr(_module, _name, _ours)
 provider_base.get_crs = pygeoapi.crs.get_crs
+
+
+def _preferred(headers: dict, header_name: str, all: bool = False) -> list[str] | str | None:
+    """What a header with qualities (`text/html;q=0.5, application/json`) accepts, best first (RFC 9110, 12.4.2); None for nothing."""
+    found = []
+    for i, part in enumerate(str(headers.get(header_name) or "").split(",")):
+        value, *parameters = (one.strip() for one in part.split(";"))
+        said = [one[2:] for one in parameters if one[:2].lower() == "q="]
+        quality = float(said[-1]) if said and _QUALITY.match(said[-1]) else 0.0 if said else 1.0
+        if value and quality > 0:
+            found.append((-quality, i, {"application/geo+json": "application/json"}.get(value.lower(), value)))
+    values = [value for _, _, value in sorted(found)]
+    return None if not values else values if all else values[0]
+
+
+_QUALITY = re.compile(r"^(0(\.\d{0,3})?|1(\.0{0,3})?)$")
+# Divides by the quality, 0 too, and forgets to sort.
+core.get_choice_from_headers = _preferred
 
 
 @lru_cache(maxsize=64)

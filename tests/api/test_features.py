@@ -265,6 +265,15 @@ def test_what_the_standards_ask_of_every_answer(anyone):
     for accept, kind in (("text/csv", "text/csv"), ("application/geo+json", "application/geo+json"), ("text/html", "text/html")):
         assert anyone.get(ROADS, headers={"Accept": accept}).mimetype == kind
         assert anyone.get(f"{ROADS}?f=json", headers={"Accept": accept}).mimetype == "application/geo+json", "f wins"
+    for accept, kind in (
+        ("text/html;q=0.1, application/geo+json;q=0.9", "application/geo+json"), ("application/geo+json;q=0.1, text/html", "text/html"),
+        ("text/csv;q=0.5, application/geo+json", "application/geo+json"), ("application/json;q=0, text/html", "text/html"),
+        ("text/html;q=0", "application/geo+json"), ("*/*;q=0", "application/geo+json"), ("text/html;q=x", "application/geo+json"),
+    ):  # fmt: skip
+        assert anyone.get(ROADS, headers={"Accept": accept}).mimetype == kind, accept
+    for language, chosen in (("zh;q=0.1, en;q=0.2", "en"), ("en;q=0", "zh"), ("zh;q=0", "zh"), ("fr, en;q=0.5", "en")):
+        assert anyone.get(ROADS, headers={"Accept-Language": language}).headers["Content-Language"] == chosen, language
+    assert anyone.get("/collections?lang=en;q=0").status_code == 200
     wrong = [f"{path}?nothing=1" for path in ("/", "/conformance", "/collections", "/collections/road", "/collections/road/schema")]
     wrong += [
         f"{ROADS}?{query}" for query in ("skipGeometry=maybe", "filter=lanes=1&filter-crs=nonsense", "filter=lanes=1&filter-crs=EPSG:1")
