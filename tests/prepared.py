@@ -28,8 +28,7 @@ LENGTH = 4
 """Bytes of the number of bytes that follow."""
 ALONE = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Who forks has no threads, those of libraries included."""
-CLIENT = """#!{python} -IS
-import json, os, socket, sys
+CLIENT = """import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     told = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
@@ -44,8 +43,9 @@ sys.exit(code[0] if code else 1)
 def command() -> Path:
     """An executable file `onemap` that asks a process which ends with this one."""
     folder = Path(tempfile.mkdtemp(prefix="onemap-command-"))
-    address, file = folder / "socket", folder / "onemap"
-    file.write_text(CLIENT.format(python=sys.executable, address=str(address), length=LENGTH))
+    address, client, file = folder / "socket", folder / "client.py", folder / "onemap"
+    client.write_text(CLIENT.format(address=str(address), length=LENGTH))
+    file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -X utf8 -IS "{client}" "$@"\n')  # a path may hold blanks
     file.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEMAP_")}
     environment |= {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"} | ALONE
