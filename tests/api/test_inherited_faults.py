@@ -71,10 +71,10 @@ def statements(monkeypatch):
         def __getattr__(self, name):
             return getattr(self.real, name)
 
-    def fetched(pool, statement, parameters, keep, fetched=connection._fetched):
+    def fetched(pool, before, statement, parameters, keep, fetched=connection._fetched):
         with connection.owner() as link:
             sent.append(statement.as_string(link))
-        return fetched(pool, statement, parameters, keep)
+        return fetched(pool, before, statement, parameters, keep)
 
     monkeypatch.setattr(connection, "_begin", lambda pool, *rest: Link(begin(pool, *rest)))
     monkeypatch.setattr(connection, "_fetched", fetched)
