@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import selectors
@@ -22,7 +23,7 @@ THREADS = 2
 
 def application(environ, start_response):
     """Says which path was asked for, and how much was sent; /large answers with megabytes, /held when it is let."""
-    path = environ["PATH_INFO"]
+    path = environ["PATH_INFO"].encode("latin-1").decode()
     sent = environ["wsgi.input"].read()
     if path == "/held":
         _let.wait(10)
@@ -152,6 +153,32 @@ def test_a_request_may_come_in_any_pieces(served, links):
     link.sendall(b"ab")
     assert answer(link).endswith(b"/waits 2")
     assert served.ask(link, "/after").endswith(b"/after 0")
+
+
+def test_an_address_is_understood_as_it_is_typed_and_what_is_none_is_a_problem(served, links):
+    link = links()
+    for _ in range(2):
+        link.sendall("GET /第1路?q=府前街 HTTP/1.1\r\n".encode() + HEAD)
+        assert answer(link).endswith("/第1路 0".encode())
+    wrong = {
+        400: (
+            "GET /第1路 HTTP/1.1\r\n".encode("gbk") + HEAD,
+            b"GET / HTTP/1.1\r\nNo colon\r\n\r\n",
+            b"get / HTTP/1.1\r\n" + HEAD,
+            b"GET /\n",
+        ),
+        414: (b"GET /" + b"a" * 8200 + b" HTTP/1.1\r\n" + HEAD, b"GET /" + b"a" * 70_000),
+        431: (b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000),
+    }
+    for status, heads_of in wrong.items():
+        for head in heads_of:
+            link = links()
+            link.sendall(head)
+            said = answer(link)
+            assert said.startswith(b"HTTP/1.1 %d " % status), (head[:60], said[:60])
+            above, _, body = said.partition(b"\r\n\r\n")
+            assert b"Content-Type: application/problem+json" in above and b"X-Content-Type-Options: nosniff" in above
+            assert json.loads(body)["status"] == status and json.loads(body)["what"] and link.recv(10) == b""
 
 
 def test_many_at_once_on_one_connection_are_answered_in_turn(served, links):
