@@ -198,7 +198,6 @@ _NEWEST = sql.SQL(
 _METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 
 
-
 def text_of(answer) -> str:
     """What is written in an answer, in an archive too."""
     return unpacked(answer.get_data()).decode("utf-8", "replace")
