@@ -44,6 +44,7 @@ _NEWER = "The administrator runs `onemap db start`, then `onemap layers apply`; 
 _NAMED: tuple[tuple[type[psycopg2.Error], str, str], ...] = (
     (_E.QueryCanceled, "The query took too long and was stopped", "Ask for a smaller area or fewer features"),
     (_E.DiskFull, "The database's disk is full", "Make room, then try again; nothing was half done"),
+    (_E.ConfigurationLimitExceeded, "The question needs more room than the database gives one", "Ask for a smaller area or fewer features"),
     (_E.OutOfMemory, "The database ran out of memory", "Ask for less at once, or give the machine more"),
     (_E.TooManyConnections, "The database has no free connection", "Try again in a moment"),
     (_E.InvalidPassword, "The database refuses the password", "Run `onemap db start`, or correct ONEMAP_DSN"),
