@@ -86,9 +86,7 @@ def account() -> Account | None:
         capture_output=True, text=True,
     )  # fmt: skip
     if made.returncode != 0:
-        raise StoreError(
-            "No account to run PostgreSQL as", remedy="Create a system user `onemap`, or run as a normal user"
-        )
+        raise StoreError("No account to run PostgreSQL as", remedy="Create a system user `onemap`, or run as a normal user")
     entry = pwd.getpwnam(ACCOUNTS[0])
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 

@@ -64,9 +64,7 @@ def secret(name: str) -> str:
     try:
         return path.read_text()
     except PermissionError as error:
-        raise StoreError(
-            "The database's password is not readable", remedy="Run as the user who installed the platform"
-        ) from error
+        raise StoreError("The database's password is not readable", remedy="Run as the user who installed the platform") from error
 
 
 ROOMS = ("cluster", "run", "secrets", "sources", "raster", "networks", "roads", "tiles", "metrics")
@@ -188,9 +186,7 @@ def _socket_folder() -> Path:
         short = Path("/tmp") / f"onemap-{_mark()}"
     owner = account().uid if account() else os.geteuid()
     if short.is_symlink() or (short.exists() and short.stat().st_uid not in (owner, os.geteuid())):
-        raise StoreError(
-            "The folder for the database's socket belongs to someone else", where=str(short), remedy="Remove it"
-        )
+        raise StoreError("The folder for the database's socket belongs to someone else", where=str(short), remedy="Remove it")
     return _own(short)
 
 
@@ -201,9 +197,7 @@ def _create() -> Cluster:
         shutil.rmtree(data)
         data = _data_folder()
     if (data / "PG_VERSION").exists():
-        raise StoreError(
-            "The database's description is lost", where=str(data), remedy="Restore cluster.json, or `onemap db reset`"
-        )
+        raise StoreError("The database's description is lost", where=str(data), remedy="Restore cluster.json, or `onemap db reset`")
     making.touch()
     password = sockets / "password"
     _write(password, secret(OWNER) + "\n")
@@ -295,9 +289,7 @@ def _launch(cluster: Cluster, patience_s: float = 60) -> None:
         if _answers(cluster):
             return
         if time.monotonic() > until:
-            raise StoreError(
-                "The database does not start", where=str(log), remedy=_last_words(log.read_text(errors="replace"))
-            )
+            raise StoreError("The database does not start", where=str(log), remedy=_last_words(log.read_text(errors="replace")))
         time.sleep(0.5)
 
 
@@ -313,11 +305,7 @@ def _answers(cluster: Cluster) -> bool:
 
 def _last_words(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (
-        "PostgreSQL said: " + " / ".join(lines[-3:])
-        if lines
-        else "PostgreSQL said nothing; see the log in the home folder"
-    )
+    return "PostgreSQL said: " + " / ".join(lines[-3:]) if lines else "PostgreSQL said nothing; see the log in the home folder"
 
 
 def _ensure_database() -> None:
@@ -377,9 +365,7 @@ def status() -> dict:
 def remove() -> None:
     """Stop the server and delete the cluster with all its data. The passwords and the kept sources stay."""
     if is_external():
-        raise StoreError(
-            "An external server is not ours to delete", remedy="Drop the database there, or unset ONEMAP_DSN"
-        )
+        raise StoreError("An external server is not ours to delete", remedy="Drop the database there, or unset ONEMAP_DSN")
     stop()
     home, cluster = settings().home, described()
     with _alone():

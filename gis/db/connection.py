@@ -288,8 +288,7 @@ def reading(role: str, user: str = "", *, timeout_s: float | None = None):
 
 
 _ALONE = sql.SQL(
-    "SET LOCAL role = %(_role)s; SET LOCAL app.\"user\" = %(_user)s; SET LOCAL statement_timeout = %(_timeout)s; "
-    "SET TRANSACTION READ ONLY; "
+    'SET LOCAL role = %(_role)s; SET LOCAL app."user" = %(_user)s; SET LOCAL statement_timeout = %(_timeout)s; SET TRANSACTION READ ONLY; '
 )
 _NOTHING = sql.SQL("")
 _BY_INDEX = _ALONE + sql.SQL(

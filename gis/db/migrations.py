@@ -47,9 +47,7 @@ def migrations(folder: Path = FOLDER) -> list[Migration]:
             raise DefinitionError("A migration is named NNNN_what_it_does.sql", where=path.name)
         number = int(match[1])
         if number in found:
-            raise DefinitionError(
-                f"Two migrations share the number {number:04}", where=path.name, remedy="Give one the next free number"
-            )
+            raise DefinitionError(f"Two migrations share the number {number:04}", where=path.name, remedy="Give one the next free number")
         found[number] = Migration(number, path.stem, path.read_text(encoding="utf-8"))
     return [found[number] for number in sorted(found)]
 
@@ -108,9 +106,7 @@ def _apply(migration: Migration) -> None:
     except OneMapError as error:
         cause = error.__cause__
         said = cause.diag.message_primary if isinstance(cause, psycopg2.Error) and cause.diag else error.what
-        raise StoreError(
-            f"Migration {migration.name} failed: {said}", remedy="Nothing of it was applied; see the log"
-        ) from error
+        raise StoreError(f"Migration {migration.name} failed: {said}", remedy="Nothing of it was applied; see the log") from error
 
 
 def _require_privileges(connection: psycopg2.extensions.connection) -> None:
@@ -125,9 +121,7 @@ def _require_privileges(connection: psycopg2.extensions.connection) -> None:
         )
         superuser, may_make_roles, version, available, installed = cursor.fetchone()
     if version < 150000:
-        raise StoreError(
-            "The server is older than PostgreSQL 15", remedy="Use PostgreSQL 15 or newer with PostGIS 3.3 or newer"
-        )
+        raise StoreError("The server is older than PostgreSQL 15", remedy="Use PostgreSQL 15 or newer with PostGIS 3.3 or newer")
     for extension in ("postgis", "pg_trgm", "btree_gist"):
         if extension in installed:
             continue
@@ -142,17 +136,13 @@ def _require_privileges(connection: psycopg2.extensions.connection) -> None:
                 remedy="Let a superuser run CREATE EXTENSION postgis in this database",
             )
     if not (superuser or may_make_roles):
-        raise StoreError(
-            "The role of ONEMAP_DSN may not make roles", remedy="Let a superuser run ALTER ROLE … CREATEROLE for it"
-        )
+        raise StoreError("The role of ONEMAP_DSN may not make roles", remedy="Let a superuser run ALTER ROLE … CREATEROLE for it")
 
 
 def _give_login_its_password(connection: psycopg2.extensions.connection) -> None:
     """The serving login's password comes from the home; the server sees only its verifier."""
     if settings().dsn_serving:
         return
-    verifier = psycopg2.extensions.encrypt_password(
-        cluster.secret(LOGIN), LOGIN, scope=connection, algorithm="scram-sha-256"
-    )
+    verifier = psycopg2.extensions.encrypt_password(cluster.secret(LOGIN), LOGIN, scope=connection, algorithm="scram-sha-256")
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER ROLE {LOGIN} PASSWORD %s", (verifier,))

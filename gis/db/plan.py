@@ -170,9 +170,7 @@ def _sql(template: str, *names: str | tuple[str, ...]) -> str:
 def _key(layer: Layer, table: _Table) -> Iterable[Change]:
     if table.key != layer.key:
         have, want = ", ".join(table.key), ", ".join(layer.key)
-        yield Change(
-            "destroys", layer.id, f"{layer.id}: the key is ({have}) in the database, ({want}) in the layer file"
-        )
+        yield Change("destroys", layer.id, f"{layer.id}: the key is ({have}) in the database, ({want}) in the layer file")
 
 
 def _parts(layer: Layer, table: _Table, digests: dict[tuple[str, str], str], *, force: bool) -> Iterable[Change]:

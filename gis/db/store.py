@@ -185,9 +185,7 @@ class Store:
             sql.SQL(", ").join(parts), source,
             sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL(""), order,
         )  # fmt: skip
-        return self._copied(
-            statement, values, _types(definition, chosen) | ({"geometry": pyarrow.string()} if shape is not None else {})
-        )
+        return self._copied(statement, values, _types(definition, chosen) | ({"geometry": pyarrow.string()} if shape is not None else {}))
 
     def _columns(self, layer: Layer, columns: Sequence[str] | None) -> list[str]:
         visible = list(layer.columns_for(self.role))
@@ -216,9 +214,7 @@ class Store:
             conditions.append(sql.SQL("geom && ST_MakeEnvelope(%s, %s, %s, %s, {})").format(sql.Literal(STORED_SRID)))
             values += [float(edge) for edge in bbox]
         if at is not None:
-            conditions.append(
-                sql.SQL("(valid_from IS NULL OR valid_from <= %s) AND (valid_to IS NULL OR valid_to > %s)")
-            )
+            conditions.append(sql.SQL("(valid_from IS NULL OR valid_from <= %s) AND (valid_to IS NULL OR valid_to > %s)"))
             values += [at, at]
         if as_of is not None:
             conditions.append(sql.SQL("recorded_from <= %s AND (recorded_to IS NULL OR recorded_to > %s)"))
@@ -289,7 +285,5 @@ def _pandas(table: pyarrow.Table, layer: Layer, columns: Sequence[str]) -> panda
             frame[name] = pandas.to_datetime(frame[name], utc=True, format="ISO8601")
         elif kind == "texts":
             cast = psycopg2.extensions.STRINGARRAY
-            frame[name] = pandas.Series(
-                [None if pandas.isna(v) else cast(v, None) for v in frame[name]], dtype=object, index=frame.index
-            )
+            frame[name] = pandas.Series([None if pandas.isna(v) else cast(v, None) for v in frame[name]], dtype=object, index=frame.index)
     return frame

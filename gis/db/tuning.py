@@ -82,9 +82,8 @@ def configuration(*, port: int, sockets: Path) -> dict[str, str]:
 
 def text(values: dict[str, str]) -> str:
     """The settings as a file that PostgreSQL reads."""
-    return (
-        "# Written by `onemap db start` each time; own settings go into postgresql.auto.conf (ALTER SYSTEM).\n"
-        + "".join(f"{name} = {value}\n" for name, value in values.items())
+    return "# Written by `onemap db start` each time; own settings go into postgresql.auto.conf (ALTER SYSTEM).\n" + "".join(
+        f"{name} = {value}\n" for name, value in values.items()
     )
 
 

@@ -141,8 +141,7 @@ def both(app, monkeypatch):
 def audited() -> list[tuple]:
     with owner() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT user_name, role, action, layer, n, detail FROM access.audit"
-            " WHERE layer IS NOT NULL AND action <> 'refused' ORDER BY id"
+            "SELECT user_name, role, action, layer, n, detail FROM access.audit WHERE layer IS NOT NULL AND action <> 'refused' ORDER BY id"
         )
         return cursor.fetchall()
 
