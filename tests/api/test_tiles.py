@@ -338,6 +338,16 @@ def test_the_version_is_that_of_the_last_load_committed(app):
             fetch_as_login(sql.SQL(closed), {})
 
 
+def test_a_login_of_another_name_takes_a_role_for_the_question(app, monkeypatch):
+    monkeypatch.setattr(versions, "_others", set())
+    own = versions.newest(["road", "nothing"])
+    with owner() as connection, connection.cursor() as cursor:
+        cursor.execute("REVOKE SELECT ON meta.published FROM onemap_login")
+    assert versions.newest(["road", "nothing"]) == own and len(versions._others) == 1
+    put("road", {"road_id": "R6"})
+    assert versions.newest(["road"])["road"] != own["road"]
+
+
 def test_a_tile_is_drawn_in_the_version_that_it_says(anyone, monkeypatch):
     """A load between the question for the version and the drawing: the ETag is that of the rows that are in the tile."""
     path = TILE.format("road", *place(15))
