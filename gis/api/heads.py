@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gunicorn.http import wsgi
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn
 
 from gis.api.visit import LARGEST_BODY
@@ -43,12 +44,33 @@ _NOT_REPEATED = frozenset({"CONTENT-LENGTH", "CONTENT-TYPE", "TRANSFER-ENCODING"
 _SEND_TIMEOUT = struct.pack("ll", SEND_S, 0)
 
 
+class Ahead(SocketUnreader):
+    """What was read ahead, in pieces as gunicorn would have read them from the socket, and then the socket. Given at once, ten megabytes of
+    tiny chunks would be copied once for each chunk."""
+
+    ahead = memoryview(b"")
+
+    def chunk(self, size_hint=None) -> bytes:
+        """The next piece."""
+        if not self.ahead:
+            return super().chunk(size_hint)
+        size = min(max(self.mxchunk, size_hint or 0), self.max_body_chunk)
+        piece, self.ahead = bytes(self.ahead[:size]), self.ahead[size:]
+        return piece
+
+    def take_buffered(self) -> bytes:
+        """All that was read and not taken."""
+        rest, self.ahead = bytes(self.ahead), memoryview(b"")
+        return super().take_buffered() + rest
+
+
 class Connection(TConn):
     """A caller's connection: gunicorn's, with what was read of its next request."""
 
     def __init__(self, cfg, sock: socket.socket, client, server):
         super().__init__(cfg, sock, client, server)
         self.init()  # the socket blocks, for gunicorn reads bodies from it; heads are read here, which never waits
+        self.parser.unreader = Ahead(sock)
         self.data_ready = True
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
         self.number = sock.fileno()
@@ -136,7 +158,7 @@ class Connection(TConn):
 
     def hand_on(self) -> None:
         """Give everything that was read to gunicorn's parser."""
-        self.parser.unreader.unread(self.read)
+        self.parser.unreader.ahead = memoryview(self.read)
         self.read = b""
 
     def remember(self, req) -> None:
