@@ -1,4 +1,4 @@
-"""Features as the entities of a drawing (DXF R2010), written as text: objects of a library, one for each vertex, take several times as long.
+"""Features as the entities of a drawing (DXF R2010), written as text: objects of a library, one for each vertex, take several times longer.
 
 What stands before and behind the entities is the library's; here are POINT and 3D POLYLINE with VERTEX and SEQEND (DXF Reference, Entities
 Section), each with a handle of its own, its drawing layer, and the feature's properties as extended data.
