@@ -74,7 +74,7 @@ class Connection(TConn):
         self.data_ready = True
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
         self.number = sock.fileno()
-        self.read = b""
+        self.read = bytearray()
         """What came and is not answered yet: at most one request and the beginning of the next."""
         self.end = -1
         """Where the head in it ends."""
@@ -111,13 +111,13 @@ class Connection(TConn):
             return len(self.read) > LONGEST or self.read.count(b"\n") != self.read.count(b"\r\n")
         line = _LINE.match(self.read)
         if line is None:
-            self.read = understood(self.read)
+            self.read = bytearray(understood(self.read))
             end = self.end = self.read.find(b"\r\n\r\n")
             line = _LINE.match(self.read)
         if line is None or line.end() - 2 > self.cfg.limit_request_line:
             self._target = None
             return self._has_body()
-        self._target, self._below = line[1].decode("ascii"), self.read[line.end() : end + 4]
+        self._target, self._below = line[1].decode("ascii"), bytes(self.read[line.end() : end + 4])
         return self._below in self._known or self._has_body()
 
     def _has_body(self) -> bool:
@@ -159,7 +159,7 @@ class Connection(TConn):
     def hand_on(self) -> None:
         """Give everything that was read to gunicorn's parser."""
         self.parser.unreader.ahead = memoryview(self.read)
-        self.read = b""
+        self.read = bytearray()
 
     def remember(self, req) -> None:
         """The parser understood what was handed on: the next head with the same bytes below its request line means the same."""
@@ -178,14 +178,14 @@ class Connection(TConn):
 
     def take_back(self) -> None:
         """What the parser read beyond its request."""
-        self.read = self.parser.unreader.take_buffered()
+        self.read = bytearray(self.parser.unreader.take_buffered())
         self.begun = time.monotonic()
 
 
 _TYPED = re.compile(rb"([A-Z]+ )([^ \r\n]*)( HTTP/1\.[01]\r\n)")
 
 
-def understood(head: bytes) -> bytes:
+def understood(head: bytes | bytearray) -> bytes | bytearray:
     """A head whose address holds UTF-8 as it is typed (`curl …?road=第1路`), with those bytes percent-encoded, as browsers do it (RFC 3987,
     3.1); every other head as it is."""
     line = _TYPED.match(head)

@@ -35,6 +35,8 @@ LINGER_S = 2.0
 """How long the caller may take to close after his last answer: closed before, what is on its way to him may be lost (RFC 9112, 9.6)."""
 DRAINED = 2**20
 """Bytes that are read and thrown away meanwhile."""
+AHEAD = 256 * 2**20
+"""Bytes of requests that are not whole yet, of all connections together: who has sent the most of them gives way."""
 _READABLE = select.EPOLLIN | select.EPOLLONESHOT
 
 
@@ -101,14 +103,25 @@ class Threads(ThreadWorker):
 
     def murder_keepalived(self, force: bool = False) -> None:
         """End the time of those who wait too long. Their end of input wakes a thread, which closes."""
-        now = time.monotonic()
-        for conn in list(self._open.values()):
+        now, here = time.monotonic(), list(self._open.values())
+        for conn in here:
             if force or (conn.until < now and not conn.cut):
-                conn.cut = True
                 if conn.read and not force:
                     log.warning("a request was cut off: it did not come within its time")
-                with suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RDWR if force or conn.leaving else socket.SHUT_RD)
+                self._cut(conn, both=force or conn.leaving)
+        held = sum(len(conn.read) for conn in here)
+        if held > AHEAD:
+            for conn in sorted(here, key=lambda conn: len(conn.read), reverse=True):
+                if held <= AHEAD:
+                    break
+                held -= len(conn.read)
+                log.warning("a request was cut off: too much of it and others waits for the rest")
+                self._cut(conn)
+
+    def _cut(self, conn: Connection, *, both: bool = False) -> None:
+        conn.cut = True
+        with suppress(OSError):
+            conn.sock.shutdown(socket.SHUT_RDWR if both else socket.SHUT_RD)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """The worker stops: whoever waits has until then to send a request, which is answered with `Connection: close`."""
@@ -166,16 +179,17 @@ class Threads(ThreadWorker):
         except OSError:
             self._drop(conn)
             return
-        conn.leaving, conn.read = True, b""
+        conn.leaving, conn.read = True, bytearray()
         self._drain(conn)
 
     def _drain(self, conn: Connection) -> None:
         try:
             while not conn.cut and conn.drained < DRAINED:
-                conn.read = b""
+                conn.read.clear()
                 came = conn.receive()
                 if came is None:
-                    conn.read, conn.until = b"", time.monotonic() + LINGER_S
+                    conn.read.clear()
+                    conn.until = time.monotonic() + LINGER_S
                     self._ready.modify(conn.number, _READABLE)
                     return
                 if not came:

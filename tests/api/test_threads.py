@@ -167,6 +167,19 @@ def test_tiny_chunks_cost_no_more_than_they_would_unread(served, links):
     assert b"/tiny %d" % count in got and time.process_time() - began < 5
 
 
+def test_who_has_sent_the_most_of_what_is_not_whole_gives_way(served, links, monkeypatch):
+    monkeypatch.setattr(threads, "AHEAD", 3_000_000)
+    head = b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"
+    large, small = links(), links()
+    small.sendall(head % 1 + b"x" * 1_000_000)
+    large.sendall(head % 2 + b"x" * 5_000_000)
+    large.settimeout(5)
+    with contextlib.suppress(ConnectionError):
+        assert large.recv(1) == b""
+    small.sendall(b"x" * 8_000_000)
+    assert answer(small).endswith(b"/1 9000000")
+
+
 def test_an_address_is_understood_as_it_is_typed_and_what_is_none_is_a_problem(served, links):
     link = links()
     for _ in range(2):
