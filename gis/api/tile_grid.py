@@ -195,8 +195,8 @@ GRIDS: dict[str, Grid] = {
             180 / 256, f"{_OGC}/wkss/OGC/1.0/GoogleCRS84Quad", f"{_OGC}/tilematrixset/OGC/1.0/WorldCRS84Quad",
         ),
         Grid(
-            "CGCS2000Quad", "CGCS2000 经纬度分级瓦片（GB/T 35634-2017，天地图 c 矩阵集）", f"{_OGC}/crs/EPSG/0/4490", systems.STORED,
-            ("Lat", "Lon"), 1, 2, (90.0, -180.0), 180 / 256,
+            "CGCS2000Quad", "CGCS2000 经纬度分级瓦片（天地图 c 矩阵集） · CGCS2000 for the World (GB/T 35634-2017)",
+            f"{_OGC}/crs/EPSG/0/4490", systems.STORED, ("Lat", "Lon"), 1, 2, (90.0, -180.0), 180 / 256,
         ),
     )
 }  # fmt: skip

@@ -52,24 +52,3 @@ def paths() -> dict:
                       "404": {"description": "An exception report.", "content": xml}},
     }}  # fmt: skip
     return found
-
-
-def scaled(paths: dict) -> None:
-    """Say of every coverage that it can be scaled."""
-    said = {
-        "scale-factor": "So many times fewer cells along both axes (2: half as many).",
-        "scale-axes": "The same for each axis: Lon(2),Lat(4).",
-        "scale-size": "So many cells: Lon(400),Lat(300); one alone keeps the shape of the cells.",
-    }
-    for path, operations in paths.items():
-        if path.endswith("/coverage") and "get" in operations:
-            operations["get"].setdefault("parameters", []).extend(
-                {
-                    "name": name,
-                    "in": "query",
-                    "required": False,
-                    "description": text,
-                    "schema": {"type": "number" if name == "scale-factor" else "string"},
-                }
-                for name, text in said.items()
-            )

@@ -126,14 +126,15 @@ def share_of(sizes: list[int], budget: int = BUDGET) -> int | None:
     return None
 
 
-def metadata(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str, server_url: str) -> dict:
+def metadata(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str, server_url: str, language: str = "zh") -> dict:
     """OGC tileset metadata (OGC 17-083r4, 7.3) of several layers; `place`: the path of the tilesets, with its query."""
     path, _, query = place.partition("?")
     query = f"&{query}" if query else ""
     grid = _grid(matrix_set)
     zooms = [layer.tiles for layer in layers]
     described = [
-        provider(layer.id).get_default_metadata(layer.id, server_url, layer.id, matrix_set, layer.title.zh, "") for layer in layers
+        provider(layer.id).get_default_metadata(layer.id, server_url, layer.id, matrix_set, getattr(layer.title, language), "")
+        for layer in layers
     ]
     url = f"{server_url}/{path}/{matrix_set}"
     return {
@@ -160,12 +161,15 @@ def metadata(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str,
     }  # fmt: skip
 
 
-def tilejson(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str, server_url: str) -> dict:
+def tilejson(layers: tuple[Layer, ...], matrix_set: str, title: str, place: str, server_url: str, language: str = "zh") -> dict:
     """TileJSON 3.0 of several layers."""
     path, _, query = place.partition("?")
     _grid(matrix_set)
     city = catalog().city
-    described = [provider(layer.id).get_vendor_metadata(layer.id, server_url, layer.id, matrix_set, layer.title.zh, "") for layer in layers]
+    described = [
+        provider(layer.id).get_vendor_metadata(layer.id, server_url, layer.id, matrix_set, getattr(layer.title, language), "")
+        for layer in layers
+    ]
     first, last = min(one["minzoom"] for one in described), max(one["maxzoom"] for one in described)
     return {
         "tilejson": "3.0.0",

@@ -252,6 +252,8 @@ def test_the_whole_map_is_a_dataset_of_tiles(water, anyone):
     assert about["tiles"] == ["http://localhost/tiles/CGCS2000Quad/{z}/{y}/{x}?f=mvt&collections=road,water_pipe"]
     listed = anyone.get("/tiles").json["tilesets"]
     assert len(listed) == 3 and listed[2]["crs"].endswith("4490")
+    titles = {lang: [one["title"] for one in anyone.get(f"/tiles/WebMercatorQuad?lang={lang}").json["layers"]] for lang in ("zh", "en")}
+    assert all(map(str.isascii, titles["en"])) and not any(map(str.isascii, titles["zh"]))
     for about in (anyone.get("/tiles/WebMercatorQuad").json, anyone.get("/collections/road/tiles/WebMercatorQuad").json):
         limits = {one["tileMatrix"]: one for one in about["tileMatrixSetLimits"]}
         box = about["boundingBox"]

@@ -27,7 +27,11 @@ def _path(group: str | None) -> str:
 
 def _title(group: str | None) -> str:
     title: Text = tile_sets.groups()[group][0] if group else tile_sets.EVERYTHING
-    return getattr(title, pages.language_of(asked(("json", "tilejson", "html")).locale))
+    return getattr(title, _language())
+
+
+def _language() -> str:
+    return pages.language_of(asked(("json", "tilejson", "html")).locale)
 
 
 @ogc.get("/groups")
@@ -82,7 +86,7 @@ def tileset(matrix_set: str, group: str | None = None) -> Response:
     layers = tile_sets.layers_of(group, collections)
     place = _path(group) + ("?" + urlencode({"collections": collections}, safe=",") if collections else "")
     describe = tile_sets.tilejson if made.format == "tilejson" else tile_sets.metadata
-    return as_document(describe(layers, matrix_set, _title(group), place, served_api().base_url), _title(group), made)
+    return as_document(describe(layers, matrix_set, _title(group), place, served_api().base_url, _language()), _title(group), made)
 
 
 @ogc.get("/tiles/<matrix_set>/<z>/<y>/<x>", endpoint="dataset_tile")
