@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import lru_cache
-from urllib.parse import quote
 
 import msgspec
 from pygeoapi import l10n
@@ -21,6 +20,7 @@ from gis.api.adapt import itemtypes
 from gis.api.asked import Asked
 from gis.api.feature_rows import LinkedFeature
 from gis.api.listing import LAST_PAGE, Filter, Listing
+from gis.api.visit import quoted
 from gis.catalog.model import Column, Layer
 from gis.catalog.pygeoapi import FEATURES
 from gis.catalog.read import catalog
@@ -90,7 +90,7 @@ def _listing(api, resource: dict, definition: dict, made: Asked, name: str) -> L
     return Listing(
         layer,
         columns,
-        _limit(given.get("limit"), _items(api.config["server"].get("limits", {})), _items(resource.get("limits", {}))),
+        _limit(given.get("limit"), api.limits, tuple(resource.get("limits", {}).items())),
         _offset(given.get("offset")),
         result_type=given.get("resulttype") or "results",
         datetime=given.get("datetime"),
@@ -111,10 +111,6 @@ def _seen(definition: dict, name: str) -> tuple[Layer, dict[str, Column]]:
     if definition["name"] != FEATURES or layer is None or not layer.readable_by(role):
         raise _NotPlain
     return layer, layer.columns_for(role)
-
-
-def _items(limits: dict) -> tuple:
-    return tuple(limits.items())
 
 
 @lru_cache(maxsize=1024)
@@ -185,7 +181,7 @@ def _area(text: str | None, uri: str | None, definition: dict) -> boxes.Area | N
 
 def _links(api, resource: dict, made: Asked, name: str) -> list[dict]:
     """The same page in the other formats, and the collection."""
-    query = "".join(f"&{quote(key, safe='')}={quote(value, safe=',')}" for key, value in made.params.items() if key not in ("f", "offset"))
+    query = "".join(f"&{quoted(key, '')}={quoted(value, ',')}" for key, value in made.params.items() if key not in ("f", "offset"))
     address = f"{api.base_url}/collections/{name}"
     links = [link | {"href": f"{address}/items?f={format_}{query}"} for format_, link in _formats(made.locale)]
     return [

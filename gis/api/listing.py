@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import urlencode
 
 from cachetools import TTLCache
 from psycopg2 import sql
@@ -19,7 +18,7 @@ from gis.api import boxes, select, temporal
 from gis.api import cursor as paging
 from gis.api.feature_rows import FeatureRows, feature_rows
 from gis.api.serialize import LAST_PAGE
-from gis.api.visit import current, here
+from gis.api.visit import current, here, quoted
 from gis.catalog.model import Column, Layer
 from gis.db import cql2
 from gis.db import cql2_values as values
@@ -280,18 +279,22 @@ def _estimate(identity: Identity, wanted: select.Wanted) -> int | None:
     return int(fetch(identity.role, identity.user, explained, statement.parameters)[0][0][0]["Plan"]["Plan Rows"])
 
 
+_PLAIN = ",:/"
+"""What is read as it is in a link's parameters."""
+
+
 def _next_link(cursor_text: str) -> dict:
     """The link to the next page: this request's parameters with another cursor. A filter that was posted goes into the link."""
     visit = here()
     kept = [(name, value) for name, value in visit.args.items() if name not in ("cursor", "offset")]
     if visit.data:
         kept += [("filter", visit.data.decode()), ("filter-lang", "cql2-json")]
-    query = urlencode([*kept, ("cursor", cursor_text)], safe=",:/")
+    query = "".join(f"{quoted(name, _PLAIN, plus=True)}={quoted(value, _PLAIN, plus=True)}&" for name, value in kept)
     return {
         "rel": "next",
         "type": "application/geo+json",
         "title": "Items (next)",
-        "href": f"{visit.base_url}{visit.path}?{query}",
+        "href": f"{visit.base_url}{visit.path}?{query}cursor={cursor_text}",
     }
 
 

@@ -44,7 +44,11 @@ def collection_of(api, name: str) -> dict:
 
 def definition_of(api, name: str, kind: str) -> dict:
     """How the collection's provider of this kind is defined. Raises NotFound where it has none."""
-    for definition in collection_of(api, name)["providers"]:
+    return _definition(collection_of(api, name), kind)
+
+
+def _definition(resource: dict, kind: str) -> dict:
+    for definition in resource["providers"]:
         if definition["type"] == kind:
             return definition
     raise NotFound("Collection not found")
@@ -77,7 +81,8 @@ def _answer(result: tuple, *, is_json: bool) -> Answer:
 
 def page(api, visit: Visit, name: str, data: bytes = b"") -> Answer:
     """A page of the features of a collection; `data`: a CQL2 JSON filter. Raises the platform's errors."""
-    resource, definition = collection_of(api, name), definition_of(api, name, "feature")
+    resource = collection_of(api, name)
+    definition = _definition(resource, "feature")
     made = asked(api, visit, (*FORMATS, "csv"), data=data)
     if made.format is None and not is_for_json(visit):
         made._format = "csv"
@@ -94,7 +99,8 @@ def page(api, visit: Visit, name: str, data: bytes = b"") -> Answer:
 
 def one(api, visit: Visit, name: str, item: str) -> Answer:
     """One feature. Raises the platform's errors, ProviderItemNotFoundError."""
-    resource, definition = collection_of(api, name), definition_of(api, name, "feature")
+    resource = collection_of(api, name)
+    definition = _definition(resource, "feature")
     unknown = visit.args.keys() - _OF_ONE
     if unknown:
         raise InputError(f"unknown parameter {min(unknown)[:60]!r}", remedy="One of " + ", ".join(_OF_ONE))

@@ -32,6 +32,8 @@ class ServedAPI(adapt.core.API):
     def __init__(self, config: dict):
         self._lock = threading.RLock()
         self._whole = config
+        self.limits: tuple[tuple[str, object], ...] = tuple(config["server"].get("limits", {}).items())
+        """How many features a page holds, unless its collection says otherwise."""
         self._configs: LRUCache[tuple, dict] = LRUCache(_KEPT)
         self._openapi: dict[tuple[str, ...], dict] = {}
         self._base_url = ""

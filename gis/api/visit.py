@@ -10,7 +10,7 @@ import secrets
 import time
 from contextvars import ContextVar
 from functools import lru_cache
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl, quote, quote_plus, unquote_to_bytes
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.utils import get_host
@@ -136,3 +136,17 @@ def _is_text(quoted: bytes) -> bool:
         return "\0" not in unquote_to_bytes(quoted).decode()
     except UnicodeDecodeError:
         return False
+
+
+def quoted(text: str, safe: str, *, plus: bool = False) -> str:
+    """A text as part of an address: percent-encoded but for `safe`, blanks as + where `plus`. What is short comes again and again, and is
+    looked up."""
+    return _quoted(text, safe, plus) if len(text) <= _SHORT else (quote_plus if plus else quote)(text, safe)
+
+
+_SHORT = 64
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str, safe: str, plus: bool) -> str:
+    return (quote_plus if plus else quote)(text, safe)
