@@ -283,5 +283,5 @@ PROCESS = Process(
     run=run,
     layers=("address", "place_name", "admin_area"),
     keywords=("地址", "地名", "geocoding", "address"),
-    example={"text": "府前街81号"},
+    example={"text": "人民路16号"},
 )
