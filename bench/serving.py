@@ -161,16 +161,16 @@ def ours() -> contextlib.AbstractContextManager[Server]:
 
 
 @contextlib.contextmanager
-def bare(dsn: str) -> Iterator[Server]:
-    """The least web app (bench/least_web_app.py): what HTTP and PostgreSQL allow at all."""
+def bare(dsn: str, layer: str = "address", table: str = "address84", ready: str = "/items?limit=1") -> Iterator[Server]:
+    """The least web app (bench/least_web_app.py): what HTTP and PostgreSQL allow at all. `table`: the copy of the layer."""
     folder, why = environment("least", "starlette", "asyncpg", "uvicorn[standard]")
     if folder is None:
         yield Server("least_web_app", None, why)
         return
     command = [str(folder / "uvicorn"), "bench.least_web_app:app", "--port", "{port}", "--workers", str(WORKERS), "--no-access-log"]
-    columns = ",".join(read.catalog().layer("address").columns)
-    env = {"BENCH_DSN": uri(dsn), "BENCH_COLUMNS": columns, "PYTHONPATH": str(ROOT)}
-    with running("least_web_app", command, "/items?limit=1", env) as server:
+    columns = ",".join(read.catalog().layer(layer).columns)
+    env = {"BENCH_DSN": uri(dsn), "BENCH_COLUMNS": columns, "BENCH_TABLE": table, "PYTHONPATH": str(ROOT)}
+    with running("least_web_app", command, ready, env) as server:
         yield server
 
 

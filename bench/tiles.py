@@ -11,20 +11,17 @@ carry the columns that the map needs. The pipes are a restricted layer: ours ask
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import statistics
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
 from bench.callers import link, measured, report
-from bench.serving import WORKERS, Server, bare, environment, ours, running, stock_pygeoapi, table, tipg, uri
+from bench.serving import Server, bare, ours, stock_pygeoapi, table, tipg
 from gis.access import accounts
 from gis.catalog.read import catalog
 from gis.db import connection
-from gis.settings import ROOT
 
 ADDRESSES = {
     "ours": "/collections/address/tiles/WebMercatorQuad/{z}/{y}/{x}?f=mvt",
@@ -85,20 +82,6 @@ def publish_nothing_new(layer: str) -> None:
     """A new data version of the same rows: what was kept of the one before is asked for no more."""
     with connection.owner() as link, link.cursor() as cursor:
         cursor.execute(_PUBLISHED, (layer,))
-
-
-@contextlib.contextmanager
-def bare_lines(dsn: str) -> Iterator[Server]:
-    """The least web app over the pipes."""
-    folder, why = environment("least", "starlette", "asyncpg", "uvicorn[standard]")
-    if folder is None:
-        yield Server("least_web_app", None, why)
-        return
-    command = [str(folder / "uvicorn"), "bench.least_web_app:app", "--port", "{port}", "--workers", str(WORKERS), "--no-access-log"]
-    columns = ",".join(catalog().layer("water_pipe").columns)
-    env = {"BENCH_DSN": uri(dsn), "BENCH_COLUMNS": columns, "BENCH_TABLE": "pipe84", "PYTHONPATH": str(ROOT)}
-    with running("least_web_app", command, "/tiles/22/0/0", env) as server:
-        yield server
 
 
 def anew(server: Server, paths: list[str], seconds: float, before_round=lambda: None, headers: dict | None = None) -> dict:
@@ -169,7 +152,7 @@ def main() -> None:
         if pipes:
             accounts.add_user("bench-tiles", "planner")
             key = {"X-API-Key": accounts.new_key("bench-tiles")}
-            servers = [serving, stack.enter_context(bare_lines(dsn)), peer]
+            servers = [serving, stack.enter_context(bare(dsn, "water_pipe", "pipe84", "/tiles/22/0/0")), peer]
             for z in given.only:
                 zoom("water_pipe", z, pipes, servers, given.clients, given.seconds, key)
 

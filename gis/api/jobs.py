@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg2.extras
+from psycopg2 import sql
 from pygeoapi.process.base import JobNotFoundError, JobResultNotFoundError
 from pygeoapi.process.manager.base import BaseManager
 
@@ -26,10 +27,11 @@ QUEUE_RETRY_S = 30
 CHANNEL = "onemap_job"
 """NOTIFY wakes the worker."""
 
-_COLUMNS = (
+_COLUMNS = sql.SQL(
     "id::text AS identifier, process AS process_id, status, message, progress, inputs AS parameters, created_at AS created, "
     "started_at AS started, finished_at AS finished, updated_at AS updated, error, cancelled"
 )
+_RESULT, _STATUS = sql.SQL("status, result, process, inputs"), sql.SQL("status")
 _INSERT = "INSERT INTO meta.job (process, inputs, role) VALUES (%s, %s, %s) RETURNING id::text"
 _DISMISS = (
     "UPDATE meta.job SET cancelled = true, message = 'dismissed', updated_at = clock_timestamp(), result = NULL, "
@@ -54,12 +56,14 @@ class Sought:
 sought: ContextVar[Sought | None] = ContextVar("sought", default=None)
 """What the list of this request is to hold: pygeoapi does not hand it on."""
 
-_SOUGHT = (
+_SOUGHT = sql.SQL(
     "(%(statuses)s::text[] IS NULL OR status = ANY (%(statuses)s)) AND (%(processes)s::text[] IS NULL OR process = ANY (%(processes)s)) "
     "AND (%(first)s::timestamptz IS NULL OR created_at >= %(first)s) AND (%(after)s::timestamptz IS NULL OR created_at < %(after)s) "
     "AND (%(shortest)s::float8 IS NULL OR extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at) >= %(shortest)s) "
     "AND (%(longest)s::float8 IS NULL OR extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at) <= %(longest)s)"
 )
+_COUNT = sql.SQL("SELECT count(*) AS n FROM meta.job WHERE {}").format(_SOUGHT)
+_LIST = sql.SQL("SELECT {} FROM meta.job WHERE {} ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s").format(_COLUMNS, _SOUGHT)
 
 
 class JobManager(BaseManager):
@@ -94,11 +98,9 @@ class JobManager(BaseManager):
             reading(identity.role, identity.user) as connection,
             connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor,
         ):
-            cursor.execute(f"SELECT count(*) AS n FROM meta.job WHERE {_SOUGHT}", wanted)
+            cursor.execute(_COUNT, wanted)
             matched = cursor.fetchone()["n"]
-            cursor.execute(
-                f"SELECT {_COLUMNS} FROM meta.job WHERE {_SOUGHT} ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s", wanted
-            )
+            cursor.execute(_LIST, wanted)
             return {"jobs": [_shown(row) for row in cursor.fetchall()], "numberMatched": matched}
 
     def get_job(self, job_id: str) -> dict:
@@ -108,7 +110,7 @@ class JobManager(BaseManager):
     def get_job_result(self, job_id: str) -> tuple[str, Any]:
         """The answer of a finished job, as long as its owner may still ask the question. Raises JobNotFoundError, JobResultNotFoundError,
         AccessDenied where rights leave him a part of what it was made of. Recorded as the running of the process was: now he has it."""
-        row, identity = _row(job_id, "status, result, process, inputs"), caller.get()
+        row, identity = _row(job_id, _RESULT), caller.get()
         if row["process"] not in served.runnable(identity.role):
             raise JobNotFoundError()
         process = served.found(row["process"], identity.role)
@@ -120,7 +122,7 @@ class JobManager(BaseManager):
 
     def delete_job(self, job_id: str) -> bool:
         """Dismiss a job: a waiting one at once, a running one as soon as it listens; its result goes. Raises JobNotFoundError."""
-        _row(job_id, "status")
+        _row(job_id, _STATUS)
         identity = caller.get()
         with writing(identity.role, identity.user) as connection, connection.cursor() as cursor:
             cursor.execute(_DISMISS, (_uuid(job_id),))
@@ -153,10 +155,10 @@ def _uuid(text: str) -> str:
         raise JobNotFoundError() from None
 
 
-def _row(job_id: str, columns: str) -> dict:
+def _row(job_id: str, columns: sql.SQL) -> dict:
     identity = caller.get()
     with reading(identity.role, identity.user) as connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-        cursor.execute(f"SELECT {columns} FROM meta.job WHERE id = %s", (_uuid(job_id),))
+        cursor.execute(sql.SQL("SELECT {} FROM meta.job WHERE id = %s").format(columns), (_uuid(job_id),))
         row = cursor.fetchone()
     if row is None:
         raise JobNotFoundError()

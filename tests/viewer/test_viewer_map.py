@@ -147,13 +147,17 @@ def test_wrong_key_is_told_and_not_kept(visit):
     assert page.evaluate("sessionStorage.length") == 0
 
 
-def test_name_and_password_log_in_and_out(visit, served_city):
-    page = visit().open().page
+def _log_in(page, name: str) -> None:
     page.click(".login-button")
     page.get_by_role("tab", name="用户名和密码").click()
-    page.fill("input[name=name]", "water-officer")
+    page.fill("input[name=name]", name)
     page.fill("input[name=password]", PASSWORD)
     page.keyboard.press("Enter")
+
+
+def test_name_and_password_log_in_and_out(visit, served_city):
+    page = visit().open().page
+    _log_in(page, "water-officer")
     expect(page.locator(".who .role")).to_have_text("供水")
     expect(page.locator("[data-layer=water_pipe]")).to_be_visible()
     kept = json.loads(page.evaluate("sessionStorage.getItem('onemap.credentials')"))
@@ -173,11 +177,7 @@ def test_a_due_password_leads_to_its_page_and_a_session_that_ended_is_told(visit
     onemap("user", "add", "newcomer", "--role", "water", "--must-change", "--password-stdin", env=served_city.env, stdin=PASSWORD)
     seen = visit().open()
     page = seen.page
-    page.click(".login-button")
-    page.get_by_role("tab", name="用户名和密码").click()
-    page.fill("input[name=name]", "newcomer")
-    page.fill("input[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
+    _log_in(page, "newcomer")
     expect(page.locator(".form-error")).to_contain_text("须先修改")
     with page.context.expect_page() as opened:
         page.click(".form-error a")
